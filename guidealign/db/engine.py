@@ -1,0 +1,96 @@
+"""Engines, and the one place where database errors become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from pgvector.psycopg import register_vector
+from psycopg import errors as pg_errors
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+
+from guidealign.errors import ConfigurationError, PermanentError, ServiceUnavailableError
+
+_DRIVER = "postgresql+psycopg"
+_LOST_CODES = ("08", "53", "57")
+"""SQLSTATE classes: connection exception, insufficient resources, operator intervention."""
+
+
+def normalize_url(url: str) -> str:
+    """Puts psycopg 3 in front of any PostgreSQL URL.
+
+    Raises:
+        ConfigurationError: it is not a PostgreSQL URL.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigurationError(
+            "the database URL cannot be read; it looks like postgresql://user:password@host/name"
+        ) from error
+    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise ConfigurationError(
+            f"guidealign needs PostgreSQL with pgvector, not {parsed.get_backend_name()!r}"
+        )
+    return parsed.set(drivername=_DRIVER).render_as_string(hide_password=False)
+
+
+def make_engine(url: str) -> Engine:
+    """One engine per URL and process, with pgvector's types on every connection.
+
+    Raises:
+        ConfigurationError: the URL is not a PostgreSQL URL.
+    """
+    return _cached_engine(normalize_url(url))
+
+
+@lru_cache(maxsize=16)
+def _cached_engine(url: str) -> Engine:
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=5,
+        max_overflow=10,
+        connect_args={"connect_timeout": 10, "application_name": "guidealign"},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _register(connection: Any, _record: Any) -> None:
+        try:
+            register_vector(connection)
+        except pg_errors.ProgrammingError:
+            # Before the first migration the type does not exist yet.
+            connection.rollback()
+
+    return engine
+
+
+@contextmanager
+def guard_database() -> Iterator[None]:
+    """Turns a lost or refused database into an error a scheduler can act on.
+
+    Raises:
+        ServiceUnavailableError: the server is away, full or shutting down: try again.
+        PermanentError: the schema is missing or older than the code.
+    """
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise ServiceUnavailableError(
+            "the guidealign database does not answer: is it running? (`guidealign status`)"
+        ) from error
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlstate", None) or ""
+        if error.connection_invalidated or code[:2] in _LOST_CODES:
+            raise ServiceUnavailableError(
+                "the guidealign database went away: is it running? (`guidealign status`)"
+            ) from error
+        if code in {"42P01", "3F000", "42703"}:
+            raise PermanentError(
+                "the database schema is missing or old: run `guidealign up` or migrate it"
+            ) from error
+        raise

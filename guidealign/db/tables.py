@@ -1,0 +1,487 @@
+"""The base tables of schema `core`: the shape of everything guidealign remembers.
+
+People read the views of schema `library`; only the application touches these. Rows that
+others refer to are never deleted, and the words of a guideline never change (triggers in
+the migrations hold both).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pgvector.sqlalchemy import VECTOR
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Computed,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SCHEMA = "core"
+
+
+class Base(DeclarativeBase):
+    """Declarative base: schema `core`, predictable constraint names."""
+
+    metadata = MetaData(
+        schema=SCHEMA,
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        },
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own protocol
+        int: BigInteger,
+        str: Text,
+        float: Double,
+        bool: Boolean,
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+        list[str]: ARRAY(Text),
+        list[int]: ARRAY(BigInteger),
+    }
+
+
+def _id() -> Mapped[int]:
+    return mapped_column(BigInteger, Identity(always=True), primary_key=True)
+
+
+def _now() -> Mapped[datetime]:
+    return mapped_column(server_default=func.now())
+
+
+class RiskCategory(Base):
+    """The 14 risk categories of the method and the everyday quality topics."""
+
+    __tablename__ = "risk_categories"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(comment="scenario, attack or quality")
+    description: Mapped[str]
+    __table_args__ = (CheckConstraint("kind in ('scenario', 'attack', 'quality')", name="kind"),)
+
+
+class IngestBatch(Base):
+    """One reading of one source."""
+
+    __tablename__ = "ingest_batches"
+    id: Mapped[int] = _id()
+    source: Mapped[str]
+    kind: Mapped[str] = mapped_column(comment="jsonl, csv, parquet, sql or starter")
+    uri: Mapped[str] = mapped_column(comment="where it was read; never holds a password")
+    digest: Mapped[str | None] = mapped_column(comment="SHA-256 of the content, for files")
+    watermark: Mapped[dict[str, Any] | None] = mapped_column(
+        comment="where the next reading starts"
+    )
+    n_read: Mapped[int] = mapped_column(server_default="0")
+    n_new: Mapped[int] = mapped_column(server_default="0")
+    n_duplicate: Mapped[int] = mapped_column(server_default="0")
+    n_near_duplicate: Mapped[int] = mapped_column(server_default="0")
+    n_rejected: Mapped[int] = mapped_column(server_default="0")
+    run_key: Mapped[str | None] = mapped_column(comment="the scheduler run that asked for it")
+    started_at: Mapped[datetime] = _now()
+    finished_at: Mapped[datetime | None]
+
+
+class IngestWatermark(Base):
+    """How far each source has been read."""
+
+    __tablename__ = "ingest_watermarks"
+    source: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[dict[str, Any]]
+    updated_at: Mapped[datetime] = _now()
+
+
+class Input(Base):
+    """A user input, normalised; one row per distinct text."""
+
+    __tablename__ = "inputs"
+    id: Mapped[int] = _id()
+    text_hash: Mapped[str] = mapped_column(unique=True, comment="SHA-256 of the folded text")
+    text: Mapped[str] = mapped_column(comment="normalised text as it came: private")
+    redacted_text: Mapped[str] = mapped_column(comment="personal data masked: what analysts see")
+    source: Mapped[str]
+    source_id: Mapped[str | None] = mapped_column(comment="the source's own id")
+    batch_id: Mapped[int | None] = mapped_column(ForeignKey(IngestBatch.id))
+    occurred_at: Mapped[datetime | None] = mapped_column(comment="when the source says it was said")
+    received_at: Mapped[datetime] = _now()
+    near_duplicate_of: Mapped[int | None] = mapped_column(ForeignKey("core.inputs.id"))
+    near_duplicate_score: Mapped[float | None] = mapped_column(comment="Jaccard of 5-grams")
+    known_category: Mapped[str | None] = mapped_column(
+        ForeignKey(RiskCategory.name), comment="given by the source, not detected"
+    )
+    known_unsafe: Mapped[bool | None] = mapped_column(comment="given by the source, not detected")
+    __table_args__ = (Index(None, "near_duplicate_of"), Index(None, "source", "source_id"))
+
+
+class Reject(Base):
+    """What did not go on, and why: nothing is lost silently."""
+
+    __tablename__ = "rejects"
+    id: Mapped[int] = _id()
+    stage: Mapped[str] = mapped_column(comment="ingest, detect, guidelines, filter, align ...")
+    reason: Mapped[str] = mapped_column(comment="a stable code, such as broken_json")
+    detail: Mapped[str] = mapped_column(comment="one sentence for a person, without user text")
+    source: Mapped[str | None]
+    file: Mapped[str | None]
+    line: Mapped[int | None] = mapped_column(comment="1-based line or row of the file")
+    batch_id: Mapped[int | None] = mapped_column(ForeignKey(IngestBatch.id))
+    input_id: Mapped[int | None] = mapped_column(ForeignKey(Input.id))
+    payload: Mapped[str | None] = mapped_column(comment="what was rejected, cut short: private")
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        Index(None, "stage", "reason"),
+        Index(None, "input_id"),
+        Index(
+            "uq_rejects_place", "source", "file", "line", "reason", "batch_id", unique=True,
+            postgresql_where=text("line is not null"),
+        ),
+    )  # fmt: skip
+
+
+class Lease(Base):
+    """Work that is claimed, done once, and comes back when a worker dies."""
+
+    __tablename__ = "leases"
+    task: Mapped[str] = mapped_column(primary_key=True)
+    item_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    holder: Mapped[str | None]
+    leased_until: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    last_error: Mapped[str | None]
+    done_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None] = mapped_column(comment="given up; see rejects")
+    enqueued_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        Index(
+            "ix_leases_open", "task", "item_id",
+            postgresql_where=text("done_at is null and failed_at is null"),
+        ),
+    )  # fmt: skip
+
+
+class ModelCall(Base):
+    """Every call of a language model, also those that failed."""
+
+    __tablename__ = "model_calls"
+    id: Mapped[int] = _id()
+    stage: Mapped[str]
+    input_id: Mapped[int | None] = mapped_column(ForeignKey(Input.id))
+    model: Mapped[str]
+    prompt_version: Mapped[str]
+    attempt: Mapped[int] = mapped_column(Integer, server_default="1")
+    status: Mapped[str] = mapped_column(comment="ok, invalid (schema) or error")
+    error: Mapped[str | None]
+    prompt_tokens: Mapped[int] = mapped_column(server_default="0")
+    completion_tokens: Mapped[int] = mapped_column(server_default="0")
+    latency_ms: Mapped[float]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint("status in ('ok', 'invalid', 'error')", name="status"),
+        Index(None, "input_id"),
+        Index(None, "stage", "created_at"),
+    )
+
+
+class Assessment(Base):
+    """What the safety model found in an input."""
+
+    __tablename__ = "assessments"
+    id: Mapped[int] = _id()
+    input_id: Mapped[int] = mapped_column(ForeignKey(Input.id))
+    unsafe_content: Mapped[bool]
+    may_trigger_unsafe: Mapped[bool]
+    unsafe: Mapped[bool] = mapped_column(
+        Computed("unsafe_content or may_trigger_unsafe", persisted=True)
+    )
+    categories: Mapped[list[str]]
+    severity: Mapped[int] = mapped_column(SmallInteger, comment="0 none to 3 grave")
+    rationale: Mapped[str] = mapped_column(comment="the model's words: private")
+    model: Mapped[str]
+    prompt_version: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        UniqueConstraint("input_id", "model", "prompt_version"),
+        CheckConstraint("severity between 0 and 3", name="severity"),
+    )
+
+
+class LibraryVersion(Base):
+    """A publication of the library: immutable."""
+
+    __tablename__ = "library_versions"
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    digest: Mapped[str] = mapped_column(comment="SHA-256 over the active guidelines' hashes")
+    n_active: Mapped[int]
+    n_added: Mapped[int]
+    n_retired: Mapped[int]
+    note: Mapped[str]
+    published_by: Mapped[str]
+    published_at: Mapped[datetime] = _now()
+
+
+class Guideline(Base):
+    """A guideline: its words never change, its state moves along legal transitions."""
+
+    __tablename__ = "guidelines"
+    id: Mapped[int] = _id()
+    text_hash: Mapped[str] = mapped_column(unique=True, comment="SHA-256 of folded title and text")
+    title: Mapped[str]
+    text: Mapped[str]
+    category: Mapped[str] = mapped_column(ForeignKey(RiskCategory.name))
+    origin: Mapped[str] = mapped_column(comment="starter, model or human")
+    author_model: Mapped[str | None]
+    prompt_version: Mapped[str | None]
+    state: Mapped[str] = mapped_column(server_default="candidate")
+    state_reason: Mapped[str | None]
+    merged_into: Mapped[int | None] = mapped_column(ForeignKey("core.guidelines.id"))
+    merge_score: Mapped[float | None] = mapped_column(comment="cosine with the canonical one")
+    added_in: Mapped[int | None] = mapped_column(
+        ForeignKey(LibraryVersion.version), comment="library version that first served it"
+    )
+    retired_in: Mapped[int | None] = mapped_column(
+        ForeignKey(LibraryVersion.version), comment="library version that first left it out"
+    )
+    curation_embedding: Mapped[Any | None] = mapped_column(
+        VECTOR(384), comment="fixed encoder, for duplicates only"
+    )
+    created_at: Mapped[datetime] = _now()
+    state_changed_at: Mapped[datetime] = _now()
+    words: Mapped[Any] = mapped_column(
+        TSVECTOR,
+        Computed("to_tsvector('english', title || ' ' || text)", persisted=True),
+    )
+    __table_args__ = (
+        CheckConstraint(
+            "state in ('candidate', 'active', 'retired', 'merged', 'quarantined')", name="state"
+        ),
+        CheckConstraint("origin in ('starter', 'model', 'human')", name="origin"),
+        CheckConstraint("(state = 'merged') = (merged_into is not null)", name="merged_into"),
+        CheckConstraint("state <> 'active' or added_in is not null", name="active_added"),
+        Index(None, "state", "category"),
+        Index("ix_guidelines_words", "words", postgresql_using="gin"),
+        Index(None, "merged_into"),
+        Index(None, "added_in"),
+    )
+
+
+class Pair(Base):
+    """An input and a guideline written for it: the provenance, and a training pair."""
+
+    __tablename__ = "pairs"
+    input_id: Mapped[int] = mapped_column(ForeignKey(Input.id), primary_key=True)
+    guideline_id: Mapped[int] = mapped_column(ForeignKey(Guideline.id), primary_key=True)
+    assessment_id: Mapped[int | None] = mapped_column(ForeignKey(Assessment.id))
+    origin: Mapped[str] = mapped_column(comment="starter, model or human")
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (Index(None, "guideline_id"),)
+
+
+class Embedding(Base):
+    """A guideline's vector under one retriever version: never mixed with another's."""
+
+    __tablename__ = "embeddings"
+    retriever_version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    guideline_id: Mapped[int] = mapped_column(ForeignKey(Guideline.id), primary_key=True)
+    embedding: Mapped[Any] = mapped_column(VECTOR(), comment="L2-normalised")
+    created_at: Mapped[datetime] = _now()
+
+
+class BenchmarkResult(Base):
+    """One model version's score on one case."""
+
+    __tablename__ = "benchmark_results"
+    id: Mapped[int] = _id()
+    model_name: Mapped[str]
+    version: Mapped[int] = mapped_column(Integer)
+    benchmark: Mapped[str]
+    evaluator: Mapped[str] = mapped_column(comment="fingerprint of judge, prompts and cases")
+    metric: Mapped[str]
+    case_id: Mapped[str]
+    category: Mapped[str]
+    kind: Mapped[str]
+    cluster: Mapped[str]
+    value: Mapped[float | None] = mapped_column(comment="null: unscored, see reason")
+    reason: Mapped[str | None]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        UniqueConstraint(
+            "model_name", "version", "benchmark", "evaluator", "metric", "case_id",
+            name="uq_benchmark_results_case",
+        ),
+        CheckConstraint("(value is null) = (reason is not null)", name="unscored"),
+        CheckConstraint("value <> 'NaN' and abs(value) <> 'Infinity'", name="finite"),
+    )  # fmt: skip
+
+
+class GateDecision(Base):
+    """A gate's verdict with everything it was made from."""
+
+    __tablename__ = "gate_decisions"
+    id: Mapped[int] = _id()
+    model_name: Mapped[str]
+    challenger_version: Mapped[int] = mapped_column(Integer)
+    champion_version: Mapped[int] = mapped_column(Integer)
+    verdict: Mapped[str]
+    reason: Mapped[str]
+    policy: Mapped[dict[str, Any]]
+    evidence: Mapped[list[Any]] = mapped_column(
+        comment="per check: n, planned, unscored, both means, difference, interval, power"
+    )
+    evaluator: Mapped[str]
+    input_digest: Mapped[str] = mapped_column(comment="of policy and all case scores")
+    mlflow_run_id: Mapped[str | None]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint("verdict in ('promote', 'hold', 'inconclusive')", name="verdict"),
+        UniqueConstraint("model_name", "challenger_version", "champion_version", "input_digest"),
+    )
+
+
+class ReleaseRow(Base):
+    """What was served, as one id: append-only; the newest row is live."""
+
+    __tablename__ = "releases"
+    id: Mapped[int] = _id()
+    library_version: Mapped[int] = mapped_column(ForeignKey(LibraryVersion.version))
+    retriever_version: Mapped[int] = mapped_column(Integer)
+    labrador_version: Mapped[int] = mapped_column(Integer)
+    prompt_version: Mapped[str]
+    settings: Mapped[dict[str, Any]]
+    actor: Mapped[str]
+    reason: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+
+
+class Promotion(Base):
+    """Every move of a champion, and every decision not to move it."""
+
+    __tablename__ = "promotions"
+    id: Mapped[int] = _id()
+    model_name: Mapped[str]
+    action: Mapped[str]
+    from_version: Mapped[int] = mapped_column(Integer)
+    to_version: Mapped[int] = mapped_column(Integer)
+    gate_decision_id: Mapped[int | None] = mapped_column(ForeignKey(GateDecision.id))
+    release_id: Mapped[int | None] = mapped_column(ForeignKey(ReleaseRow.id))
+    actor: Mapped[str]
+    reason: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint("action in ('promote', 'hold', 'rollback', 'refuse')", name="action"),
+        Index(None, "model_name", "created_at"),
+    )
+
+
+class Retrieval(Base):
+    """A guideline found for an input, kept or left out."""
+
+    __tablename__ = "retrievals"
+    id: Mapped[int] = _id()
+    request_id: Mapped[str] = mapped_column(comment="one id per retrieval request")
+    input_id: Mapped[int | None] = mapped_column(ForeignKey(Input.id))
+    guideline_id: Mapped[int] = mapped_column(ForeignKey(Guideline.id))
+    rank: Mapped[int] = mapped_column(Integer, comment="1 is nearest")
+    score: Mapped[float] = mapped_column(comment="cosine similarity")
+    kept: Mapped[bool] = mapped_column(comment="among the k put in front of the model")
+    library_version: Mapped[int] = mapped_column(Integer)
+    retriever_version: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        UniqueConstraint("request_id", "guideline_id"),
+        Index(None, "guideline_id"),
+        Index(None, "input_id"),
+    )
+
+
+class AlignedResponse(Base):
+    """A guided answer."""
+
+    __tablename__ = "aligned_responses"
+    id: Mapped[int] = _id()
+    input_id: Mapped[int] = mapped_column(ForeignKey(Input.id))
+    response: Mapped[str]
+    guideline_ids: Mapped[list[int]]
+    model: Mapped[str]
+    prompt_version: Mapped[str]
+    library_version: Mapped[int] = mapped_column(Integer)
+    retriever_version: Mapped[int] = mapped_column(Integer)
+    finish_reason: Mapped[str]
+    filtered_reason: Mapped[str | None] = mapped_column(comment="why it is in no data set")
+    prompt_tokens: Mapped[int]
+    completion_tokens: Mapped[int]
+    latency_ms: Mapped[float]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        UniqueConstraint(
+            "input_id", "model", "prompt_version", "library_version", "retriever_version",
+            name="uq_aligned_responses_key",
+        ),
+    )  # fmt: skip
+
+
+class AlignedDataset(Base):
+    """A set of guided answers with a digest: what Labrador learns from."""
+
+    __tablename__ = "aligned_datasets"
+    id: Mapped[int] = _id()
+    digest: Mapped[str] = mapped_column(unique=True)
+    n: Mapped[int]
+    model: Mapped[str]
+    prompt_version: Mapped[str]
+    library_version: Mapped[int] = mapped_column(ForeignKey(LibraryVersion.version))
+    retriever_version: Mapped[int] = mapped_column(Integer)
+    mlflow_run_id: Mapped[str | None]
+    created_at: Mapped[datetime] = _now()
+
+
+class AlignedDatasetItem(Base):
+    """Which answers a data set holds, in order."""
+
+    __tablename__ = "aligned_dataset_items"
+    dataset_id: Mapped[int] = mapped_column(ForeignKey(AlignedDataset.id), primary_key=True)
+    response_id: Mapped[int] = mapped_column(ForeignKey(AlignedResponse.id), primary_key=True)
+    position: Mapped[int] = mapped_column(Integer)
+
+
+class ModelLineage(Base):
+    """What each registered model version was made from."""
+
+    __tablename__ = "model_lineage"
+    model_name: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    base_model: Mapped[str]
+    library_version: Mapped[int] = mapped_column(ForeignKey(LibraryVersion.version))
+    library_digest: Mapped[str]
+    dataset_id: Mapped[int | None] = mapped_column(ForeignKey(AlignedDataset.id))
+    data_digest: Mapped[str] = mapped_column(comment="of the pairs or the aligned data set")
+    retriever_version: Mapped[int | None] = mapped_column(Integer)
+    settings: Mapped[dict[str, Any]]
+    metrics: Mapped[dict[str, Any]]
+    mlflow_run_id: Mapped[str | None]
+    created_at: Mapped[datetime] = _now()
+
+
+for _mapper in Base.registry.mappers:
+    # `\d+` in psql shows what the class says.
+    _first_line = (_mapper.class_.__doc__ or "").strip().splitlines()[0]
+    Base.metadata.tables[f"{SCHEMA}.{_mapper.class_.__tablename__}"].comment = _first_line
