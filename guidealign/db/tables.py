@@ -133,6 +133,15 @@ class Input(Base):
     __table_args__ = (Index(None, "near_duplicate_of"), Index(None, "source", "source_id"))
 
 
+class InputBand(Base):
+    """MinHash bands of inputs: inputs that share one may be near copies."""
+
+    __tablename__ = "input_bands"
+    band: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    key: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    input_id: Mapped[int] = mapped_column(ForeignKey(Input.id), primary_key=True)
+
+
 class Reject(Base):
     """What did not go on, and why: nothing is lost silently."""
 

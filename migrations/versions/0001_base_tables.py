@@ -405,6 +405,15 @@ def upgrade() -> None:
     comment='Every move of a champion, and every decision not to move it.'
     )
     op.create_index(op.f('ix_promotions_model_name_created_at'), 'promotions', ['model_name', 'created_at'], unique=False, schema='core')
+    op.create_table('input_bands',
+    sa.Column('band', sa.SmallInteger(), autoincrement=False, nullable=False),
+    sa.Column('key', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('input_id', sa.BigInteger(), nullable=False),
+    sa.ForeignKeyConstraint(['input_id'], ['core.inputs.id'], name=op.f('fk_input_bands_input_id_inputs')),
+    sa.PrimaryKeyConstraint('band', 'key', 'input_id', name=op.f('pk_input_bands')),
+    schema='core',
+    comment='MinHash bands of inputs: inputs that share one may be near copies.'
+    )
     op.create_table('rejects',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
     sa.Column('stage', sa.Text(), nullable=False, comment='ingest, detect, guidelines, filter, align ...'),
@@ -511,6 +520,7 @@ def downgrade() -> None:
     op.drop_table('assessments', schema='core')
     op.drop_table('aligned_responses', schema='core')
     op.drop_table('releases', schema='core')
+    op.drop_table('input_bands', schema='core')
     op.drop_index(op.f('ix_inputs_source_source_id'), table_name='inputs', schema='core')
     op.drop_index(op.f('ix_inputs_near_duplicate_of'), table_name='inputs', schema='core')
     op.drop_table('inputs', schema='core')

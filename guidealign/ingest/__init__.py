@@ -1,0 +1,20 @@
+"""Takes user inputs in: normalised, without duplicates, and with a reason for each reject."""
+
+from guidealign.ingest._text import fold_text, normalize_text, redact_text, text_hash
+from guidealign.ingest.model import IngestResult, SourceKind, SourceSpec, file_source
+from guidealign.ingest.read import bundled_inbox, ingest_source
+from guidealign.ingest.store import mark_near_duplicates
+
+__all__ = [
+    "IngestResult",
+    "SourceKind",
+    "SourceSpec",
+    "bundled_inbox",
+    "file_source",
+    "fold_text",
+    "ingest_source",
+    "mark_near_duplicates",
+    "normalize_text",
+    "redact_text",
+    "text_hash",
+]
