@@ -86,6 +86,8 @@ class EvaluationRun:
     """Fingerprint of judge, prompts and cases; runs of different evaluators never compare."""
     scores: tuple[CaseScore, ...]
     unscored: tuple[Unscored, ...] = ()
+    judge: str | None = None
+    """Model that judged, as name/version; None: no model judged (likelihood, exact match)."""
     summary: dict[str, float] = field(default_factory=dict)
     """Further aggregate figures for people (recall@6, MRR ...)."""
 

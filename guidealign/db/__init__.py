@@ -11,6 +11,7 @@ from guidealign.db.leases import (
     release_holder,
 )
 from guidealign.db.migrations import alembic_config, migrate, schema_revision
+from guidealign.db.releases import current_release, latest_release, release_by_id
 
 __all__ = [
     "Claim",
@@ -18,12 +19,15 @@ __all__ = [
     "claim",
     "complete",
     "count_open",
+    "current_release",
     "enqueue",
     "guard_database",
+    "latest_release",
     "make_engine",
     "migrate",
     "normalize_url",
     "release",
+    "release_by_id",
     "release_holder",
     "schema_revision",
 ]

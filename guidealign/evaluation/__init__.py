@@ -1,0 +1,20 @@
+"""Benchmarks, statistics and gates: what a challenger must show before it is promoted."""
+
+from guidealign.evaluation.benchmark import PreferenceCase, load_cases
+from guidealign.evaluation.gates import gate
+from guidealign.evaluation.model import CheckResult, GateDecision, GatePolicy, load_policy
+from guidealign.evaluation.preference import score_labrador
+from guidealign.evaluation.store import load_run, store_run
+
+__all__ = [
+    "CheckResult",
+    "GateDecision",
+    "GatePolicy",
+    "PreferenceCase",
+    "gate",
+    "load_cases",
+    "load_policy",
+    "load_run",
+    "score_labrador",
+    "store_run",
+]

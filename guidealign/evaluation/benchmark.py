@@ -1,0 +1,84 @@
+"""The starter benchmark: held-out preference cases that ship with guidealign."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from guidealign.errors import BadInputError
+
+STARTER_FOLDER = Path(__file__).resolve().parents[1] / "starter" / "benchmark"
+
+
+@dataclass(frozen=True)
+class PreferenceCase:
+    """A prompt with a better and a worse answer."""
+
+    case_id: str
+    category: str
+    kind: Literal["harm", "over_refusal", "quality"]
+    prompt: str
+    better: str
+    worse: str
+
+
+def load_cases(
+    folder: Path = STARTER_FOLDER, *, at_most: int | None = None
+) -> list[PreferenceCase]:
+    """Reads all cases, or an even choice over kinds and categories, always the same.
+
+    Raises:
+        BadInputError: a file is no benchmark, or an id stands twice.
+    """
+    cases = [case for file in sorted(folder.glob("*.yaml")) for case in _read(file)]
+    ids = [case.case_id for case in cases]
+    twice = sorted({case_id for case_id in ids if ids.count(case_id) > 1})
+    if twice:
+        raise BadInputError(f"{folder}: case {twice[0]} stands twice")
+    if not cases:
+        raise BadInputError(f"{folder} holds no benchmark cases")
+    return cases if at_most is None else _even_choice(cases, at_most)
+
+
+def cases_digest(cases: list[PreferenceCase]) -> str:
+    """SHA-256 over the cases' content."""
+    content = json.dumps([asdict(case) for case in cases], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _read(file: Path) -> list[PreferenceCase]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return [
+            PreferenceCase(
+                case_id=case["id"],
+                category=content["category"],
+                kind=case["kind"],
+                prompt=case["prompt"].strip(),
+                better=case["better"].strip(),
+                worse=case["worse"].strip(),
+            )
+            for case in content["cases"]
+        ]
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise BadInputError(f"{file} is not a benchmark file: {error}") from error
+
+
+def _even_choice(cases: list[PreferenceCase], at_most: int) -> list[PreferenceCase]:
+    """Takes turns over (kind, category) groups, so that none is left out first."""
+    groups: dict[tuple[str, str], list[PreferenceCase]] = defaultdict(list)
+    for case in cases:
+        groups[case.kind, case.category].append(case)
+    turns = [
+        (position, key, case)
+        for key, members in groups.items()
+        for position, case in enumerate(sorted(members, key=lambda c: c.case_id))
+    ]
+    turns.sort(key=lambda turn: (turn[0], turn[1]))
+    return sorted((case for _, _, case in turns[:at_most]), key=lambda c: c.case_id)

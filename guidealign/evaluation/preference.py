@@ -1,0 +1,154 @@
+"""Does a model find the better answer likelier? A benchmark without a judge."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from sqlalchemy import Engine
+
+from guidealign.db import guard_database
+from guidealign.evaluation import store
+from guidealign.evaluation.benchmark import PreferenceCase, cases_digest, load_cases
+from guidealign.labrador import load_model
+from guidealign.records import LABRADOR_MODEL, CaseScore, EvaluationRun, Unscored
+from guidealign.registry import Registry
+from guidealign.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+METRIC = "preference_margin"
+_SCORER_VERSION = "likelihood-1"
+
+log = structlog.get_logger()
+
+
+def score_labrador(
+    version: int,
+    *,
+    engine: Engine,
+    settings: Settings,
+    registry: Registry,
+    progress: Callable[[int, int], None] | None = None,
+) -> EvaluationRun:
+    """Scores a version (0: the untrained base) on the starter benchmark, and stores it.
+
+    A case's value is the mean log-likelihood per token of the better answer minus that of
+    the worse one, after the model's own chat template. A case that is stored is not scored
+    again.
+
+    Args:
+        version: of `guidealign-labrador`.
+        engine: the guidealign database.
+        settings: `gates.labrador_cases` bounds the number of cases.
+        registry: where the version's weights are.
+        progress: told (done, planned) after each case.
+    """
+    cases = load_cases(at_most=settings.gates.labrador_cases)
+    planned = EvaluationRun(
+        model_name=LABRADOR_MODEL,
+        version=version,
+        benchmark="starter-preference",
+        metric=METRIC,
+        evaluator=f"{_SCORER_VERSION}:{cases_digest(cases)[:16]}",
+        scores=(),
+    )
+    with guard_database():
+        stored = store.load_run(planned, engine)
+    known = {score.case_id for score in stored.scores}
+    missing = [case for case in cases if case.case_id not in known]
+    if missing:
+        model, tokenizer = load_model(version, settings=settings, registry=registry)
+        run = _score_cases(planned, missing, model, tokenizer, progress)
+        with guard_database():
+            store.store_run(run, engine)
+            stored = store.load_run(planned, engine)
+    log.info("labrador scored", version=version, n=len(stored.scores), new=len(missing))
+    return summarise(stored)
+
+
+def summarise(run: EvaluationRun) -> EvaluationRun:
+    """Adds mean margin and accuracy (share of cases with a positive margin) by kind."""
+    summary: dict[str, float] = {}
+    for kind in sorted({score.kind for score in run.scores}):
+        values = [score.value for score in run.scores if score.kind == kind]
+        summary[f"{kind}/margin"] = math.fsum(values) / len(values)
+        summary[f"{kind}/accuracy"] = sum(value > 0 for value in values) / len(values)
+    return replace(run, summary=summary)
+
+
+def _score_cases(
+    planned: EvaluationRun,
+    cases: list[PreferenceCase],
+    model: Any,
+    tokenizer: Any,
+    progress: Callable[[int, int], None] | None,
+) -> EvaluationRun:
+    scores: list[CaseScore] = []
+    unscored: list[Unscored] = []
+    for done, case in enumerate(cases, start=1):
+        value = preference_margin(model, tokenizer, case)
+        score = _as_score(case, value)
+        if isinstance(score, CaseScore):
+            scores.append(score)
+        else:
+            unscored.append(score)
+        if progress:
+            progress(done, len(cases))
+    return replace(planned, scores=tuple(scores), unscored=tuple(unscored))
+
+
+def _as_score(case: PreferenceCase, value: float) -> CaseScore | Unscored:
+    if math.isfinite(value):
+        return CaseScore(
+            case_id=case.case_id,
+            category=case.category,
+            kind=case.kind,
+            value=value,
+            cluster=case.case_id,
+        )
+    return Unscored(
+        case_id=case.case_id,
+        category=case.category,
+        kind=case.kind,
+        reason="the likelihood is not finite",
+    )
+
+
+def preference_margin(model: Any, tokenizer: Any, case: PreferenceCase) -> float:
+    """Mean log-likelihood per token of the better answer minus the worse one, in nats."""
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": case.prompt}], tokenize=False, add_generation_prompt=True
+    )
+    prefix = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    answers = [
+        tokenizer(answer, add_special_tokens=False)["input_ids"]
+        for answer in (case.better, case.worse)
+    ]
+    better, worse = _answer_likelihoods(model, prefix, answers)
+    return better - worse
+
+
+def _answer_likelihoods(model: Any, prefix: list[int], answers: list[list[int]]) -> list[float]:
+    """Mean log-likelihood per token of each answer after the prefix, (len(answers),)."""
+    import torch
+
+    width = max(len(answer) for answer in answers)
+    rows = [[*prefix, *a, *[0] * (width - len(a))] for a in answers]
+    mask = [[1] * (len(prefix) + len(a)) + [0] * (width - len(a)) for a in answers]
+    with torch.inference_mode():
+        tokens = torch.tensor(rows)  # (answers, prefix + width)
+        output = model(
+            input_ids=tokens, attention_mask=torch.tensor(mask), logits_to_keep=width + 1
+        )
+        logits = output.logits[:, :-1].float()  # (answers, width, vocabulary)
+        return [_mean_likelihood(logits[i], a) for i, a in enumerate(answers)]
+
+
+def _mean_likelihood(logits: torch.Tensor, answer: list[int]) -> float:
+    chosen = logits[: len(answer)].log_softmax(dim=-1)  # (answer, vocabulary)
+    return float(sum(float(chosen[i, token]) for i, token in enumerate(answer)) / len(answer))

@@ -1,0 +1,17 @@
+"""The switch: which versions are served, moved only with a gate, a person or a reason."""
+
+from guidealign.promotion.reconcile import reconcile
+from guidealign.promotion.switch import (
+    SwitchResult,
+    adopt_library,
+    decide_and_switch,
+    rollback,
+)
+
+__all__ = [
+    "SwitchResult",
+    "adopt_library",
+    "decide_and_switch",
+    "reconcile",
+    "rollback",
+]
