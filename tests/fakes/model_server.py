@@ -1,0 +1,197 @@
+"""A scriptable OpenAI-compatible chat server on 127.0.0.1.
+
+    with serve_model(lambda request: "hello") as server:
+        EndpointSettings(base_url=server.base_url)
+
+The responder sees each request and returns the answer's text or a `Reply` (a status with
+headers, a delay, a hang, a dropped connection, a raw body). It may be replaced while the
+server runs: `server.responder = ...`.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """What a client asked."""
+
+    path: str
+    body: dict[str, Any]
+    headers: dict[str, str]
+    number: int
+    at: float = field(default_factory=time.monotonic)
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        return list(self.body.get("messages", []))
+
+    @property
+    def schema_name(self) -> str | None:
+        """Name of the JSON schema asked for; None: free text."""
+        response_format = self.body.get("response_format") or {}
+        return (response_format.get("json_schema") or {}).get("name")
+
+    @property
+    def last(self) -> str:
+        """Content of the last turn."""
+        return self.messages[-1]["content"] if self.messages else ""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How the server answers one request."""
+
+    text: str = ""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    finish_reason: str = "stop"
+    delay_s: float = 0.0
+    hang: bool = False
+    """Never answers; the connection closes when the server stops."""
+    drop: bool = False
+    """Closes the connection without an answer."""
+    raw: bytes | None = None
+    """Sent as the body in place of a chat completion."""
+    content_type: str = "application/json"
+
+
+Responder = Callable[[ChatRequest], "Reply | str"]
+
+
+def json_reply(value: Any) -> Reply:
+    """An answer whose text is JSON."""
+    return Reply(text=json.dumps(value))
+
+
+class ModelServer:
+    """The running stub: where it listens and what it was asked."""
+
+    def __init__(self, responder: Responder) -> None:
+        self.responder = responder
+        self.requests: list[ChatRequest] = []
+        self.stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._in_flight = 0
+        self.max_in_flight = 0
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http.daemon_threads = True
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    def answer(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Reply:
+        """Records the request and asks the responder."""
+        with self._lock:
+            request = ChatRequest(path, body, headers, len(self.requests))
+            self.requests.append(request)
+            self._in_flight += 1
+            self.max_in_flight = max(self.max_in_flight, self._in_flight)
+        try:
+            answer = self.responder(request)
+            reply = Reply(text=answer) if isinstance(answer, str) else answer
+            self.stopping.wait(3600 if reply.hang else reply.delay_s)
+            return reply
+        finally:
+            with self._lock:
+                self._in_flight -= 1
+
+
+@contextmanager
+def serve_model(responder: Responder) -> Iterator[ModelServer]:
+    """Runs a stub for the length of the block."""
+    server = ModelServer(responder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def unused_base_url() -> str:
+    """A base URL on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+
+
+def _completion(request_body: dict[str, Any], reply: Reply) -> bytes:
+    prompt = " ".join(message["content"] for message in request_body.get("messages", []))
+    usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(reply.text.split())}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": reply.text},
+        "finish_reason": reply.finish_reason,
+    }
+    return json.dumps(
+        {
+            "id": "stub",
+            "object": "chat.completion",
+            "created": 0,
+            "model": request_body.get("model", "stub"),
+            "choices": [choice],
+            "usage": {**usage, "total_tokens": sum(usage.values())},
+        }
+    ).encode()
+
+
+def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            models = {"object": "list", "data": [{"id": "stub", "object": "model"}]}
+            self._send(Reply(raw=json.dumps(models).encode()), {})
+
+        def do_POST(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            body = json.loads(self.rfile.read(length) or b"{}")
+            reply = server.answer(self.path, body, dict(self.headers))
+            if reply.drop or reply.hang:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            self._send(reply, body)
+
+        def _send(self, reply: Reply, body: dict[str, Any]) -> None:
+            if reply.raw is not None:
+                content = reply.raw
+            elif reply.status == 200:
+                content = _completion(body, reply)
+            else:
+                content = json.dumps({"error": {"message": reply.text or "no"}}).encode()
+            try:
+                self.send_response(reply.status)
+                self.send_header("Content-Type", reply.content_type)
+                self.send_header("Content-Length", str(len(content)))
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True
+
+        def log_message(self, *args: Any) -> None:
+            """Stays silent."""
+
+    return Handler
