@@ -1,0 +1,124 @@
+"""What alignment speaks of: inputs to answer, answers, the data set they make."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from guidealign.records import Release
+from guidealign.settings import Settings
+
+PROMPT_VERSION = "guided-1"
+"""Version of the words that `compose` puts around guidelines: bump it with them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledInput:
+    """An input that is to be answered; `known_safe` holds only when somebody said so."""
+
+    input_id: int
+    text: str
+    text_hash: str
+    category: str
+    known_safe: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerKey:
+    """What an answer depends on besides its input: equal keys, equal answers."""
+
+    model: str
+    prompt_version: str
+    library_version: int
+    retriever_version: int
+
+    @classmethod
+    def of(cls, settings: Settings, release: Release) -> AnswerKey:
+        """The key of answers made now.
+
+        The retrieval's bounds and the length limit shape an answer as much as the prompt's
+        words do, so they are part of the version that is stored.
+        """
+        found, length = settings.retrieval, settings.align.max_tokens
+        shape = f"n{found.n_candidates}-d{found.near_duplicate_threshold:g}-k{found.k}-t{length}"
+        return cls(
+            model=settings.base.model,
+            prompt_version=f"{PROMPT_VERSION}/{shape}",
+            library_version=release.library_version,
+            retriever_version=release.retriever_version,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredAnswer:
+    """A guided answer as it is kept; `filtered_reason` says why no data set holds it."""
+
+    response_id: int
+    input_id: int
+    input_text: str
+    text_hash: str
+    response: str
+    filtered_reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignedExample:
+    """One lesson for Labrador: an input without guidelines, and the guided answer to it."""
+
+    input_id: int
+    prompt: str
+    response: str
+
+    def messages(self) -> list[dict[str, str]]:
+        """As a conversation, without the guidelines that led to the answer."""
+        return [
+            {"role": "user", "content": self.prompt},
+            {"role": "assistant", "content": self.response},
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignedData:
+    """A stored data set with what it was made from."""
+
+    dataset_id: int
+    digest: str
+    model: str
+    library_version: int
+    retriever_version: int
+    examples: tuple[AlignedExample, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetResult:
+    """What one building did; `changed` is False when the same data set was there already."""
+
+    dataset_id: int
+    digest: str
+    n: int
+    n_new: int
+    """Answers that the model wrote now; the others were there."""
+    n_filtered: int
+    n_failed: int
+    filtered: dict[str, int]
+    changed: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a scheduler's metadata."""
+        return asdict(self)
+
+
+def dataset_digest(pairs: Iterable[tuple[str, str]]) -> str:
+    """SHA-256 (hex) over ordered (hash of the input, response) pairs.
+
+    Lengths go in with the words, so that no two different sequences share a digest by how
+    they are joined.
+    """
+    digest = hashlib.sha256()
+    for text_hash, response in pairs:
+        for part in (text_hash.encode(), response.encode()):
+            digest.update(len(part).to_bytes(8, "big"))
+            digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,233 @@
+"""SQL of alignment: retrievals, guided answers and the data sets made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from guidealign.alignment.model import (
+    AlignedData,
+    AlignedExample,
+    AnswerKey,
+    SampledInput,
+    StoredAnswer,
+)
+from guidealign.records import Release, RetrievedGuideline
+from guidealign.settings import RetrievalSettings
+
+# The rows of each category are shuffled by hash, what the package brought behind what its
+# user brought; then categories take turns.
+_SAMPLE = text(
+    """
+    with assessed as (
+        select distinct on (input_id) input_id, unsafe, categories
+          from core.assessments order by input_id, id desc
+    ), pool as (
+        select i.id, i.text, i.text_hash,
+               coalesce(i.known_category, a.categories[1], 'uncategorised') as category,
+               coalesce(i.known_unsafe, a.unsafe, true) as unsafe,
+               i.source = 'starter' or coalesce(b.kind = 'starter', false) as starter
+          from core.inputs i
+          left join assessed a on a.input_id = i.id
+          left join core.ingest_batches b on b.id = i.batch_id
+         where i.near_duplicate_of is null
+           and (i.known_category is not null or a.input_id is not null)
+    ), placed as (
+        select pool.*, row_number() over (
+                   partition by category order by starter, md5(:seed || text_hash)) as place
+          from pool
+    )
+    select id, text, text_hash, category, unsafe from placed order by place, category limit :n
+    """
+)
+_INSERT_RETRIEVAL = text(
+    "insert into core.retrievals (request_id, input_id, guideline_id, rank, score, kept,"
+    " library_version, retriever_version) values (:request_id, :input_id, :guideline_id, :rank,"
+    " :score, :kept, :library_version, :retriever_version)"
+    " on conflict (request_id, guideline_id) do nothing"
+)
+_KEY = (
+    "r.model = :model and r.prompt_version = :prompt_version"
+    " and r.library_version = :library_version and r.retriever_version = :retriever_version"
+)
+_SELECT_ANSWERS = text(
+    "select r.id, r.input_id, i.text, i.text_hash, r.response, r.filtered_reason"  # noqa: S608
+    " from core.aligned_responses r join core.inputs i on i.id = r.input_id"
+    f" where r.input_id = any(cast(:ids as bigint[])) and {_KEY} order by i.text_hash"
+)
+_INSERT_ANSWER = text(
+    "insert into core.aligned_responses (input_id, response, guideline_ids, model,"
+    " prompt_version, library_version, retriever_version, finish_reason, filtered_reason,"
+    " prompt_tokens, completion_tokens, latency_ms) values (:input_id, :response,"
+    " :guideline_ids, :model, :prompt_version, :library_version, :retriever_version,"
+    " :finish_reason, :filtered_reason, :prompt_tokens, :completion_tokens, :latency_ms)"
+    " on conflict on constraint uq_aligned_responses_key do nothing"
+)
+_INSERT_CALL = text(
+    "insert into core.model_calls (stage, input_id, model, prompt_version, status, error,"
+    " prompt_tokens, completion_tokens, latency_ms) values ('align', :input_id, :model,"
+    " :prompt_version, :status, :error, :prompt_tokens, :completion_tokens, :latency_ms)"
+)
+_INSERT_REJECT = text(
+    "insert into core.rejects (stage, reason, detail, input_id)"
+    " select 'align', :reason, :detail, :input_id where not exists (select from core.rejects"
+    " where stage = 'align' and reason = :reason and input_id = :input_id)"
+)
+_DATASET_ID = text("select id from core.aligned_datasets where digest = :digest")
+_INSERT_DATASET = text(
+    "insert into core.aligned_datasets (digest, n, model, prompt_version, library_version,"
+    " retriever_version, mlflow_run_id) values (:digest, :n, :model, :prompt_version,"
+    " :library_version, :retriever_version, :mlflow_run_id)"
+    " on conflict (digest) do nothing returning id"
+)
+_INSERT_ITEM = text(
+    "insert into core.aligned_dataset_items (dataset_id, response_id, position)"
+    " values (:dataset_id, :response_id, :position)"
+)
+_LATEST_DATASET = text("select max(id) from core.aligned_datasets")
+_SELECT_DATASET = text(
+    "select id, digest, model, library_version, retriever_version"
+    " from core.aligned_datasets where id = :dataset_id"
+)
+_SELECT_EXAMPLES = text(
+    "select r.input_id, i.text, r.response from core.aligned_dataset_items d"
+    " join core.aligned_responses r on r.id = d.response_id"
+    " join core.inputs i on i.id = r.input_id"
+    " where d.dataset_id = :dataset_id order by d.position"
+)
+
+
+def sample_inputs(connection: Connection, *, n: int, seed: int) -> list[SampledInput]:
+    """Up to n inputs, evenly over categories, never near-duplicates, always the same ones."""
+    rows = connection.execute(_SAMPLE, {"n": n, "seed": str(seed)}).all()
+    return [
+        SampledInput(
+            input_id=row.id,
+            text=row.text,
+            text_hash=row.text_hash,
+            category=row.category,
+            known_safe=not row.unsafe,
+        )
+        for row in rows
+    ]
+
+
+def retrieval_rows(
+    input_ids: Sequence[int],
+    found: Sequence[Sequence[RetrievedGuideline]],
+    kept: Sequence[Sequence[RetrievedGuideline]],
+    release: Release,
+    bounds: RetrievalSettings,
+) -> list[dict[str, Any]]:
+    """One row per candidate; the request id says what the retrieval depended on."""
+    versions = f"l{release.library_version}-r{release.retriever_version}"
+    shape = f"n{bounds.n_candidates}-d{bounds.near_duplicate_threshold:g}-k{bounds.k}"
+    return [
+        {
+            "request_id": f"align-{input_id}-{versions}-{shape}",
+            "input_id": input_id,
+            "guideline_id": candidate.guideline_id,
+            "rank": candidate.rank,
+            "score": candidate.score,
+            "kept": candidate in chosen,
+            "library_version": release.library_version,
+            "retriever_version": release.retriever_version,
+        }
+        for input_id, candidates, chosen in zip(input_ids, found, kept, strict=True)
+        for candidate in candidates
+    ]
+
+
+def add_retrievals(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """Stores candidates; those of a request that is there stay as they are."""
+    connection.execute(_INSERT_RETRIEVAL, rows)
+
+
+def answers(connection: Connection, input_ids: list[int], key: AnswerKey) -> list[StoredAnswer]:
+    """The stored answers to these inputs under one key, ordered by the input's hash."""
+    rows = connection.execute(_SELECT_ANSWERS, {"ids": input_ids, **asdict(key)}).all()
+    return [
+        StoredAnswer(
+            response_id=row.id,
+            input_id=row.input_id,
+            input_text=row.text,
+            text_hash=row.text_hash,
+            response=row.response,
+            filtered_reason=row.filtered_reason,
+        )
+        for row in rows
+    ]
+
+
+def add_answer(connection: Connection, key: AnswerKey, answer: dict[str, Any]) -> bool:
+    """Stores an answer and its call; False when another worker was first."""
+    values = {**asdict(key), **answer}
+    connection.execute(_INSERT_CALL, {**values, "status": "ok", "error": None})
+    return connection.execute(_INSERT_ANSWER, values).rowcount == 1
+
+
+def add_failure(
+    connection: Connection, key: AnswerKey, *, input_id: int, reason: str, detail: str
+) -> None:
+    """Stores a call that gave no answer, and the input among the rejects."""
+    call = {
+        "input_id": input_id,
+        "status": "error",
+        "error": detail,
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "latency_ms": 0.0,
+    }
+    connection.execute(_INSERT_CALL, {**asdict(key), **call})
+    connection.execute(_INSERT_REJECT, {"input_id": input_id, "reason": reason, "detail": detail})
+
+
+def dataset_id(connection: Connection, digest: str) -> int | None:
+    """The data set with this content, if there is one."""
+    found = connection.execute(_DATASET_ID, {"digest": digest}).scalar_one_or_none()
+    return None if found is None else int(found)
+
+
+def add_dataset(
+    connection: Connection,
+    key: AnswerKey,
+    digest: str,
+    response_ids: Sequence[int],
+    *,
+    mlflow_run_id: str,
+) -> int | None:
+    """Stores a data set with its items; None when it is there already."""
+    values = {**asdict(key), "digest": digest, "n": len(response_ids)}
+    new = connection.execute(
+        _INSERT_DATASET, {**values, "mlflow_run_id": mlflow_run_id}
+    ).scalar_one_or_none()
+    if new is not None:
+        items = [
+            {"dataset_id": new, "response_id": response_id, "position": position}
+            for position, response_id in enumerate(response_ids)
+        ]
+        connection.execute(_INSERT_ITEM, items)
+    return new
+
+
+def load_dataset(connection: Connection, dataset_id: int | None) -> AlignedData | None:
+    """A data set by id, or the newest; None: there is no such."""
+    if dataset_id is None:
+        dataset_id = connection.execute(_LATEST_DATASET).scalar_one()
+    row = connection.execute(_SELECT_DATASET, {"dataset_id": dataset_id}).one_or_none()
+    if row is None:
+        return None
+    rows = connection.execute(_SELECT_EXAMPLES, {"dataset_id": dataset_id}).all()
+    return AlignedData(
+        dataset_id=row.id,
+        digest=row.digest,
+        model=row.model,
+        library_version=row.library_version,
+        retriever_version=row.retriever_version,
+        examples=tuple(
+            AlignedExample(input_id=e.input_id, prompt=e.text, response=e.response) for e in rows
+        ),
+    )
