@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 
 import structlog
 from sqlalchemy import Engine
@@ -13,18 +13,20 @@ from guidealign.alignment.filters import judge
 from guidealign.alignment.model import AnswerKey, SampledInput
 from guidealign.alignment.retrieve import retrieve
 from guidealign.db import guard_database
-from guidealign.errors import BadInputError, ModelOutputError
-from guidealign.llm import ChatClient, run_many
+from guidealign.errors import BadInputError, TransientError
+from guidealign.llm import CallRecord, ChatClient, ChatResult, recorded_calls, run_many
 from guidealign.records import Release, RetrievedGuideline
 from guidealign.registry import Registry
 from guidealign.settings import Settings
+
+_REFUSED = "the model server refused the request: too long for its context, or not allowed"
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class AnswerCounts:
-    """How many inputs were answered now, and how many the model could not answer."""
+    """How many inputs were answered now, and how many the server refused."""
 
     n_new: int
     n_failed: int
@@ -36,7 +38,7 @@ class _Job:
     guidelines: list[RetrievedGuideline]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Answerer:
     """Answers one input: a call, the filters, one transaction."""
 
@@ -44,31 +46,46 @@ class _Answerer:
     client: ChatClient
     key: AnswerKey
     max_tokens: int
+    away: list[TransientError] = field(default_factory=list)
+    """Why the server is given up; the jobs behind it are not tried one by one."""
 
     def __call__(self, job: _Job) -> bool:
-        """Whether an answer was stored; an input that cannot be answered is a reject."""
-        asked = job.asked
-        messages = compose(asked.text, job.guidelines)
-        try:
-            said = self.client.complete(messages, temperature=0.0, max_tokens=self.max_tokens)
-        except (BadInputError, ModelOutputError) as error:
-            reason = "refused_by_server" if isinstance(error, BadInputError) else "model_output"
-            with guard_database(), self.engine.begin() as connection:
-                store.add_failure(
-                    connection, self.key, input_id=asked.input_id, reason=reason, detail=str(error)
-                )
-            log.warning("input not answered", input_id=asked.input_id, reason=reason)
-            return False
+        """Whether an answer was stored; an input that the server refuses is a reject."""
+        if self.away:
+            raise self.away[0]
+        messages = compose(job.asked.text, job.guidelines)
+        with recorded_calls() as calls:
+            try:
+                said = self.client.complete(messages, temperature=0.0, max_tokens=self.max_tokens)
+            except BadInputError:
+                self._refused(job, calls)
+                return False
+            except TransientError as error:
+                self.away.append(error)
+                raise
+        self._answered(job, said, calls)
+        return True
+
+    def _refused(self, job: _Job, calls: list[CallRecord]) -> None:
+        input_id = job.asked.input_id
+        with guard_database(), self.engine.begin() as connection:
+            store.add_calls(connection, self.key, input_id, calls)
+            store.add_reject(
+                connection, input_id=input_id, reason="refused_by_server", detail=_REFUSED
+            )
+        log.warning("input not answered", input_id=input_id)
+
+    def _answered(self, job: _Job, said: ChatResult, calls: list[CallRecord]) -> None:
         judged = judge(
             said.text,
             finish_reason=said.finish_reason,
-            known_safe=asked.known_safe,
+            known_safe=job.asked.known_safe,
             guidelines=[g.text for g in job.guidelines],
         )
         answer = {
-            "input_id": asked.input_id,
-            "response": judged.response,
-            "filtered_reason": judged.filtered_reason,
+            **asdict(self.key),
+            **asdict(judged),
+            "input_id": job.asked.input_id,
             "guideline_ids": [g.guideline_id for g in job.guidelines],
             "finish_reason": said.finish_reason,
             "prompt_tokens": said.prompt_tokens,
@@ -76,8 +93,8 @@ class _Answerer:
             "latency_ms": said.latency_ms,
         }
         with guard_database(), self.engine.begin() as connection:
-            store.add_answer(connection, self.key, answer)
-        return True
+            store.add_calls(connection, self.key, job.asked.input_id, calls)
+            store.add_answer(connection, answer)
 
 
 def answer_inputs(
@@ -103,12 +120,10 @@ def answer_inputs(
         release=release,
         input_ids=[i.input_id for i in inputs],
     )
-    answerer = _Answerer(
-        engine=engine,
-        client=ChatClient(settings.base, stage="align"),
-        key=AnswerKey.of(settings, release),
-        max_tokens=settings.align.max_tokens,
-    )
     jobs = [_Job(asked, guidelines) for asked, guidelines in zip(inputs, found, strict=True)]
-    answered = run_many(jobs, answerer, settings.base.concurrency)
+    with ChatClient(settings.base, stage="align") as client:
+        answerer = _Answerer(
+            engine, client, AnswerKey.of(settings, release), settings.align.max_tokens
+        )
+        answered = run_many(jobs, answerer, settings.base.concurrency)
     return AnswerCounts(n_new=sum(answered), n_failed=len(answered) - sum(answered))

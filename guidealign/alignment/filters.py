@@ -21,10 +21,11 @@ _LEAST_DISTINCT_SHARE = 0.6
 _RECITED_WORDS = 9
 
 _REFUSAL = re.compile(
-    r"\b(?:i(?:'m| am)(?: very| so| really)? sorry|i apologi[sz]e|as an ai\b[^.]{0,60}\b(?:can't|cannot|can not|unable)"
-    r"|i (?:can't|cannot|can not|won't|will not|am unable to|'m unable to|am not able to|'m not able to)"
-    r" (?:help|assist|provide|answer|support|do that|comply|fulfil|respond|offer|discuss|engage|give)"
-    r"|i(?:'m| am) (?:unable|not able) to (?:help|assist|provide|answer|do that|comply|fulfil|offer))",
+    # "I'm sorry" alone is sympathy as often as refusal, so what cannot be done must follow.
+    r"\b(?:i (?:can't|cannot|can not|won't|will not|must decline)"
+    r"|i(?:'m| am) (?:unable|not able|not allowed|not comfortable))"
+    r"(?: to)?(?: \w+)? (?:help(?! but)|assist|provid|answer|support|comply|fulfil|offer|discuss"
+    r"|engage|do (?:that|this)|respond|create|generate)",
     re.IGNORECASE,
 )
 _REFUSAL_WINDOW = 200

@@ -15,6 +15,7 @@ from guidealign.alignment.model import (
     SampledInput,
     StoredAnswer,
 )
+from guidealign.llm import CallRecord
 from guidealign.records import Release, RetrievedGuideline
 from guidealign.settings import RetrievalSettings
 
@@ -67,9 +68,10 @@ _INSERT_ANSWER = text(
     " on conflict on constraint uq_aligned_responses_key do nothing"
 )
 _INSERT_CALL = text(
-    "insert into core.model_calls (stage, input_id, model, prompt_version, status, error,"
-    " prompt_tokens, completion_tokens, latency_ms) values ('align', :input_id, :model,"
-    " :prompt_version, :status, :error, :prompt_tokens, :completion_tokens, :latency_ms)"
+    "insert into core.model_calls (stage, input_id, model, prompt_version, attempt, status,"
+    " error, prompt_tokens, completion_tokens, latency_ms) values (:stage, :input_id, :model,"
+    " :prompt_version, :attempt, :status, :error, :prompt_tokens, :completion_tokens,"
+    " :latency_ms)"
 )
 _INSERT_REJECT = text(
     "insert into core.rejects (stage, reason, detail, input_id)"
@@ -162,26 +164,25 @@ def answers(connection: Connection, input_ids: list[int], key: AnswerKey) -> lis
     ]
 
 
-def add_answer(connection: Connection, key: AnswerKey, answer: dict[str, Any]) -> bool:
-    """Stores an answer and its call; False when another worker was first."""
-    values = {**asdict(key), **answer}
-    connection.execute(_INSERT_CALL, {**values, "status": "ok", "error": None})
-    return connection.execute(_INSERT_ANSWER, values).rowcount == 1
+def add_answer(connection: Connection, answer: dict[str, Any]) -> None:
+    """Stores an answer; one that another worker stored first stays."""
+    connection.execute(_INSERT_ANSWER, answer)
 
 
-def add_failure(
-    connection: Connection, key: AnswerKey, *, input_id: int, reason: str, detail: str
+def add_calls(
+    connection: Connection, key: AnswerKey, input_id: int, calls: Sequence[CallRecord]
 ) -> None:
-    """Stores a call that gave no answer, and the input among the rejects."""
-    call = {
-        "input_id": input_id,
-        "status": "error",
-        "error": detail,
-        "prompt_tokens": 0,
-        "completion_tokens": 0,
-        "latency_ms": 0.0,
-    }
-    connection.execute(_INSERT_CALL, {**asdict(key), **call})
+    """Stores what was asked of the model for an input, also tries that failed."""
+    rows = [
+        {**asdict(call), "input_id": input_id, "prompt_version": key.prompt_version}
+        for call in calls
+    ]
+    if rows:
+        connection.execute(_INSERT_CALL, rows)
+
+
+def add_reject(connection: Connection, *, input_id: int, reason: str, detail: str) -> None:
+    """Stores, once, why an input has no answer."""
     connection.execute(_INSERT_REJECT, {"input_id": input_id, "reason": reason, "detail": detail})
 
 
