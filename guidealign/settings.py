@@ -148,6 +148,14 @@ class MlflowSettings(BaseModel):
     tracking_uri: str | None = None
 
 
+class AirflowSettings(BaseModel):
+    """Airflow's API, for `guidealign run`."""
+
+    base_url: str | None = None
+    username: str = "admin"
+    password: SecretStr = SecretStr("")
+
+
 class PlatformSettings(BaseModel):
     """The services of one machine. A port of None: the first free one from the usual."""
 
@@ -187,6 +195,7 @@ class Settings(BaseSettings):
     labrador: LabradorSettings = LabradorSettings()
     gates: GateSettings = GateSettings()
     mlflow: MlflowSettings = MlflowSettings()
+    airflow: AirflowSettings = AirflowSettings()
     platform: PlatformSettings = PlatformSettings()
 
     @classmethod

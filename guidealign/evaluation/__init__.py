@@ -2,6 +2,7 @@
 
 from guidealign.evaluation.benchmark import PreferenceCase, load_cases
 from guidealign.evaluation.gates import gate
+from guidealign.evaluation.judge import Judgement, judge_labrador, judge_retriever
 from guidealign.evaluation.model import CheckResult, GateDecision, GatePolicy, load_policy
 from guidealign.evaluation.preference import score_labrador
 from guidealign.evaluation.store import load_run, store_run
@@ -10,8 +11,11 @@ __all__ = [
     "CheckResult",
     "GateDecision",
     "GatePolicy",
+    "Judgement",
     "PreferenceCase",
     "gate",
+    "judge_labrador",
+    "judge_retriever",
     "load_cases",
     "load_policy",
     "load_run",

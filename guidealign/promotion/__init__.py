@@ -5,6 +5,7 @@ from guidealign.promotion.switch import (
     SwitchResult,
     adopt_library,
     decide_and_switch,
+    follow_judgement,
     rollback,
 )
 
@@ -12,6 +13,7 @@ __all__ = [
     "SwitchResult",
     "adopt_library",
     "decide_and_switch",
+    "follow_judgement",
     "reconcile",
     "rollback",
 ]

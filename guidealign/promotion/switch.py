@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from guidealign.alignment import PROMPT_VERSION
-from guidealign.db import guard_database, latest_release, release_by_id
+from guidealign.db import current_release, guard_database, latest_release, release_by_id
 from guidealign.errors import BadInputError, IntegrityError
 from guidealign.library import latest_version
 from guidealign.promotion import store
@@ -96,6 +96,30 @@ def decide_and_switch(
                 done = switch.move(model_name, challenger_version, "promote", decision_id)
     log.info("switched", model=model_name, **asdict(done))
     return SwitchResult(model_name, **asdict(done))
+
+
+def follow_judgement(
+    judged: dict[str, Any], *, engine: Engine, settings: Settings, registry: Registry, actor: str
+) -> SwitchResult:
+    """Does what a judgement (as a dictionary) says; without a decision nothing moves.
+
+    Raises:
+        BadInputError: its gate decision does not exist.
+        IntegrityError: the challenger cannot be served yet.
+    """
+    if judged["decision_id"] is not None:
+        return decide_and_switch(
+            judged["decision_id"], engine=engine, settings=settings, registry=registry, actor=actor
+        )
+    live = current_release(engine)
+    return SwitchResult(
+        model_name=judged["model_name"],
+        action="keep",
+        from_version=judged["champion_version"],
+        to_version=judged["challenger_version"],
+        release_id=live.release_id if live else None,
+        reason=judged["reason"],
+    )
 
 
 def rollback(

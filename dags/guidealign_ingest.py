@@ -1,0 +1,86 @@
+"""Takes new user inputs in; the starter library comes first, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Param, dag, get_current_context, task
+
+from guidealign_airflow import (
+    INPUTS,
+    STAGE_DEFAULTS,
+    actor,
+    announce,
+    connection_url,
+    services,
+)
+
+DOC = """
+### Ingest
+
+Reads a source of user inputs from where the last reading stopped, cleans the texts, leaves exact
+duplicates out and marks near copies. What cannot be read goes to `library.rejects` with file,
+line and reason. Starts **guidealign_author**.
+
+* no `path` and no `query`: the inputs that ship with guidealign
+* `path`: a JSONL, CSV or Parquet file that the worker can read
+* `query` with `conn_id`: a SQL query on an Airflow connection
+"""
+
+
+@task
+def starter_library() -> dict[str, Any]:
+    """Version 1 of the library: what ships with guidealign. Later runs find it there."""
+    from guidealign.library import install_starter
+
+    return {"library_version": install_starter(**services().data())}
+
+
+@task(outlets=[INPUTS])
+def read_source() -> dict[str, Any]:
+    """Reads what is new in the source that the params name."""
+    from guidealign.ingest import SourceSpec, bundled_inbox, file_source, ingest_source
+
+    given = get_current_context()["params"]
+    fields = {"text_field": given["text_field"], "id_field": given["id_field"] or None}
+    if given["query"]:
+        spec = SourceSpec(
+            kind="sql",
+            uri=connection_url(given["conn_id"]),
+            name=f"sql:{given['conn_id']}",
+            query=given["query"],
+            watermark_field=given["watermark_field"] or None,
+            **fields,
+        )
+    elif given["path"]:
+        spec = file_source(given["path"], kind=given["format"] or None, **fields)
+    else:
+        spec = file_source(bundled_inbox(), name="bundled-inbox")
+    result = ingest_source(spec, run_key=actor(), **services().data()).as_dict()
+    announce(INPUTS, {"changed": result["n_new"] > 0, **result})
+    return result
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    default_args=STAGE_DEFAULTS,
+    tags=["guidealign", "inputs"],
+    doc_md=DOC,
+    params={
+        "path": Param("", type="string", title="File", description="JSONL, CSV or Parquet"),
+        "format": Param("", type="string", enum=["", "jsonl", "csv", "parquet"], title="Format"),
+        "text_field": Param("text", type="string", minLength=1, title="Field with the text"),
+        "id_field": Param("", type="string", title="Field with the source's own id"),
+        "conn_id": Param("", type="string", title="Airflow connection of the query"),
+        "query": Param("", type="string", title="SQL query", description="instead of a file"),
+        "watermark_field": Param("", type="string", title="Column of the query that only grows"),
+    },
+)
+def guidealign_ingest() -> None:
+    """Wiring only."""
+    starter_library() >> read_source()
+
+
+guidealign_ingest()

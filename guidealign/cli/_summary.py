@@ -1,0 +1,158 @@
+"""What a cycle did, told honestly, and where to look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from sqlalchemy import Engine, text
+
+from guidealign.db import guard_database, make_engine
+from guidealign.settings import Settings
+
+if TYPE_CHECKING:
+    from guidealign.cli.run import StageRun
+
+_WRITTEN = text(
+    "select title, text, category, state from core.guidelines where origin = 'model'"
+    " and state in ('active', 'candidate') order by id desc limit 3"
+)
+_STOPPED = text(
+    "select title, text, state_reason from core.guidelines where state = 'quarantined'"
+    " order by id desc limit 1"
+)
+_MODELS = text(
+    "select distinct model from core.model_calls where stage in ('detect', 'guidelines')"
+)
+
+
+def print_summary(
+    stages: list[StageRun], settings: Settings, console: Console, *, elapsed_s: float
+) -> None:
+    """Prints counts, examples, gate verdicts, and where to go on."""
+    results = {stage.dag_id.removeprefix("guidealign_"): stage.result for stage in stages}
+    console.print(_counts(stages, results, elapsed_s))
+    with guard_database():
+        _print_examples(make_engine(settings.require_database_url()), settings, console)
+    for name in ("retriever", "labrador"):
+        _print_gate(name, results.get(name, {}), console)
+    _print_doors(settings, console)
+
+
+def _counts(stages: list[StageRun], results: dict[str, dict[str, Any]], elapsed_s: float) -> Table:
+    table = Table(
+        "stage", "what it did", "seconds", title=f"cycle done in {elapsed_s / 60:.1f} min"
+    )
+    for stage in stages:
+        name = stage.dag_id.removeprefix("guidealign_")
+        table.add_row(name, _sentence(name, results[name]), f"{stage.elapsed_s:.0f}")
+    return table
+
+
+def _sentence(name: str, result: dict[str, Any]) -> str:
+    last: dict[str, Any] = {}
+    for value in result.values():
+        last |= value
+    if name == "ingest":
+        return (
+            f"{last.get('n_read', 0)} read, {last.get('n_new', 0)} new,"
+            f" {last.get('n_duplicate', 0)} known, {last.get('n_near_duplicate', 0)} near copies,"
+            f" {last.get('n_rejected', 0)} rejected"
+        )
+    if name == "author":
+        return (
+            f"{last.get('n_inputs', 0)} inputs assessed, {last.get('n_unsafe', 0)} unsafe;"
+            f" {last.get('n_guidelines', 0)} guidelines written,"
+            f" {last.get('n_filtered', 0)} of them stopped by the filter,"
+            f" {last.get('n_failed', 0)} inputs failed"
+        )
+    if name == "library":
+        return (
+            f"version {last.get('version')}: {last.get('n_active')} active,"
+            f" {last.get('n_added')} added, {last.get('n_merged')} merged,"
+            f" {last.get('n_held')} waiting for review"
+        )
+    if name == "align":
+        return (
+            f"data set {last.get('dataset_id')} of {last.get('n')} answers,"
+            f" {last.get('n_new')} new, {last.get('n_filtered')} left out"
+        )
+    trained = result.get("train", {})
+    how = "reused" if trained.get("reused") else "trained"
+    return f"version {trained.get('version')} {how}; {result.get('switch', {}).get('action', '')}"
+
+
+def _print_examples(engine: Engine, settings: Settings, console: Console) -> None:
+    with engine.connect() as connection:
+        written = connection.execute(_WRITTEN).all()
+        stopped = connection.execute(_STOPPED).one_or_none()
+        models = connection.execute(_MODELS).scalars().all()
+    console.rule("what the safety model wrote")
+    console.print(
+        f"Written by {escape(', '.join(models) or settings.safety.model)}. The embedded models are"
+        " small: this cycle shows that the machinery is real, not that they are good safety"
+        f" experts. Review policy: {settings.author.review_policy}"
+        + (
+            " (what passes the filter is published without a person)."
+            if settings.author.review_policy == "auto"
+            else " (a person decides what is published)."
+        )
+    )
+    for row in written:
+        console.print(f"  [bold]{escape(row.title)}[/bold] ({row.category}, {row.state})")
+        console.print(f"    {escape(row.text)}")
+    if stopped:
+        console.print(f"  [red]stopped by the filter:[/red] {escape(stopped.title)}")
+        console.print(f"    {escape(stopped.text)}")
+        console.print(f"    why: {escape(stopped.state_reason or '')}")
+    elif written:
+        console.print("  the filter had nothing to stop")
+
+
+def _print_gate(name: str, result: dict[str, Any], console: Console) -> None:
+    judged, switched = result.get("gate", {}), result.get("switch", {})
+    console.rule(f"gate of the {name}")
+    champion = judged.get("champion_version")
+    against = "the untrained base" if champion == 0 else f"version {champion}"
+    console.print(
+        f"version {judged.get('challenger_version')} against {against}:"
+        f" [bold]{judged.get('verdict')}[/bold] -> {switched.get('action')}"
+    )
+    console.print(f"  {escape(str(judged.get('reason', '')))}")
+    if judged.get("evidence"):
+        console.print(_evidence_table(judged["evidence"]))
+    figures = judged.get("metrics", {})
+    if figures:
+        line = ", ".join(f"{key} {value:.3f}" for key, value in sorted(figures.items()))
+        console.print(f"  [dim]{escape(line)}[/dim]")
+
+
+def _evidence_table(evidence: list[dict[str, Any]]) -> Table:
+    table = Table("check", "outcome", "n", "champion", "challenger", "difference [95%]", "power")
+    for check in evidence:
+        if check["difference"] is None:
+            table.add_row(check["name"], check["outcome"], str(check["n"]), "", "", "", "")
+            continue
+        table.add_row(
+            check["name"],
+            check["outcome"],
+            str(check["n"]),
+            f"{check['champion_mean']:+.3f}",
+            f"{check['challenger_mean']:+.3f}",
+            f"{check['difference']:+.3f} [{check['ci_low']:+.3f}, {check['ci_high']:+.3f}]",
+            f"{check['power']:.2f}",
+        )
+    return table
+
+
+def _print_doors(settings: Settings, console: Console) -> None:
+    console.rule("where to look")
+    secret = settings.airflow.password.get_secret_value()
+    console.print(
+        f"Airflow  {settings.airflow.base_url}  user {settings.airflow.username}, ", end=""
+    )
+    console.print(f"password {secret}", markup=False, highlight=False)
+    console.print(f"MLflow   {settings.mlflow.tracking_uri}")
+    console.print("SQL      guidealign psql   (as analyst; try: select * from library.coverage;)")

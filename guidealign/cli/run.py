@@ -1,0 +1,157 @@
+"""`guidealign run`: one continual-alignment cycle through the scheduler, followed to its end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+
+from guidealign.cli._airflow_api import AirflowApi
+from guidealign.cli._progress import CycleDisplay
+from guidealign.cli._summary import print_summary
+from guidealign.errors import PermanentError, PlatformError, ServiceUnavailableError
+from guidealign.settings import Settings
+
+STAGES = (
+    "guidealign_ingest",
+    "guidealign_author",
+    "guidealign_library",
+    "guidealign_retriever",
+    "guidealign_align",
+    "guidealign_labrador",
+)
+"""The DAGs of a cycle in the order in which their assets wake each other."""
+
+_POLL_S = 2.0
+_OUTAGE_S = 120.0
+_HANDOVER_S = 180.0
+_FINAL = {"success", "failed"}
+
+
+@dataclass
+class StageRun:
+    """One DAG's run within a cycle."""
+
+    dag_id: str
+    run_id: str | None = None
+    state: str = "waiting"
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    elapsed_s: float = 0.0
+    result: dict[str, Any] = field(default_factory=dict)
+    """What the stage's last task returned."""
+
+
+class CycleFailedError(PermanentError):
+    """A stage of the cycle failed; its log has been shown."""
+
+
+def run_cycle(
+    settings: Settings, conf: dict[str, Any], *, console: Console, timeout_s: float
+) -> list[StageRun]:
+    """Triggers ingest and follows the chain of assets to its end.
+
+    Args:
+        settings: where Airflow is.
+        conf: params of the ingest DAG.
+        console: where progress and summary go.
+        timeout_s: the whole cycle's limit.
+
+    Raises:
+        CycleFailedError: a stage failed or did not start.
+        ServiceUnavailableError: Airflow was away for longer than two minutes.
+    """
+    api = AirflowApi(settings)
+    _wait_for_dags(api)
+    started = time.monotonic()
+    stages = [StageRun(dag_id) for dag_id in STAGES]
+    stages[0].run_id = api.trigger(STAGES[0], conf)
+    with CycleDisplay(stages, console) as display:
+        follower = _Follower(api, stages, display, started + timeout_s)
+        for position in range(len(stages)):
+            follower.follow(position)
+    print_summary(stages, settings, console, elapsed_s=time.monotonic() - started)
+    return stages
+
+
+def _wait_for_dags(api: AirflowApi, timeout_s: float = 90.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    missing = list(STAGES)
+    while missing:
+        missing = [dag_id for dag_id in missing if not api.dag_is_known(dag_id)]
+        if missing and time.monotonic() > deadline:
+            errors = api.import_errors()
+            why = f": {errors[0]}" if errors else ""
+            raise PlatformError(f"Airflow does not know {', '.join(missing)}{why}")
+        if missing:
+            time.sleep(_POLL_S)
+
+
+@dataclass
+class _Follower:
+    """Follows one stage after the other."""
+
+    api: AirflowApi
+    stages: list[StageRun]
+    display: CycleDisplay
+    deadline: float
+    away_since: float | None = None
+
+    def follow(self, position: int) -> None:
+        stage = self.stages[position]
+        begun = time.monotonic()
+        while stage.state not in _FINAL:
+            if time.monotonic() > self.deadline:
+                raise CycleFailedError(f"{stage.dag_id} did not end in time; it goes on in Airflow")
+            if stage.run_id is None and time.monotonic() - begun > _HANDOVER_S:
+                raise CycleFailedError(f"{stage.dag_id} was not started by the stage before it")
+            self._try_update(position, begun)
+            self.display.refresh()
+            if stage.state not in _FINAL:
+                time.sleep(_POLL_S)
+        if stage.state == "failed":
+            self._fail(stage)
+
+    def _try_update(self, position: int, begun: float) -> None:
+        try:
+            self._update(position, begun)
+            self.away_since = None
+        except ServiceUnavailableError:
+            now = time.monotonic()
+            self.away_since = self.away_since or now
+            if now - self.away_since > _OUTAGE_S:
+                raise
+
+    def _update(self, position: int, begun: float) -> None:
+        stage = self.stages[position]
+        if stage.run_id is None:
+            before = self.stages[position - 1]
+            stage.run_id = self.api.run_started_by(stage.dag_id, before.dag_id, before.run_id or "")
+        if stage.run_id is None:
+            return
+        run = self.api.run(stage.dag_id, stage.run_id)
+        stage.tasks = self.api.task_instances(stage.dag_id, stage.run_id)
+        stage.elapsed_s = time.monotonic() - begun
+        if run["state"] == "success":
+            stage.result = self._result(stage)
+        stage.state = run["state"]
+
+    def _result(self, stage: StageRun) -> dict[str, Any]:
+        """All tasks' results by task; a stage is described by what its tasks return."""
+        results = {}
+        for task_id in {task["task_id"] for task in stage.tasks if task["map_index"] == -1}:
+            value = self.api.xcom(stage.dag_id, stage.run_id or "", task_id)
+            if isinstance(value, dict):
+                results[task_id] = value
+        return results
+
+    def _fail(self, stage: StageRun) -> None:
+        failed = [task for task in stage.tasks if task["state"] == "failed"]
+        for task in failed[:1]:
+            lines = self.api.log_tail(task)
+            self.display.show_log(f"{stage.dag_id}.{task['task_id']}", lines)
+        names = ", ".join(task["task_id"] for task in failed) or "no task"
+        raise CycleFailedError(
+            f"{stage.dag_id} failed in {names}; see {self.api.base_url}/dags/{stage.dag_id}"
+        )

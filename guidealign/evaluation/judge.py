@@ -1,0 +1,143 @@
+"""Judges a challenger against what is live: score both, compare, decide."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+
+from guidealign.db import current_release, guard_database
+from guidealign.errors import BadInputError
+from guidealign.evaluation import store
+from guidealign.evaluation.gates import gate
+from guidealign.evaluation.preference import score_labrador
+from guidealign.records import (
+    LABRADOR_MODEL,
+    RETRIEVER_MODEL,
+    UNTRAINED_VERSION,
+    EvaluationRun,
+    Verdict,
+)
+from guidealign.registry import Registry
+from guidealign.retriever import evaluate_bm25, evaluate_retriever
+from guidealign.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What came of judging a challenger; no decision when it is live already."""
+
+    model_name: str
+    challenger_version: int
+    champion_version: int
+    verdict: Verdict
+    reason: str
+    decision_id: int | None
+    evidence: tuple[dict[str, Any], ...] = ()
+    metrics: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a scheduler's metadata."""
+        return asdict(self)
+
+
+def judge_retriever(
+    version: int, *, engine: Engine, settings: Settings, registry: Registry
+) -> Judgement:
+    """Compares a retriever with the live one on held-out inputs of the served library.
+
+    The untrained base and BM25 are measured in the same run, for the record.
+
+    Raises:
+        BadInputError: nothing is served yet, so there is no champion.
+    """
+    release = current_release(engine)
+    if release is None:
+        raise BadInputError("nothing is served yet: publish the library first")
+    library_version = release.library_version
+    live = release.retriever_version
+    if version == live:
+        return _already_live(RETRIEVER_MODEL, version)
+    runs = {
+        name: evaluate_retriever(
+            number,
+            engine=engine,
+            settings=settings,
+            registry=registry,
+            library_version=library_version,
+        )
+        for name, number in {"challenger": version, "champion": live, "base": 0}.items()
+        if name != "base" or live != UNTRAINED_VERSION
+    }
+    runs["bm25"] = evaluate_bm25(engine=engine, settings=settings, library_version=library_version)
+    runs.setdefault("base", runs["champion"])
+    return _judge(RETRIEVER_MODEL, runs, engine, settings, registry)
+
+
+def judge_labrador(
+    version: int, *, engine: Engine, settings: Settings, registry: Registry
+) -> Judgement:
+    """Compares a Labrador with the live one (at first the untrained base) on preference cases.
+
+    Raises:
+        BadInputError: nothing is served yet, so there is no champion.
+    """
+    release = current_release(engine)
+    if release is None:
+        raise BadInputError("nothing is served yet: publish the library first")
+    if version == release.labrador_version:
+        return _already_live(LABRADOR_MODEL, version)
+    runs = {
+        name: score_labrador(number, engine=engine, settings=settings, registry=registry)
+        for name, number in (("challenger", version), ("champion", release.labrador_version))
+    }
+    return _judge(LABRADOR_MODEL, runs, engine, settings, registry)
+
+
+def _judge(
+    model_name: str,
+    runs: dict[str, EvaluationRun],
+    engine: Engine,
+    settings: Settings,
+    registry: Registry,
+) -> Judgement:
+    with guard_database():
+        for run in runs.values():
+            store.store_run(run, engine)
+    decision = gate(
+        model_name,
+        challenger=runs["challenger"],
+        champion=runs["champion"],
+        engine=engine,
+        settings=settings,
+        registry=registry,
+    )
+    metrics = {
+        f"{name}/{metric}": value
+        for name, run in runs.items()
+        for metric, value in run.summary.items()
+    }
+    registry.log_evaluation(model_name, decision.challenger_version, metrics, {})
+    return Judgement(
+        model_name=model_name,
+        challenger_version=decision.challenger_version,
+        champion_version=decision.champion_version,
+        verdict=decision.verdict,
+        reason=decision.reason,
+        decision_id=decision.decision_id,
+        evidence=tuple(check.as_dict() for check in decision.evidence),
+        metrics=metrics,
+    )
+
+
+def _already_live(model_name: str, version: int) -> Judgement:
+    return Judgement(
+        model_name=model_name,
+        challenger_version=version,
+        champion_version=version,
+        verdict="hold",
+        reason=f"version {version} is live already, and there is nothing new to learn from",
+        decision_id=None,
+        metrics={},
+    )

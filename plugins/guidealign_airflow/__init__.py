@@ -1,0 +1,37 @@
+"""guidealign at home in Airflow: what the DAG files share."""
+
+from guidealign_airflow.assets import (
+    ALIGNED_DATASET,
+    CANDIDATES,
+    INPUTS,
+    LABRADOR,
+    LIBRARY,
+    RETRIEVER,
+)
+from guidealign_airflow.runtime import (
+    MODEL_SERVER_POOL,
+    STAGE_DEFAULTS,
+    TRAINING_POOL,
+    Services,
+    actor,
+    announce,
+    connection_url,
+    services,
+)
+
+__all__ = [
+    "ALIGNED_DATASET",
+    "CANDIDATES",
+    "INPUTS",
+    "LABRADOR",
+    "LIBRARY",
+    "MODEL_SERVER_POOL",
+    "RETRIEVER",
+    "STAGE_DEFAULTS",
+    "TRAINING_POOL",
+    "Services",
+    "actor",
+    "announce",
+    "connection_url",
+    "services",
+]

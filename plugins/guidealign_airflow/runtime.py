@@ -1,0 +1,125 @@
+"""What every task needs: retries that fit the error, and the services of the settings."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import (
+    Asset,
+    BaseHook,
+    ExceptionRetryPolicy,
+    RetryAction,
+    RetryRule,
+    get_current_context,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from guidealign.registry import Registry
+    from guidealign.settings import Settings
+
+MODEL_SERVER_POOL = "guidealign_model_server"
+TRAINING_POOL = "guidealign_training"
+DATABASE_CONNECTION = "guidealign_db"
+
+_RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception="guidealign.errors.PermanentError",
+            action=RetryAction.FAIL,
+            reason="trying again changes nothing",
+        ),
+        RetryRule(
+            exception="guidealign.errors.RateLimitedError",
+            action=RetryAction.RETRY,
+            retry_delay=timedelta(minutes=1),
+            reason="a service asked for fewer requests",
+        ),
+        RetryRule(
+            exception="guidealign.errors.ServiceUnavailableError",
+            action=RetryAction.RETRY,
+            retry_delay=timedelta(seconds=20),
+            reason="a service does not answer",
+        ),
+    ]
+)
+
+STAGE_DEFAULTS: dict[str, Any] = {
+    "owner": "guidealign",
+    "retries": 5,
+    "retry_delay": timedelta(seconds=15),
+    "retry_policy": _RETRY_POLICY,
+}
+"""`default_args` of every stage."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the rooms' verbs take as keyword arguments."""
+
+    engine: Engine
+    settings: Settings
+    registry: Registry
+
+    def all(self) -> dict[str, Any]:
+        """As keyword arguments."""
+        return {"engine": self.engine, "settings": self.settings, "registry": self.registry}
+
+    def data(self) -> dict[str, Any]:
+        """As keyword arguments, without the registry."""
+        return {"engine": self.engine, "settings": self.settings}
+
+
+def services() -> Services:
+    """Settings, engine and registry of this installation; call it inside a task.
+
+    The database is the Airflow connection `guidealign_db` where there is one, else the
+    settings' own URL.
+    """
+    from guidealign.db import make_engine
+    from guidealign.errors import ConfigurationError
+    from guidealign.registry import Registry
+    from guidealign.settings import load_settings
+
+    settings = load_settings()
+    url = connection_url(DATABASE_CONNECTION) if _has_connection() else None
+    tracking_uri = settings.mlflow.tracking_uri
+    if tracking_uri is None:
+        raise ConfigurationError("no MLflow server is set: set GUIDEALIGN_MLFLOW__TRACKING_URI")
+    return Services(
+        engine=make_engine(url or settings.require_database_url()),
+        settings=settings,
+        registry=Registry(tracking_uri),
+    )
+
+
+def _has_connection() -> bool:
+    from airflow.sdk.exceptions import AirflowRuntimeError
+
+    if f"AIRFLOW_CONN_{DATABASE_CONNECTION.upper()}" in os.environ:
+        return True
+    try:
+        BaseHook.get_connection(DATABASE_CONNECTION)
+    except AirflowRuntimeError:
+        return False
+    return True
+
+
+def connection_url(conn_id: str) -> str:
+    """SQLAlchemy URL of an Airflow connection."""
+    return BaseHook.get_connection(conn_id).get_uri()
+
+
+def actor() -> str:
+    """Who does it, for the ledger: the DAG and its run."""
+    run = get_current_context()["dag_run"]
+    return f"airflow:{run.dag_id}/{run.run_id}"
+
+
+def announce(asset: Asset, extra: dict[str, Any]) -> None:
+    """Attaches figures to the asset event that this task emits."""
+    get_current_context()["outlet_events"][asset].extra = extra

@@ -1,0 +1,100 @@
+"""The DAG files: they parse, parse fast and light, and hold to the conventions."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DAG_FILES = sorted((ROOT / "dags").glob("*.py"))
+HEAVY = {"torch", "transformers", "mlflow", "sentence_transformers", "peft", "openai", "pyarrow"}
+
+# Parses one file after Airflow itself is loaded, as the dag-processor does, and tells what
+# that took and brought in.
+_PARSE = """
+import json, sys, time
+import airflow.sdk
+from airflow.dag_processing.dagbag import DagBag
+begun = time.perf_counter()
+bag = DagBag(dag_folder=sys.argv[1], bundle_name="test")
+dags = [{
+    "id": dag.dag_id,
+    "doc": bool(dag.doc_md),
+    "tags": sorted(dag.tags),
+    "owners": sorted({task.owner for task in dag.tasks}),
+    "retries": min(task.retries for task in dag.tasks),
+    "policies": all(task.retry_policy is not None for task in dag.tasks),
+    "active_runs": dag.max_active_runs,
+    "inlets": sorted(
+        asset.name for asset in getattr(dag.timetable, "asset_condition", None).objects
+    ) if getattr(dag.timetable, "asset_condition", None) else [],
+    "outlets": sorted(o.name for task in dag.tasks for o in task.outlets),
+} for dag in bag.dags.values()]
+print(json.dumps({
+    "seconds": time.perf_counter() - begun,
+    "errors": {k: str(v) for k, v in bag.import_errors.items()},
+    "modules": sorted({name.partition(".")[0] for name in sys.modules}),
+    "dags": dags,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    home = tmp_path_factory.mktemp("airflow")
+    env = os.environ | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+        "AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
+    }
+    results = {}
+    for file in DAG_FILES:
+        done = subprocess.run(
+            [sys.executable, "-c", _PARSE, str(file)],
+            env=env,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        results[file.name] = json.loads(done.stdout.strip().splitlines()[-1])
+    return results
+
+
+def test_every_file_holds_one_dag_without_error(parsed: dict[str, dict]) -> None:
+    assert len(parsed) == 6
+    for name, found in parsed.items():
+        assert found["errors"] == {}, name
+        assert [dag["id"] for dag in found["dags"]] == [name.removesuffix(".py")]
+
+
+def test_parsing_brings_in_nothing_heavy(parsed: dict[str, dict]) -> None:
+    for name, found in parsed.items():
+        assert not HEAVY & set(found["modules"]), name
+
+
+def test_conventions(parsed: dict[str, dict]) -> None:
+    for found in parsed.values():
+        dag = found["dags"][0]
+        assert dag["doc"]
+        assert "guidealign" in dag["tags"]
+        assert dag["owners"] == ["guidealign"]
+        assert dag["retries"] >= 1
+        assert dag["policies"]
+        assert dag["active_runs"] == 1
+
+
+def test_stages_are_chained_by_assets(parsed: dict[str, dict]) -> None:
+    dags = {name.removesuffix(".py"): found["dags"][0] for name, found in parsed.items()}
+    chain = ["ingest", "author", "library", "retriever", "align", "labrador"]
+    assert dags["guidealign_ingest"]["inlets"] == []
+    for before, after in zip(chain, chain[1:], strict=False):
+        outlets = dags[f"guidealign_{before}"]["outlets"]
+        assert len(outlets) == 1
+        assert dags[f"guidealign_{after}"]["inlets"] == outlets
