@@ -1,0 +1,7 @@
+"""Fine-tunes the small base on guided answers, and reads back what it registers."""
+
+from guidealign.labrador.load import load_model
+from guidealign.labrador.model import TrainResult
+from guidealign.labrador.train import train_labrador
+
+__all__ = ["TrainResult", "load_model", "train_labrador"]

@@ -1,0 +1,78 @@
+"""What the fine-tuning room speaks of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from guidealign.alignment import AlignedData
+from guidealign.settings import LabradorSettings
+
+TRAINER_VERSION = "lora-sft-1"
+"""Bump it when the same settings and data would give another model."""
+
+RELOAD_TOLERANCE = 1e-4
+"""Largest difference of a logit between the model in memory and the registered files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModelFiles:
+    """The base as transformers files, and what identifies it."""
+
+    folder: Path
+    name: str
+    digest: str
+    """SHA-256 (hex) of the GGUF file, or over all files of a folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """What a version was made from: its tags in the registry, its row in the database."""
+
+    base: BaseModelFiles
+    data: AlignedData
+    settings: LabradorSettings
+
+    def learning_settings(self) -> dict[str, Any]:
+        """The settings that shape the model; where the base lies is not one of them."""
+        return self.settings.model_dump(exclude={"base_gguf", "base_model"})
+
+    @property
+    def settings_key(self) -> str:
+        """SHA-256 (hex) over data, base and settings: equal keys, equal models."""
+        parts = {
+            "trainer": TRAINER_VERSION,
+            "base": self.base.digest,
+            "data": self.data.digest,
+            "settings": self.learning_settings(),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def tags(self) -> dict[str, str]:
+        """For the registry."""
+        return {
+            "settings_key": self.settings_key,
+            "base_model": self.base.name,
+            "base_digest": self.base.digest,
+            "data_digest": self.data.digest,
+            "dataset_id": str(self.data.dataset_id),
+            "library_version": str(self.data.library_version),
+            "retriever_version": str(self.data.retriever_version),
+            "trainer": TRAINER_VERSION,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """A registered version; `reused`: it was there, and nothing was trained."""
+
+    version: int
+    reused: bool
+    metrics: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a scheduler's metadata."""
+        return asdict(self)

@@ -1,0 +1,175 @@
+"""Trains Labrador, registers it, and lets it count only once its files were read back."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Engine
+
+from guidealign.alignment import load_dataset
+from guidealign.db import guard_database
+from guidealign.errors import ConfigurationError, IntegrityError
+from guidealign.labrador import store
+from guidealign.labrador.base import find_base, load_files
+from guidealign.labrador.examples import Rows, tokenize
+from guidealign.labrador.loop import add_adapters, fit
+from guidealign.labrador.model import Lineage, TrainResult
+from guidealign.labrador.package import check_reload, read_metrics, write_package
+from guidealign.records import LABRADOR_MODEL
+from guidealign.registry import Registry, Run
+from guidealign.settings import Settings, home_folder
+
+EXPERIMENT = "guidealign-labrador"
+_CHALLENGER = "challenger"
+_CHECKED = "reload_checked"
+"""Tag of a version: `no` until its files were compared, then `yes`, or `failed`."""
+
+log = structlog.get_logger()
+
+
+def train_labrador(
+    *, engine: Engine, settings: Settings, registry: Registry, dataset_id: int | None = None
+) -> TrainResult:
+    """Fine-tunes the base on an aligned data set and registers the merged model.
+
+    The same data, base and settings are trained once; a version whose making was cut short
+    after its registration is checked and finished instead of trained again. Stage 3 of
+    Guide-Align (arXiv 2403.11838), with LoRA.
+
+    Args:
+        engine: the guidealign database.
+        settings: `labrador` holds the base and the training's settings.
+        registry: where the model goes.
+        dataset_id: None: the newest aligned data set.
+
+    Raises:
+        BadInputError: there is no data set, or nothing in it fits the length limit.
+        IntegrityError: training learned nothing, or the registered files give other logits.
+        ServiceUnavailableError: the database or the registry does not answer.
+    """
+    data = load_dataset(dataset_id, engine=engine)
+    lineage = Lineage(base=find_base(settings), data=data, settings=settings.labrador)
+    trainer = _Trainer(engine, settings, registry, lineage)
+    found = trainer.find()
+    if found is None:
+        version, run_id = trainer.train_and_register()
+        metrics = trainer.finish(version, run_id)
+        return TrainResult(version=version, reused=False, metrics=metrics)
+    version, checked = found
+    metrics = trainer.stored_metrics(version) if checked else trainer.finish(version, None)
+    log.info("labrador reused", version=version)
+    return TrainResult(version=version, reused=True, metrics=metrics)
+
+
+@dataclass(frozen=True)
+class _Trainer:
+    engine: Engine
+    settings: Settings
+    registry: Registry
+    lineage: Lineage
+
+    def find(self) -> tuple[int, bool] | None:
+        """A version of this making, and whether it was checked; None: there is none."""
+        key = {"settings_key": self.lineage.settings_key}
+        for state, checked in (("yes", True), ("no", False)):
+            version = self.registry.find_version(LABRADOR_MODEL, {**key, _CHECKED: state})
+            if version is not None:
+                return version, checked
+        return None
+
+    def train_and_register(self) -> tuple[int, str]:
+        """The new version, not yet checked, and the id of its run."""
+        tags = self.lineage.tags()
+        with (
+            self.registry.run(EXPERIMENT, "train", tags=tags) as run,
+            tempfile.TemporaryDirectory(prefix="labrador-", dir=_work_folder()) as folder,
+        ):
+            self._train(run, Path(folder))
+            gc.collect()  # the next model is as large as this one was
+            version = self.registry.register(
+                LABRADOR_MODEL,
+                Path(folder),
+                run,
+                tags={**tags, _CHECKED: "no"},
+                description="Labrador: the base after guided answers (LoRA, merged)",
+            )
+            return version, run.id
+
+    def _train(self, run: Run, folder: Path) -> None:
+        settings = self.settings.labrador
+        run.log_params(self.lineage.learning_settings())
+        run.log_dataset(
+            [{"input_id": e.input_id} for e in self.lineage.data.examples],
+            name="aligned",
+            digest=self.lineage.data.digest[:36],
+            context="training",
+        )
+        model, tokenizer = load_files(self.lineage.base.folder)
+        rows = tokenize(self.lineage.data.examples, tokenizer, max_length=settings.max_length)
+        trained = fit(
+            add_adapters(model, settings),
+            rows.rows,
+            settings,
+            lambda metrics, step: run.log_metrics(metrics, step=step),
+        )
+        metrics = {**trained.metrics, **_counts(rows), "peak_rss_gb": _peak_rss_gb()}
+        run.log_metrics(metrics)
+        log.info("labrador trained", **metrics)
+        write_package(
+            trained.model,
+            tokenizer,
+            folder,
+            lineage=self.lineage,
+            rows=rows.rows,
+            metrics=metrics,
+        )
+
+    def finish(self, version: int, run_id: str | None) -> dict[str, float]:
+        """Compares the registered files, then lets the version count; returns its figures."""
+        folder = self.registry.download(LABRADOR_MODEL, version)
+        try:
+            difference = check_reload(folder)
+        except IntegrityError:
+            self.registry.set_version_tags(LABRADOR_MODEL, version, {_CHECKED: "failed"})
+            raise
+        metrics = {**read_metrics(folder), "reload_difference": difference}
+        with guard_database(), self.engine.begin() as connection:
+            store.add_lineage(connection, version, self.lineage, metrics, mlflow_run_id=run_id)
+        self.registry.set_alias(LABRADOR_MODEL, _CHALLENGER, version)
+        self.registry.set_version_tags(LABRADOR_MODEL, version, {_CHECKED: "yes"})
+        return metrics
+
+    def stored_metrics(self, version: int) -> dict[str, float]:
+        """The figures of a version that counts."""
+        with guard_database(), self.engine.connect() as connection:
+            return store.lineage_metrics(connection, version) or {}
+
+
+def _work_folder() -> Path:
+    folder = home_folder() / "work"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{folder} cannot be written: set GUIDEALIGN_HOME") from error
+    return folder
+
+
+def _counts(rows: Rows) -> dict[str, float]:
+    return {
+        "n_examples": float(len(rows.rows)),
+        "n_truncated": float(rows.n_truncated),
+        "n_dropped": float(rows.n_dropped),
+        "mean_tokens": sum(len(r.tokens) for r in rows.rows) / len(rows.rows),
+    }
+
+
+def _peak_rss_gb() -> float:
+    """Largest resident memory of this process so far, in 10^9 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9
