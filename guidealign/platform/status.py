@@ -1,0 +1,172 @@
+"""`status` and `doctor`: what runs, and what is wrong and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import httpx
+import psutil
+from sqlalchemy import text
+
+from guidealign.db import make_engine, schema_revision
+from guidealign.errors import GuidealignError, PlatformError
+from guidealign.platform._models import PACKAGES, cache_folder, is_checked
+from guidealign.platform._processes import alive, family
+from guidealign.platform.home import Home, State
+from guidealign.settings import Settings, load_settings
+
+Level = Literal["ok", "warn", "fail"]
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One service as it is now."""
+
+    name: str
+    running: bool
+    pid: int
+    port: int | None
+    rss_bytes: int
+    uptime_s: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def status() -> list[ServiceStatus]:
+    """Every service that was started in this home folder."""
+    home = Home.current()
+    services = []
+    for name, record in State.load(home).services.items():
+        running = alive(record)
+        rss = sum(_rss(process) for process in family(name, record, home)) if running else 0
+        uptime = time.time() - record.created if running else 0.0
+        services.append(ServiceStatus(name, running, record.pid, record.port, rss, uptime))
+    return services
+
+
+def _rss(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: how it went and what to do."""
+
+    level: Level
+    about: str
+    detail: str
+
+
+def doctor() -> list[Finding]:
+    """Looks at everything a cycle needs; settings that cannot be read are the only finding."""
+    try:
+        settings = load_settings()
+    except GuidealignError as error:
+        return [Finding("fail", "settings", str(error))]
+    checks: list[Callable[[Settings], Iterator[Finding]]] = [
+        _check_machine,
+        _check_home,
+        _check_models,
+        _check_services,
+        _check_database,
+        _check_endpoints,
+    ]
+    return [finding for check in checks for finding in check(settings)]
+
+
+def _check_machine(_settings: Settings) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    fits = (3, 11) <= sys.version_info[:2] <= (3, 12)
+    yield Finding("ok" if fits else "fail", "Python", f"{version}; 3.11 or 3.12 is needed")
+    memory = psutil.virtual_memory().total / _GIB
+    detail = f"{memory:.0f} GiB, {os.cpu_count()} cores; the embedded cycle takes up to 14 GiB"
+    yield Finding("ok" if memory >= 15 else "warn", "machine", detail)
+
+
+def _check_home(_settings: Settings) -> Iterator[Finding]:
+    home = Home.current()
+    try:
+        home.prepare()
+    except PlatformError as error:
+        yield Finding("fail", "home folder", str(error))
+        return
+    free = shutil.disk_usage(home.root).free / _GIB
+    detail = f"{home.root}, {free:.0f} GiB free; a few cycles take 10"
+    yield Finding("ok" if free >= 10 else "warn", "home folder", detail)
+
+
+def _check_models(settings: Settings) -> Iterator[Finding]:
+    for name, package in PACKAGES.items():
+        if getattr(settings.platform, f"{name}_gguf") or _is_elsewhere(settings, name):
+            yield Finding("ok", f"model {name}", "replaced by a setting")
+        elif is_checked(cache_folder(settings) / package.file, package):
+            yield Finding("ok", f"model {name}", f"{package.file}, checked")
+        else:
+            detail = f"not fetched yet: `guidealign up` does ({package.size >> 20} MiB)"
+            yield Finding("warn", f"model {name}", detail)
+
+
+def _is_elsewhere(settings: Settings, name: str) -> bool:
+    url = getattr(settings, name).base_url
+    return url is not None and "127.0.0.1" not in url
+
+
+def _check_services(_settings: Settings) -> Iterator[Finding]:
+    services = status()
+    if not services:
+        yield Finding("warn", "services", "nothing is running: `guidealign up` starts it")
+    for service in services:
+        detail = f"process {service.pid}" if service.running else "is gone: run `guidealign up`"
+        yield Finding("ok" if service.running else "fail", service.name, detail)
+
+
+def _check_database(settings: Settings) -> Iterator[Finding]:
+    if settings.database_url is None:
+        yield Finding("warn", "database", "none yet: `guidealign up` makes one")
+        return
+    try:
+        url = settings.require_database_url()
+        current, head = schema_revision(url)
+        with make_engine(url).connect() as connection:
+            version = connection.execute(
+                text("select extversion from pg_extension where extname = 'vector'")
+            ).scalar_one_or_none()
+    except GuidealignError as error:
+        yield Finding("fail", "database", str(error))
+        return
+    same = current == head
+    yield Finding(
+        "ok" if same else "fail",
+        "database schema",
+        f"revision {current}" if same else f"{current} is not {head}: run `guidealign up`",
+    )
+    new_enough = version is not None and tuple(map(int, version.split("."))) >= (0, 8, 4)
+    yield Finding("ok" if new_enough else "fail", "pgvector", f"{version}; 0.8.4 is needed")
+
+
+def _check_endpoints(settings: Settings) -> Iterator[Finding]:
+    for name in ("safety", "base"):
+        endpoint = getattr(settings, name)
+        if endpoint.base_url is None:
+            continue
+        headers = {"Authorization": f"Bearer {endpoint.api_key.get_secret_value()}"}
+        try:
+            answer = httpx.get(f"{endpoint.base_url}/models", headers=headers, timeout=10.0)
+        except httpx.HTTPError:
+            yield Finding("fail", f"{name} endpoint", f"{endpoint.base_url} does not answer")
+            continue
+        good = answer.status_code == 200
+        detail = f"{endpoint.base_url} answers {answer.status_code}"
+        yield Finding("ok" if good else "fail", f"{name} endpoint", detail)
