@@ -7,6 +7,7 @@ left the session. Nothing else is ever signalled.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -118,10 +119,8 @@ def end(processes: Iterable[psutil.Process], how: signal.Signals, timeout_s: flo
 
 
 def _signal(process: psutil.Process, how: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(how)
-    except psutil.NoSuchProcess:
-        pass
 
 
 def wait_ready(service: Service, record: ServiceRecord, home: Home, *, deadline: float) -> None:

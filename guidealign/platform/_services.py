@@ -24,6 +24,11 @@ POOLS = {
     "guidealign_model_server": (2, "calls of the model server"),
     "guidealign_training": (1, "one training at a time"),
 }
+_AIRFLOW = (sys.executable, "-m", "airflow")
+AIRFLOW_SETUP = (
+    (*_AIRFLOW, "db", "migrate"),
+    *((*_AIRFLOW, "pools", "set", name, str(n), about) for name, (n, about) in POOLS.items()),
+)
 _PACKAGE = Path(__file__).resolve().parents[1]
 _MODEL_SLEEP_IDLE_S = 60
 
@@ -76,7 +81,7 @@ def mlflow_service(home: Home, port: int, database_url: str) -> Service:
     )
 
 
-def airflow_services(home: Home, port: int, env: dict[str, str]) -> list[Service]:
+def airflow_services(port: int, env: dict[str, str]) -> list[Service]:
     """Scheduler, dag-processor, triggerer and api-server as processes of their own."""
     extra = {
         "scheduler": ("--skip-serve-logs",),
@@ -96,7 +101,7 @@ def airflow_services(home: Home, port: int, env: dict[str, str]) -> list[Service
     return [
         Service(
             name=f"airflow-{part}",
-            command=(sys.executable, "-m", "airflow", part, *extra.get(part, ())),
+            command=(*_AIRFLOW, part, *extra.get(part, ())),
             env=env,
             ready=lambda part=part: ready(part),  # type: ignore[misc]  # bound per part
             port=port if part == "api-server" else None,

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psycopg
 
@@ -133,7 +134,7 @@ class _Starter:
                 for name in ("airflow", "mlflow"):
                     query = "select 1 from pg_database where datname = %s"
                     if not connection.execute(query, (name,)).fetchone():
-                        connection.execute(f"create database {name}")  # type: ignore[call-overload]
+                        connection.execute(f"create database {name}")
         except psycopg.OperationalError as error:
             raise ServiceUnavailableError(
                 f"the database at {engine.url.host}:{engine.url.port} does not answer:"
@@ -150,8 +151,6 @@ class _Starter:
         return {**urls, "guidealign": engine.url.render_as_string(hide_password=False)}
 
     def _independent(self, ggufs: dict[str, str], urls: dict[str, str]) -> list[Service]:
-        from pathlib import Path
-
         services = []
         for name, gguf in ggufs.items():
             alias = getattr(self.settings, name).model
@@ -167,7 +166,7 @@ class _Starter:
         if self.settings.airflow.base_url is not None:
             return []
         env = _services.airflow_env(self.settings, self.home, self._port("airflow"), urls)
-        services = _services.airflow_services(self.home, self.state.ports["airflow"], env)
+        services = _services.airflow_services(self.state.ports["airflow"], env)
         # Components find each other through the api-server: when it is gone, all begin anew.
         api = self.state.services.get("airflow-api-server")
         if not restart and alive(api) and all(self._is_well(service) for service in services):

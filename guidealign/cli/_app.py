@@ -1,0 +1,304 @@
+"""The typer application and its commands."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import structlog
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from guidealign import __version__
+from guidealign.cli._errors import USAGE_EXIT, debug_callback, run_guarded
+from guidealign.errors import BadInputError
+from guidealign.settings import USER_TOML, home_folder, load_settings
+
+app = typer.Typer(
+    help="Guideline libraries that keep language models aligned, continually.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+_QUICKSTART = """\
+# Settings of this installation; run `guidealign up` after a change. README.md has more.
+
+[author]
+# auto: what passes the quality filter is published without a person. The first cycle is to come
+# to an end by itself; with a model you have not measured, choose "human".
+review_policy = "auto"
+
+[gates]
+# Of the {cases} preference cases; all of them take about twice as long on 2 cores.
+labrador_cases = 118
+"""
+
+
+def main() -> None:
+    """Entry point of the `guidealign` program."""
+    # Rooms log to stderr, so that what a command prints can be piped.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )
+    run_guarded(app)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        console.print(f"guidealign {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of every command."""
+    del version
+    debug_callback(value=debug)
+
+
+class _Lines:
+    """Says what happens to each service, once per change."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, str] = {}
+        self._status = console.status("") if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status:
+            self._status.stop()
+
+    def __call__(self, name: str, state: str) -> None:
+        if self._status:
+            self._status.update(f"{name}: {state}")
+        quiet = state.partition(":")[0]
+        if self._said.get(name) != quiet:
+            self._said[name] = quiet
+            if quiet not in {"looking", "starting"} or not self._status:
+                console.print(f"  {name:<22} {state}", highlight=False)
+
+
+@app.command()
+def up() -> None:
+    """Start the embedded platform, or whatever of it is missing."""
+    from guidealign.platform import up as start
+
+    with _Lines() as lines:
+        start(lines)
+    _print_doors()
+
+
+def _print_doors() -> None:
+    settings = load_settings()
+    password = settings.airflow.password.get_secret_value()
+    console.print(f"Airflow  {settings.airflow.base_url}  (admin / {password})", highlight=False)
+    console.print(f"MLflow   {settings.mlflow.tracking_uri}", highlight=False)
+    console.print("SQL      guidealign psql", highlight=False)
+
+
+@app.command()
+def down() -> None:
+    """Stop what was started here, and nothing else; data stays."""
+    from guidealign.platform import down as stop
+
+    with _Lines() as lines:
+        count = stop(lines)
+    console.print(f"{count} services stopped" if count else "nothing was running")
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Show the services: state, process, port, memory, uptime. Exit 1 when one is gone."""
+    from guidealign.platform import status as look
+
+    services = look()
+    if as_json:
+        typer.echo(json.dumps([service.as_dict() for service in services], indent=2))
+    else:
+        table = Table("service", "state", "process", "port", "memory", "up for")
+        for s in services:
+            state = "[green]running[/green]" if s.running else "[red]gone[/red]"
+            memory = f"{s.rss_bytes >> 20} MiB"
+            table.add_row(
+                s.name, state, str(s.pid), str(s.port or ""), memory, f"{s.uptime_s / 60:.0f} min"
+            )
+        console.print(table if services else "nothing is running: `guidealign up` starts it")
+    if not services or not all(service.running for service in services):
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor() -> None:
+    """Check everything a cycle needs, and say what to do. Exit 2 when something fails."""
+    from guidealign.platform import doctor as examine
+
+    marks = {
+        "ok": "[green]ok  [/green]",
+        "warn": "[yellow]warn[/yellow]",
+        "fail": "[red]fail[/red]",
+    }
+    findings = examine()
+    for finding in findings:
+        console.print(
+            f"{marks[finding.level]} {finding.about:<18} {finding.detail}", highlight=False
+        )
+    if any(finding.level == "fail" for finding in findings):
+        raise typer.Exit(USAGE_EXIT)
+
+
+@app.command()
+def run(
+    inputs: Annotated[
+        Path | None, typer.Option(help="JSONL, CSV or Parquet; default: the bundled inputs.")
+    ] = None,
+    text_field: Annotated[str, typer.Option(help="Field or column with the text.")] = "text",
+    input_format: Annotated[
+        str | None, typer.Option("--format", help="jsonl, csv or parquet, against the suffix.")
+    ] = None,
+    quickstart: Annotated[
+        bool, typer.Option(help="Write first settings and start the platform before.")
+    ] = False,
+    timeout_s: Annotated[float, typer.Option(help="Limit of the whole cycle.")] = 3_600.0,
+) -> None:
+    """Run one whole cycle through the scheduler and follow it to its end."""
+    from guidealign.cli.run import run_cycle
+
+    conf: dict[str, Any] = {}
+    if inputs is not None:
+        from guidealign.ingest import file_source
+
+        source = file_source(inputs, kind=input_format)
+        conf = {"path": source.uri, "format": source.kind, "text_field": text_field}
+    if quickstart:
+        _write_first_settings()
+        up()
+    run_cycle(load_settings(), conf, console=console, timeout_s=timeout_s)
+
+
+def _write_first_settings() -> None:
+    file = home_folder() / USER_TOML
+    if file.exists():
+        return
+    from guidealign.evaluation import load_cases
+    from guidealign.platform import Home
+
+    Home.current().prepare()
+    file.write_text(_QUICKSTART.format(cases=len(load_cases())), encoding="utf-8")
+    console.print(f"  settings               written to {file}", highlight=False)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def psql(
+    context: typer.Context,
+    owner: Annotated[bool, typer.Option("--owner", help="As owner, who may change all.")] = False,
+) -> None:
+    """Open psql on the guideline library, as the read-only analyst. Further options go to psql."""
+    from sqlalchemy.engine import make_url
+
+    from guidealign.platform import Home, binaries
+
+    url = make_url(load_settings().require_database_url())
+    env = dict(os.environ)
+    if not owner:
+        file = Home.current().root / "secrets" / "analyst"
+        if not file.exists():
+            raise BadInputError(
+                "the analyst's password is not known here: use --owner, or your own psql"
+            )
+        url = url.set(username="analyst", password=file.read_text(encoding="utf-8"))
+    env |= {
+        "PGHOST": url.host or "",
+        "PGPORT": str(url.port or 5432),
+        "PGUSER": url.username or "",
+        "PGPASSWORD": str(url.password or ""),
+        "PGDATABASE": url.database or "",
+    }
+    program = str(binaries() / "psql")
+    os.execve(program, [program, *context.args], env)  # noqa: S606 - psql takes our terminal
+
+
+@app.command()
+def rollback(
+    model: Annotated[str, typer.Argument(help="guidealign-retriever or guidealign-labrador")],
+    reason: Annotated[str, typer.Option(help="Goes into the ledger.")],
+) -> None:
+    """Serve the previous champion again."""
+    import getpass
+
+    from guidealign.promotion import rollback as roll_back
+
+    result = roll_back(model, actor=f"cli:{getpass.getuser()}", reason=reason, **_services())
+    console.print(f"{model}: {result.from_version} -> {result.to_version} ({reason})")
+
+
+@app.command()
+def ingest(
+    file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet")],
+    text_field: Annotated[str, typer.Option()] = "text",
+    id_field: Annotated[str | None, typer.Option()] = None,
+    input_format: Annotated[str | None, typer.Option("--format")] = None,
+) -> None:
+    """Take inputs in from a file, without the scheduler."""
+    from guidealign.ingest import file_source, ingest_source
+
+    source = file_source(file, kind=input_format, text_field=text_field, id_field=id_field)
+    _show(ingest_source(source, **_data()).as_dict())
+
+
+@app.command()
+def author() -> None:
+    """Assess new inputs and write guidelines for them, without the scheduler."""
+    from guidealign.authoring import author_batch, plan_batches
+
+    for batch in plan_batches(**_data())[:1]:
+        _show(author_batch(batch, **_data()).as_dict())
+
+
+@app.command()
+def publish(note: Annotated[str, typer.Option()] = "published by hand") -> None:
+    """Publish what has passed the filter and the review policy."""
+    import getpass
+
+    from guidealign.library import publish as publish_library
+
+    result = publish_library(note=note, published_by=f"cli:{getpass.getuser()}", **_data())
+    _show(result.as_dict())
+
+
+def _data() -> dict[str, Any]:
+    from guidealign.db import make_engine
+
+    settings = load_settings()
+    return {"engine": make_engine(settings.require_database_url()), "settings": settings}
+
+
+def _services() -> dict[str, Any]:
+    from guidealign.registry import Registry
+
+    given = _data()
+    uri = given["settings"].mlflow.tracking_uri
+    if uri is None:
+        raise BadInputError("no MLflow server is set: run `guidealign up`")
+    return {**given, "registry": Registry(uri)}
+
+
+def _show(figures: dict[str, Any]) -> None:
+    for name, value in figures.items():
+        console.print(f"{name.removeprefix('n_'):<18} {value}", highlight=False)
