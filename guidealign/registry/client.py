@@ -1,0 +1,261 @@
+"""MLflow behind one door: runs, registered versions, aliases, verified downloads."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from guidealign.errors import BadInputError, PermanentError, ServiceUnavailableError
+from guidealign.registry._files import check_manifest, write_manifest
+from guidealign.registry._run import Run
+from guidealign.settings import home_folder
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MANIFEST_TAG = "manifest_sha256"
+MODEL_ID_TAG = "logged_model_id"
+_QUICK = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "120",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+_AWAY = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
+
+
+class Registry:
+    """Runs and registered models of one MLflow server.
+
+    Every method raises ServiceUnavailableError when the server does not answer, and
+    BadInputError when what is asked for is not there.
+    """
+
+    def __init__(self, tracking_uri: str) -> None:
+        self.tracking_uri = tracking_uri
+        self._client: MlflowClient | None = None
+
+    @contextmanager
+    def _server(self) -> Iterator[MlflowClient]:
+        """The client, with its errors turned into ours."""
+        for name, value in _QUICK.items():
+            os.environ.setdefault(name, value)
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
+        if self._client is None:
+            self._client = MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
+        try:
+            yield self._client
+        except (MlflowException, ConnectionError, TimeoutError) as error:
+            code = getattr(error, "error_code", "INTERNAL_ERROR")
+            if code == "RESOURCE_DOES_NOT_EXIST":
+                raise BadInputError(f"MLflow does not know it: {error}"[:300]) from error
+            if code in _AWAY:
+                raise ServiceUnavailableError(
+                    f"MLflow at {self.tracking_uri} does not answer: run `guidealign up`"
+                ) from error
+            raise PermanentError(f"MLflow refused: {error}"[:300]) from error
+
+    @contextmanager
+    def run(self, experiment: str, name: str, *, tags: dict[str, str]) -> Iterator[Run]:
+        """A run that ends FINISHED, or FAILED when its body raises.
+
+        A run that a project launcher has begun (MLFLOW_RUN_ID) is continued instead.
+        """
+        given = os.environ.pop("MLFLOW_RUN_ID", None)
+        with self._server() as client:
+            if given:
+                run_id = given
+                for key, value in tags.items():
+                    client.set_tag(run_id, key, value)
+                experiment_id = client.get_run(run_id).info.experiment_id
+            else:
+                experiment_id = self._experiment(client, experiment)
+                run_id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+        try:
+            yield Run(run_id, experiment_id, self._server)
+        except BaseException:
+            with self._server() as client:
+                client.set_terminated(run_id, "FAILED")
+            raise
+        with self._server() as client:
+            client.set_terminated(run_id, "FINISHED")
+
+    @staticmethod
+    def _experiment(client: MlflowClient, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        known = client.get_experiment_by_name(name)
+        if known:
+            return str(known.experiment_id)
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException:  # somebody else has just made it
+            made = client.get_experiment_by_name(name)
+            if made is None:
+                raise
+            return str(made.experiment_id)
+
+    def register(
+        self, model_name: str, folder: Path, run: Run, *, tags: dict[str, str], description: str
+    ) -> int:
+        """Uploads a model folder as the run's model and makes a version of it.
+
+        Raises:
+            IntegrityError: a file in it could run code when loaded.
+        """
+        manifest = write_manifest(folder)
+        with self._server() as client:
+            self._ensure_model(client, model_name)
+            model = client.create_logged_model(
+                run.experiment_id,
+                name=model_name,
+                source_run_id=run.id,
+                tags=tags,
+                model_type=model_name,
+            )
+            client.log_model_artifacts(model.model_id, str(folder))
+            client.finalize_logged_model(model.model_id, "READY")
+            run.remember_model(model.model_id)
+            version = client.create_model_version(
+                model_name,
+                source=f"models:/{model.model_id}",
+                run_id=run.id,
+                tags={**tags, MANIFEST_TAG: manifest, MODEL_ID_TAG: model.model_id},
+                description=description,
+                model_id=model.model_id,
+            )
+        number = int(version.version)
+        self._keep(folder, self._cached(model_name, number))
+        return number
+
+    @staticmethod
+    def _ensure_model(client: MlflowClient, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            try:
+                client.create_registered_model(name)
+            except MlflowException as race:
+                if race.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+
+    def _cached(self, model_name: str, version: int) -> Path:
+        server = self.tracking_uri.partition("://")[2].replace("/", "_").replace(":", "_")
+        return home_folder() / "cache" / "models" / server / model_name / str(version)
+
+    @staticmethod
+    def _keep(folder: Path, target: Path) -> None:
+        """Hard links where they can be made: a model is some gigabytes."""
+        if target.exists():
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = target.with_name(f".{target.name}.{os.getpid()}")
+        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.copytree(folder, scratch, copy_function=_link_or_copy)
+        scratch.rename(target)
+
+    def download(self, model_name: str, version: int) -> Path:
+        """The folder of a version, fetched once and checked against its digest.
+
+        Raises:
+            IntegrityError: what the server gave is not what was registered.
+        """
+        tags = self.version_tags(model_name, version)
+        target = self._cached(model_name, version)
+        if target.exists():
+            check_manifest(target, tags.get(MANIFEST_TAG))
+            return target
+        return self.fetch(model_name, version)
+
+    def fetch(self, model_name: str, version: int) -> Path:
+        """Like `download`, but from the server even when a copy is here."""
+        from mlflow.artifacts import download_artifacts
+
+        tags = self.version_tags(model_name, version)
+        target = self._cached(model_name, version)
+        scratch = target.with_name(f".{version}.fetch.{os.getpid()}")
+        scratch.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._server() as client:
+                # Not `models:/...`, which would ask the process-wide registry.
+                model = client.get_logged_model(tags[MODEL_ID_TAG])
+                got = download_artifacts(
+                    artifact_uri=model.artifact_location,
+                    dst_path=str(scratch),
+                    tracking_uri=self.tracking_uri,
+                )
+            check_manifest(Path(got), tags.get(MANIFEST_TAG))
+            shutil.rmtree(target, ignore_errors=True)
+            Path(got).rename(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return target
+
+    def alias_version(self, model_name: str, alias: str) -> int | None:
+        """The version an alias points to; None when there is none."""
+        try:
+            with self._server() as client:
+                return int(client.get_model_version_by_alias(model_name, alias).version)
+        except (BadInputError, PermanentError):
+            # An unknown model and an unknown alias have different codes in MLflow.
+            return None
+
+    def set_alias(self, model_name: str, alias: str, version: int) -> None:
+        """Points an alias to a version."""
+        with self._server() as client:
+            client.set_registered_model_alias(model_name, alias, str(version))
+
+    def delete_alias(self, model_name: str, alias: str) -> None:
+        """Removes an alias; none is fine."""
+        if self.alias_version(model_name, alias) is not None:
+            with self._server() as client:
+                client.delete_registered_model_alias(model_name, alias)
+
+    def version_tags(self, model_name: str, version: int) -> dict[str, str]:
+        """The tags of a version."""
+        with self._server() as client:
+            return dict(client.get_model_version(model_name, str(version)).tags)
+
+    def set_version_tags(self, model_name: str, version: int, tags: dict[str, str]) -> None:
+        """Adds or changes tags of a version."""
+        with self._server() as client:
+            for key, value in tags.items():
+                client.set_model_version_tag(model_name, str(version), key, value)
+
+    def find_version(self, model_name: str, tags: dict[str, str]) -> int | None:
+        """The newest version that has all these tags."""
+        with self._server() as client:
+            versions = client.search_model_versions(f"name = '{model_name}'")
+        fitting = [int(v.version) for v in versions if tags.items() <= dict(v.tags).items()]
+        return max(fitting, default=None)
+
+    def log_evaluation(
+        self, model_name: str, version: int, metrics: dict[str, float], artifacts: dict[str, str]
+    ) -> None:
+        """Adds metrics to a version's model and run, and texts (path to content) to its run."""
+        with self._server() as client:
+            found = client.get_model_version(model_name, str(version))
+            run = Run(found.run_id, "", self._server)
+            run.remember_model(found.tags[MODEL_ID_TAG])
+        run.log_metrics(metrics)
+        for path, content in artifacts.items():
+            run.log_text(content, path)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
