@@ -50,6 +50,9 @@ def load_files(folder: Path) -> tuple[Any, Any]:
     Raises:
         ConfigurationError: the folder holds no causal language model.
     """
+    # Read when torch is first imported: threads that wait sleep, and do not take the cores
+    # of the services beside them.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging as transformers_logging

@@ -61,10 +61,11 @@ def write_package(
     """
     # The path on this machine would mean nothing to whoever loads the adapter.
     trained.peft_config["default"].base_model_name_or_path = lineage.base.name
-    trained.save_pretrained(folder / "adapter", safe_serialization=True)
+    # "auto" would look the base up in the model hub.
+    trained.save_pretrained(folder / "adapter", save_embedding_layers=False)
     (folder / "adapter" / "README.md").unlink(missing_ok=True)
     merged = trained.merge_and_unload().eval()
-    merged.save_pretrained(folder, safe_serialization=True)
+    merged.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     _write_check(merged, rows, folder)
     (folder / _METRICS_FILE).write_text(json.dumps(metrics, indent=2), encoding="utf-8")

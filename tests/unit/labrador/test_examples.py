@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guidealign.alignment import AlignedExample
+from guidealign.errors import BadInputError, ConfigurationError
+from guidealign.labrador.examples import MASKED, Row, batches, split_by_tokens, tokenize
+
+EXAMPLE = AlignedExample(input_id=1, prompt="Hi", response="Yes.")
+# One token per byte, one per mark: <|im_start|> user \n H i <|im_end|> \n is 1+4+1+2+1+1 = 10,
+# <|im_start|> assistant \n is 1+9+1 = 11, and "Yes." with its end mark is 5.
+PROMPT_TOKENS, ANSWER_TOKENS = 21, 5
+
+
+def test_only_the_answer_and_its_end_mark_are_learned(tiny: tuple[Any, Any]) -> None:
+    _, tokenizer = tiny
+    row = tokenize([EXAMPLE], tokenizer, max_length=64).rows[0]
+    assert len(row.tokens) == PROMPT_TOKENS + ANSWER_TOKENS
+    assert row.labels[:PROMPT_TOKENS] == (MASKED,) * PROMPT_TOKENS
+    assert row.labels[PROMPT_TOKENS:] == row.tokens[PROMPT_TOKENS:]
+    assert tokenizer.decode(row.tokens[PROMPT_TOKENS:]) == "Yes.<|im_end|>"
+
+
+def test_what_the_length_limit_takes_is_counted(tiny: tuple[Any, Any]) -> None:
+    _, tokenizer = tiny
+    long = AlignedExample(input_id=2, prompt="Hi" * 40, response="Yes.")
+    rows = tokenize([EXAMPLE, long], tokenizer, max_length=PROMPT_TOKENS + 2)
+    assert (len(rows.rows), rows.n_truncated, rows.n_dropped) == (1, 1, 1)
+    assert rows.rows[0].n_learned == 2
+
+
+def test_data_with_nothing_to_learn_is_refused(tiny: tuple[Any, Any]) -> None:
+    _, tokenizer = tiny
+    with pytest.raises(BadInputError, match="none of 1 examples"):
+        tokenize([EXAMPLE], tokenizer, max_length=PROMPT_TOKENS)
+
+
+def test_a_base_without_chat_template_is_refused(tiny: tuple[Any, Any]) -> None:
+    _, tokenizer = tiny
+    tokenizer.chat_template = None
+    with pytest.raises(ConfigurationError, match="instruct"):
+        tokenize([EXAMPLE], tokenizer, max_length=64)
+
+
+def _row(length: int) -> Row:
+    return Row(tokens=(1,) * length, labels=(MASKED,) * length)
+
+
+LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=20)
+
+
+@given(LENGTHS, st.integers(1, 5))
+def test_each_round_of_batches_holds_every_row_once(lengths: list[int], size: int) -> None:
+    rows = [_row(n) for n in lengths]
+    steps = -(-len(rows) // size)
+    for seed in (1, 2):
+        seen = list(batches(rows, size=size, steps=steps, seed=seed))
+        assert sorted(len(r.tokens) for batch in seen for r in batch) == sorted(lengths)
+        assert seen == list(batches(rows, size=size, steps=steps, seed=seed))
+
+
+@given(LENGTHS, st.integers(1, 100))
+def test_parts_of_a_batch_keep_to_the_budget_and_lose_nothing(
+    lengths: list[int], budget: int
+) -> None:
+    parts = list(split_by_tokens([_row(n) for n in lengths], budget))
+    assert sorted(len(r.tokens) for part in parts for r in part) == sorted(lengths)
+    for part in parts:
+        width = max(len(r.tokens) for r in part)
+        assert len(part) == 1 or len(part) * width <= budget
