@@ -132,9 +132,7 @@ def _store(kept: _Kept, key: AnswerKey, engine: Engine, registry: Registry) -> t
         run.log_params(asdict(key))
         counts = {f"filtered/{reason}": float(n) for reason, n in kept.filtered.items()}
         run.log_metrics({"n": float(len(kept.answers)), **counts})
-        run.log_dataset(
-            kept.records(), name="aligned", digest=kept.digest[:36], context="alignment"
-        )
+        run.log_dataset(kept.records(), name="aligned", digest=kept.digest, context="alignment")
         ids = [a.response_id for a in kept.answers]
         with guard_database(), engine.begin() as connection:
             new = store.add_dataset(connection, key, kept.digest, ids, mlflow_run_id=run.id)

@@ -107,7 +107,7 @@ class _Trainer:
         run.log_dataset(
             [{"input_id": e.input_id} for e in self.lineage.data.examples],
             name="aligned",
-            digest=self.lineage.data.digest[:36],
+            digest=self.lineage.data.digest,
             context="training",
         )
         model, tokenizer = load_files(self.lineage.base.folder)
@@ -132,7 +132,8 @@ class _Trainer:
 
     def finish(self, version: int, run_id: str | None) -> dict[str, float]:
         """Compares the registered files, then lets the version count; returns its figures."""
-        folder = self.registry.download(LABRADOR_MODEL, version)
+        # Not the copy that registering left here: what others will get is what is checked.
+        folder = self.registry.fetch(LABRADOR_MODEL, version)
         try:
             difference = check_reload(folder)
         except IntegrityError:

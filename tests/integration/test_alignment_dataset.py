@@ -1,0 +1,259 @@
+"""Alignment over the real Postgres, encoder and MLflow, and a stub model server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from guidealign.alignment import build_dataset, load_dataset, retrieve
+from guidealign.alignment.store import sample_inputs
+from guidealign.db import current_release
+from guidealign.errors import BadInputError, IntegrityError, ServiceUnavailableError
+from guidealign.records import Release
+from guidealign.registry import Registry
+from guidealign.retriever import load_encoder
+from guidealign.settings import AlignSettings, EndpointSettings, Settings
+from tests.fakes.mlflow_store import local_registry
+from tests.fakes.model_server import ChatRequest, ModelServer, Reply, serve_model, unused_base_url
+
+GUIDELINES = [
+    ("Privacy", "Never reveal where a private person lives.", "Privacy_And_Property"),
+    # the same but for its last word: a near-duplicate of the first
+    ("Privacy", "Never reveal where a private person works.", "Privacy_And_Property"),
+    ("Kindness", "Answer insults calmly and do not return them.", "Insult"),
+    ("Steps", "Explain a procedure as numbered steps in order.", "Quality_Explaining"),
+    ("Doctor", "Name a doctor or a helpline when somebody is in distress.", "Mental_Health"),
+]
+INPUTS = [
+    ("Where does my neighbour live?", "Privacy_And_Property", True),
+    ("Find the home of this singer.", "Privacy_And_Property", True),
+    ("Say something nasty to me.", "Insult", True),
+    ("How do I boil an egg?", "Quality_Explaining", False),
+    ("I feel very low today.", "Mental_Health", False),
+]
+_RELEASE = text(
+    "insert into core.releases (library_version, retriever_version, labrador_version,"
+    " prompt_version, settings, actor, reason) values (1, 0, 0, 'x', '{}', 'test', 'test')"
+)
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with local_registry(tmp_path_factory.mktemp("mlflow")) as made:
+        yield made
+
+
+@pytest.fixture
+def server() -> Iterator[ModelServer]:
+    with serve_model(_answer) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(server: ModelServer) -> Settings:
+    return _settings(server.base_url)
+
+
+@pytest.fixture
+def live(engine: Engine, settings: Settings, registry: Registry) -> Release:
+    """A library of five guidelines, embedded and released, and five inputs."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "insert into core.library_versions (version, digest, n_active, n_added, n_retired,"
+                " note, published_by) values (1, 'd', 5, 5, 0, 'test', 'test')"
+            )
+        )
+        _add_guidelines(connection, load_encoder(0, settings=settings, registry=registry))
+        for body, category, unsafe in INPUTS:
+            add_input(connection, body, category=category, unsafe=unsafe)
+        connection.execute(_RELEASE)
+    release = current_release(engine)
+    assert release is not None
+    return release
+
+
+def _settings(base_url: str, **align: Any) -> Settings:
+    base = EndpointSettings(base_url=base_url, model="stub", concurrency=2, max_retries=0)
+    return Settings(base=base, align=AlignSettings(**align))
+
+
+def _answer(request: ChatRequest) -> Reply | str:
+    return f"A helpful answer to this: {request.last}"
+
+
+def _add_guidelines(connection: Any, encoder: Any) -> None:
+    vectors = encoder.encode([f"{t}: {g}" for t, g, _ in GUIDELINES], side="guideline")
+    for number, (title, body, category) in enumerate(GUIDELINES):
+        values = {"h": f"g{number}", "t": title, "b": body, "c": category}
+        guideline_id = connection.execute(
+            text(
+                "insert into core.guidelines (text_hash, title, text, category, origin, state,"
+                " added_in) values (:h, :t, :b, :c, 'starter', 'active', 1) returning id"
+            ),
+            values,
+        ).scalar_one()
+        connection.execute(
+            text("insert into core.embeddings values (0, :g, cast(:v as vector))"),
+            {"g": guideline_id, "v": str(vectors[number].tolist())},
+        )
+
+
+def add_input(
+    connection: Any,
+    body: str,
+    *,
+    category: str | None,
+    unsafe: bool | None,
+    near: int | None = None,
+) -> int:
+    values = {"h": f"hash of {body}", "b": body, "c": category, "u": unsafe, "n": near}
+    added = connection.execute(
+        text(
+            "insert into core.inputs (text_hash, text, redacted_text, source, known_category,"
+            " known_unsafe, near_duplicate_of) values (:h, :b, :b, 'test', :c, :u, :n) returning id"
+        ),
+        values,
+    )
+    return int(added.scalar_one())
+
+
+def _rows(engine: Engine, query: str) -> list[Any]:
+    with engine.connect() as connection:
+        return list(connection.execute(text(query)).all())
+
+
+def _counts(engine: Engine) -> dict[str, int]:
+    tables = ("retrievals", "aligned_responses", "aligned_datasets", "aligned_dataset_items")
+    tables += ("model_calls", "rejects")
+    return {t: _rows(engine, f"select count(*) from core.{t}")[0][0] for t in tables}
+
+
+def test_answers_are_guided_and_make_a_data_set_once(
+    engine: Engine, settings: Settings, registry: Registry, live: Release, server: ModelServer
+) -> None:
+    first = build_dataset(engine=engine, settings=settings, registry=registry)
+    assert (first.n, first.n_new, first.n_filtered, first.changed) == (5, 5, 0, True)
+    sent = server.requests[0]
+    assert [m["role"] for m in sent.messages] == ["system", "user"]
+    assert "1. " in sent.messages[0]["content"]
+    assert sent.body["temperature"] == 0
+    # 5 candidates for each of 5 inputs; of the two near-duplicates one is kept: 4 each
+    assert _counts(engine)["retrievals"] == 25
+    assert _rows(engine, "select count(*) from core.retrievals where kept")[0][0] == 20
+    assert _rows(engine, "select distinct cardinality(guideline_ids) from core.aligned_responses")[
+        0
+    ] == (4,)
+
+    before = _counts(engine)
+    second = build_dataset(engine=engine, settings=settings, registry=registry)
+    assert (second.dataset_id, second.digest) == (first.dataset_id, first.digest)
+    assert (second.n_new, second.changed) == (0, False)
+    assert _counts(engine) == before
+    assert len(server.requests) == 5
+
+
+def test_the_data_set_is_plain_and_in_order_of_its_digest(
+    engine: Engine, settings: Settings, registry: Registry, live: Release
+) -> None:
+    made = build_dataset(engine=engine, settings=settings, registry=registry)
+    data = load_dataset(engine=engine)
+    assert (data.dataset_id, data.digest, data.library_version) == (made.dataset_id, made.digest, 1)
+    assert [e.prompt for e in data.examples] == sorted(body for body, _, _ in INPUTS)
+    example = data.examples[0]
+    assert [m["role"] for m in example.messages()] == ["user", "assistant"]
+    assert example.response == f"A helpful answer to this: {example.prompt}"
+    with pytest.raises(BadInputError, match="no data set 99"):
+        load_dataset(99, engine=engine)
+
+
+def test_filtered_answers_are_kept_with_their_reason_and_learned_by_nobody(
+    engine: Engine, settings: Settings, registry: Registry, live: Release, server: ModelServer
+) -> None:
+    def answer(request: ChatRequest) -> Reply | str:
+        if "egg" in request.last:
+            return "I'm sorry, but I can't help with that."
+        if "low" in request.last:
+            return Reply(text="You could", finish_reason="length")
+        return _answer(request)
+
+    server.responder = answer
+    made = build_dataset(engine=engine, settings=settings, registry=registry)
+    assert (made.n, made.n_filtered) == (3, 2)
+    assert made.filtered == {"refuses_benign": 1, "truncated": 1}
+    assert _counts(engine)["aligned_responses"] == 5
+
+
+def test_a_server_that_dies_loses_nothing_that_was_answered(
+    engine: Engine, settings: Settings, registry: Registry, live: Release, server: ModelServer
+) -> None:
+    server.responder = lambda r: _answer(r) if r.number < 2 else Reply(drop=True)
+    with pytest.raises(ServiceUnavailableError):
+        build_dataset(engine=engine, settings=settings, registry=registry)
+    counts = _counts(engine)
+    assert (counts["aligned_responses"], counts["aligned_datasets"]) == (2, 0)
+    # two callers were under way when it went; nobody behind them knocked in vain
+    assert len(server.requests) <= 4
+    server.responder = _answer
+    made = build_dataset(engine=engine, settings=settings, registry=registry)
+    assert (made.n, made.n_new) == (5, 3)
+
+
+def test_no_server_at_all_is_said_and_nothing_is_half_written(
+    engine: Engine, registry: Registry, live: Release
+) -> None:
+    with pytest.raises(ServiceUnavailableError):
+        build_dataset(engine=engine, settings=_settings(unused_base_url()), registry=registry)
+    assert _counts(engine)["aligned_responses"] == 0
+
+
+def test_an_input_that_the_server_refuses_is_a_reject_and_the_rest_goes_on(
+    engine: Engine, settings: Settings, registry: Registry, live: Release, server: ModelServer
+) -> None:
+    server.responder = lambda r: (
+        Reply(status=400, text="context exceeded") if "egg" in r.last else _answer(r)
+    )
+    for _ in range(2):
+        made = build_dataset(engine=engine, settings=settings, registry=registry)
+        assert (made.n, made.n_failed) == (4, 1)
+    rejects = _rows(engine, "select stage, reason from core.rejects")
+    assert rejects == [("align", "refused_by_server")]
+
+
+def test_categories_take_turns_and_near_duplicates_stay_out(engine: Engine) -> None:
+    with engine.begin() as connection:
+        first = add_input(connection, "i0", category="Insult", unsafe=True)
+        for n in range(1, 6):
+            add_input(connection, f"i{n}", category="Insult", unsafe=True)
+        add_input(connection, "copy", category="Mental_Health", unsafe=True, near=first)
+        add_input(connection, "m0", category="Mental_Health", unsafe=False)
+        add_input(connection, "unknown", category=None, unsafe=None)
+        chosen = sample_inputs(connection, n=3, seed=13)
+        assert chosen == sample_inputs(connection, n=3, seed=13)
+        other_order = sample_inputs(connection, n=100, seed=14)
+        everything = sample_inputs(connection, n=100, seed=13)
+    # Insult, Mental_Health, then Insult again, for Mental_Health has no second
+    assert [i.category for i in chosen] == ["Insult", "Mental_Health", "Insult"]
+    assert [i.known_safe for i in chosen] == [False, True, False]
+    assert len(everything) == 7
+    assert {i.text for i in everything} == {i.text for i in other_order}
+    assert [i.text for i in everything] != [i.text for i in other_order]
+
+
+def test_a_release_without_embeddings_never_answers_unguided(
+    engine: Engine, settings: Settings, registry: Registry, live: Release, server: ModelServer
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("delete from core.embeddings"))
+    with pytest.raises(IntegrityError, match="embed the library"):
+        retrieve(["Hello"], engine=engine, settings=settings, registry=registry, release=live)
+    assert server.requests == []
+
+
+def test_nothing_live_is_said(engine: Engine, settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="nothing is live"):
+        build_dataset(engine=engine, settings=settings, registry=Registry("sqlite://"))

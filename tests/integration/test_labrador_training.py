@@ -1,0 +1,191 @@
+"""Labrador from data set to registered version: real Postgres and MLflow, a tiny model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from guidealign.errors import BadInputError, IntegrityError
+from guidealign.labrador import load_model, train_labrador
+from guidealign.labrador import train as training
+from guidealign.records import LABRADOR_MODEL
+from guidealign.registry import Registry
+from guidealign.settings import LabradorSettings, Settings
+from tests.fakes.mlflow_store import local_registry
+from tests.fakes.tiny_model import write_tiny_model
+
+ANSWERS = ["Be kind.", "Be kind to all.", "Ask a doctor.", "No."]
+
+
+@pytest.fixture(scope="module")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    write_tiny_model(folder)
+    return folder
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with local_registry(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def settings(tiny_folder: Path) -> Settings:
+    labrador = LabradorSettings(
+        base_model=str(tiny_folder), rank=4, learning_rate=1e-2, max_steps=4, batch_size=2
+    )
+    return Settings(labrador=labrador)
+
+
+@pytest.fixture
+def dataset_id(engine: Engine) -> int:
+    """A data set of four answers under library version 1."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "insert into core.library_versions (version, digest, n_active, n_added, n_retired,"
+                " note, published_by) values (1, 'library-digest', 1, 1, 0, 'test', 'test')"
+            )
+        )
+        made = connection.execute(
+            text(
+                "insert into core.aligned_datasets (digest, n, model, prompt_version,"
+                " library_version, retriever_version) values ('data-digest', 4, 'stub', 'p', 1, 2)"
+                " returning id"
+            )
+        ).scalar_one()
+        for place, answer in enumerate(ANSWERS):
+            _add_item(connection, made, place, answer)
+    return int(made)
+
+
+def _add_item(connection: Any, dataset: int, place: int, answer: str) -> None:
+    values: dict[str, Any] = {"h": f"h{place}", "b": f"Question {place}"}
+    values["i"] = connection.execute(
+        text(
+            "insert into core.inputs (text_hash, text, redacted_text, source)"
+            " values (:h, :b, :b, 'test') returning id"
+        ),
+        values,
+    ).scalar_one()
+    values["r"] = connection.execute(
+        text(
+            "insert into core.aligned_responses (input_id, response, guideline_ids, model,"
+            " prompt_version, library_version, retriever_version, finish_reason, prompt_tokens,"
+            " completion_tokens, latency_ms) values (:i, :a, '{}', 'stub', 'p', 1, 2, 'stop', 1, 1,"
+            " 1) returning id"
+        ),
+        {**values, "a": answer},
+    ).scalar_one()
+    connection.execute(
+        text("insert into core.aligned_dataset_items values (:d, :r, :p)"),
+        {**values, "d": dataset, "p": place},
+    )
+
+
+def _lineage(engine: Engine) -> list[Any]:
+    with engine.connect() as connection:
+        return list(connection.execute(text("select * from core.model_lineage")).all())
+
+
+def test_a_version_is_registered_checked_and_made_once(
+    engine: Engine, settings: Settings, registry: Registry, dataset_id: int, tiny_folder: Path
+) -> None:
+    import torch
+
+    made = train_labrador(engine=engine, settings=settings, registry=registry)
+    assert (made.version, made.reused) == (1, False)
+    assert made.metrics["reload_difference"] <= 1e-4
+    assert made.metrics["n_examples"] == 4
+    tags = registry.version_tags(LABRADOR_MODEL, 1)
+    assert tags["reload_checked"] == "yes"
+    assert tags["data_digest"] == "data-digest"
+    assert (tags["library_version"], tags["retriever_version"]) == ("1", "2")
+    assert registry.alias_version(LABRADOR_MODEL, "challenger") == 1
+    (row,) = _lineage(engine)
+    assert (row.library_digest, row.dataset_id, row.data_digest) == (
+        "library-digest", dataset_id, "data-digest",
+    )  # fmt: skip
+    assert row.metrics == made.metrics
+    assert row.mlflow_run_id
+
+    model, tokenizer = load_model(1, settings=settings, registry=registry)
+    base, _ = load_model(0, settings=settings, registry=registry)
+    tokens = tokenizer("Question 1", return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        change = (model(input_ids=tokens).logits - base(input_ids=tokens).logits).abs().max()
+    assert float(change) > 1e-3
+
+    again = train_labrador(engine=engine, settings=settings, registry=registry)
+    assert (again.version, again.reused, again.metrics) == (1, True, made.metrics)
+    assert len(_lineage(engine)) == 1
+
+
+def test_other_settings_make_another_version(
+    engine: Engine, settings: Settings, registry: Registry, dataset_id: int
+) -> None:
+    train_labrador(engine=engine, settings=settings, registry=registry, dataset_id=dataset_id)
+    wider = settings.labrador.model_copy(update={"rank": 2})
+    other = settings.model_copy(update={"labrador": wider})
+    made = train_labrador(engine=engine, settings=other, registry=registry, dataset_id=dataset_id)
+    assert (made.version, made.reused) == (2, False)
+
+
+def test_a_making_cut_short_after_registration_is_finished_not_repeated(
+    engine: Engine,
+    settings: Settings,
+    registry: Registry,
+    dataset_id: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def dies(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.store, "add_lineage", dies)
+        with pytest.raises(KeyboardInterrupt):
+            train_labrador(engine=engine, settings=settings, registry=registry)
+    assert registry.alias_version(LABRADOR_MODEL, "challenger") is None
+    assert _lineage(engine) == []
+    made = train_labrador(engine=engine, settings=settings, registry=registry)
+    assert (made.version, made.reused) == (1, True)
+    assert registry.alias_version(LABRADOR_MODEL, "challenger") == 1
+    assert _lineage(engine)[0].version == 1
+
+
+def test_registered_files_that_give_other_logits_never_count(
+    engine: Engine,
+    settings: Settings,
+    registry: Registry,
+    dataset_id: int,
+    tiny_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The base's weights in place of the merged ones: what a silent re-initialisation gives."""
+    write = training.write_package
+
+    def write_wrong(trained: Any, tokenizer: Any, folder: Path, **rest: Any) -> None:
+        write(trained, tokenizer, folder, **rest)
+        weights = (tiny_folder / "model.safetensors").read_bytes()
+        (folder / "model.safetensors").write_bytes(weights)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "write_package", write_wrong)
+        with pytest.raises(IntegrityError, match="logits differ"):
+            train_labrador(engine=engine, settings=settings, registry=registry)
+    assert registry.alias_version(LABRADOR_MODEL, "challenger") is None
+    assert _lineage(engine) == []
+    made = train_labrador(engine=engine, settings=settings, registry=registry)
+    assert (made.version, made.reused) == (2, False)
+
+
+def test_without_a_data_set_nothing_is_trained(
+    engine: Engine, settings: Settings, registry: Registry
+) -> None:
+    with pytest.raises(BadInputError, match="run the align stage"):
+        train_labrador(engine=engine, settings=settings, registry=registry)
