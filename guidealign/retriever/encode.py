@@ -1,0 +1,92 @@
+"""Encoders: the untrained base and the registered versions, loaded once a process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guidealign.library import encoder_folder
+from guidealign.records import RETRIEVER_MODEL, UNTRAINED_VERSION
+from guidealign.registry import Registry
+from guidealign.retriever.model import Encoder, Side
+from guidealign.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+_BATCH = 64
+
+
+class TransformerEncoder:
+    """Mean pooling over a transformer's last layer; both sides share its weights."""
+
+    def __init__(self, tokenizer: Any, model: Any, *, max_length: int) -> None:
+        self.tokenizer = tokenizer
+        self.model = model
+        self.max_length = max_length
+
+    def encode(self, texts: Sequence[str], *, side: Side) -> NDArray[np.float32]:
+        """L2-normalised vectors, (len(texts), dimensions); one model serves both sides."""
+        import numpy as np
+        import torch
+
+        del side
+        # Texts of like length share a batch, so that little is padded.
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        result = np.zeros((len(texts), self.model.config.hidden_size), dtype=np.float32)
+        self.model.eval()
+        with torch.inference_mode():
+            for start in range(0, len(order), _BATCH):
+                chosen = order[start : start + _BATCH]
+                result[chosen] = self.forward([texts[i] for i in chosen]).numpy()
+        return result
+
+    def forward(self, texts: list[str]) -> torch.Tensor:
+        """L2-normalised vectors with their gradient, (len(texts), dimensions)."""
+        import torch
+
+        batch = self.tokenizer(
+            texts, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+        )
+        hidden = self.model(**batch).last_hidden_state  # (batch, tokens, dimensions)
+        mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)  # (batch, tokens, 1)
+        mean = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+        return torch.nn.functional.normalize(mean, dim=1)
+
+
+def load_folder(folder: str | Path, *, max_length: int) -> TransformerEncoder:
+    """An encoder of a model folder, in float32."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    model = AutoModel.from_pretrained(str(folder), dtype=torch.float32)
+    return TransformerEncoder(tokenizer, model, max_length=max_length)
+
+
+def load_encoder(version: int, *, settings: Settings, registry: Registry) -> Encoder:
+    """The encoder of a registered version; 0 is the untrained base.
+
+    Raises:
+        IntegrityError: the downloaded files are not the registered ones.
+        ServiceUnavailableError: the registry does not answer.
+    """
+    if version == UNTRAINED_VERSION:
+        folder = encoder_folder(settings.retriever.base_model)
+    else:
+        folder = str(_downloaded(registry.tracking_uri, version))
+    return _cached(folder, settings.retriever.max_length)
+
+
+@lru_cache(maxsize=8)
+def _downloaded(tracking_uri: str, version: int) -> Path:
+    return Registry(tracking_uri).download(RETRIEVER_MODEL, version)
+
+
+@lru_cache(maxsize=3)
+def _cached(folder: str, max_length: int) -> TransformerEncoder:
+    return load_folder(folder, max_length=max_length)

@@ -1,0 +1,83 @@
+"""What the retriever room speaks of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Side = Literal["input", "guideline"]
+TRAINER_VERSION = "in-batch-1"
+"""Bump it when the same settings and pairs would give another model."""
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors whose inner product is their similarity."""
+
+    def encode(self, texts: Sequence[str], *, side: Side) -> NDArray[np.float32]:
+        """L2-normalised vectors, (len(texts), dimensions)."""
+        ...
+
+
+@dataclass(frozen=True)
+class LabelledInput:
+    """An input with all the guidelines that were written for it."""
+
+    input_id: int
+    text: str
+    guideline_ids: tuple[int, ...]
+    category: str
+    unsafe: bool
+    source: str
+    cluster: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """Inputs to learn from and inputs to be judged by; no cluster is in both."""
+
+    train: tuple[LabelledInput, ...]
+    test: tuple[LabelledInput, ...]
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of both halves."""
+        rows = [[(i.text, i.guideline_ids) for i in half] for half in (self.train, self.test)]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """A registered version; `reused`: it was there, and nothing was trained."""
+
+    version: int
+    reused: bool
+    metrics: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a scheduler's metadata."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedResult:
+    """How many guidelines were embedded now, and how many there are."""
+
+    retriever_version: int
+    library_version: int
+    n_embedded: int
+    n_total: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a scheduler's metadata."""
+        return asdict(self)
+
+
+def guideline_text(title: str, text: str) -> str:
+    """A guideline as the encoder reads it."""
+    return f"{title}: {text}"

@@ -1,0 +1,232 @@
+"""Trains and registers a challenger, and embeds the library with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Engine
+
+from guidealign.db import guard_database
+from guidealign.errors import BadInputError, IntegrityError
+from guidealign.library import encoder_folder, guidelines_at, latest_version, pairs_at
+from guidealign.records import RETRIEVER_MODEL
+from guidealign.registry import Registry, Run
+from guidealign.retriever import store
+from guidealign.retriever._package import write_package
+from guidealign.retriever.encode import load_encoder, load_folder
+from guidealign.retriever.fit import fit
+from guidealign.retriever.model import (
+    TRAINER_VERSION,
+    EmbedResult,
+    Split,
+    TrainResult,
+    guideline_text,
+)
+from guidealign.retriever.pairs import group_inputs, split_inputs
+from guidealign.settings import Settings
+
+_CHALLENGER = "challenger"
+_CHECKED = "reload_checked"
+_RELOAD_TOLERANCE = 1e-5
+_PROBES = ("How do I kill a Python process?", "Write a poem about my neighbour's dog.")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Data:
+    """What a training learns from."""
+
+    library_version: int
+    library_digest: str
+    split: Split
+    guidelines: dict[int, str]
+
+    def key(self, settings: Settings) -> str:
+        parts = {
+            "trainer": TRAINER_VERSION,
+            "data": self.split.digest(),
+            "settings": settings.retriever.model_dump(mode="json"),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def load_split(
+    library_version: int, *, engine: Engine, settings: Settings
+) -> tuple[Split, dict[int, str]]:
+    """Training and test inputs of a library version, and its guidelines by id."""
+    with guard_database():
+        guidelines = {
+            row.id: guideline_text(row.title, row.text)
+            for row in guidelines_at(engine, library_version)
+        }
+        inputs = group_inputs(pairs_at(engine, library_version))
+    split = split_inputs(
+        inputs, test_share=settings.retriever.test_share, seed=settings.retriever.seed
+    )
+    return split, guidelines
+
+
+def train_challenger(
+    *, engine: Engine, settings: Settings, registry: Registry, library_version: int | None = None
+) -> TrainResult:
+    """Trains on the library's pairs and registers the result as challenger.
+
+    The same pairs and settings are trained once: a version made from them is found again.
+
+    Args:
+        engine: the guidealign database.
+        settings: `retriever` holds base and training.
+        registry: where the model goes.
+        library_version: None: the newest.
+
+    Raises:
+        BadInputError: there is no library, or too little in it.
+        IntegrityError: training learned nothing, or the registered files embed differently.
+    """
+    data = _load_data(library_version or latest_version(engine), engine, settings)
+    key = data.key(settings)
+    known = registry.find_version(RETRIEVER_MODEL, {"settings_key": key, _CHECKED: "yes"})
+    if known is not None:
+        with guard_database(), engine.connect() as connection:
+            metrics = store.lineage_metrics(connection, RETRIEVER_MODEL, known)
+        log.info("retriever reused", version=known)
+        return TrainResult(version=known, reused=True, metrics=metrics)
+    version, metrics = _train_and_register(data, key, engine, settings, registry)
+    log.info("retriever trained", version=version, **metrics)
+    return TrainResult(version=version, reused=False, metrics=metrics)
+
+
+def _load_data(library_version: int, engine: Engine, settings: Settings) -> _Data:
+    if library_version == 0:
+        raise BadInputError("the library has no version yet: publish one first")
+    split, guidelines = load_split(library_version, engine=engine, settings=settings)
+    with guard_database(), engine.connect() as connection:
+        digest = store.library_digest(connection, library_version)
+    return _Data(
+        library_version=library_version,
+        library_digest=digest,
+        split=split,
+        guidelines=guidelines,
+    )
+
+
+def _train_and_register(
+    data: _Data, key: str, engine: Engine, settings: Settings, registry: Registry
+) -> tuple[int, dict[str, float]]:
+    tags = {
+        "settings_key": key,
+        "library_version": str(data.library_version),
+        "library_digest": data.library_digest,
+        "data_digest": data.split.digest(),
+        "base_model": settings.retriever.base_model,
+        "trainer": TRAINER_VERSION,
+    }
+    with (
+        registry.run("guidealign-retriever", "train", tags=tags) as run,
+        tempfile.TemporaryDirectory(prefix="retriever-") as folder,
+    ):
+        metrics, probes = _fit(data, settings, run, Path(folder))
+        version = registry.register(
+            RETRIEVER_MODEL,
+            Path(folder),
+            run,
+            tags={**tags, _CHECKED: "no"},
+            description="Input-to-guideline dual encoder, in-batch negatives",
+        )
+    _check_reload(version, probes, settings, registry)
+    lineage = {
+        "model_name": RETRIEVER_MODEL,
+        "version": version,
+        "base_model": settings.retriever.base_model,
+        "library_version": data.library_version,
+        "library_digest": data.library_digest,
+        "data_digest": data.split.digest(),
+        "settings": settings.retriever.model_dump(mode="json"),
+        "metrics": metrics,
+        "run_id": run.id,
+    }
+    with guard_database(), engine.begin() as connection:
+        store.add_lineage(connection, lineage)
+    registry.set_alias(RETRIEVER_MODEL, _CHALLENGER, version)
+    registry.set_version_tags(RETRIEVER_MODEL, version, {_CHECKED: "yes"})
+    return version, metrics
+
+
+def _fit(
+    data: _Data, settings: Settings, run: Run, folder: Path
+) -> tuple[dict[str, float], list[list[float]]]:
+    """Trains into a folder; returns figures and what the probes embed to."""
+    run.log_params({**settings.retriever.model_dump(), "library_version": data.library_version})
+    for name, half in (("train", data.split.train), ("test", data.split.test)):
+        run.log_dataset(
+            [{"input_id": i.input_id, "guidelines": i.guideline_ids} for i in half],
+            name=f"pairs-{name}",
+            digest=hashlib.sha256(f"{name}:{data.split.digest()}".encode()).hexdigest(),
+            context="training" if name == "train" else "evaluation",
+        )
+    base = encoder_folder(settings.retriever.base_model)
+    encoder = load_folder(base, max_length=settings.retriever.max_length)
+    metrics = fit(
+        encoder,
+        data.split.train,
+        data.guidelines,
+        settings.retriever,
+        lambda figures, step: run.log_metrics(figures, step=step),
+    )
+    metrics |= {
+        "n_train_inputs": float(len(data.split.train)),
+        "n_test_inputs": float(len(data.split.test)),
+        "n_guidelines": float(len(data.guidelines)),
+    }
+    run.log_metrics(metrics)
+    write_package(encoder, base, folder, library_version=data.library_version, metrics=metrics)
+    return metrics, encoder.encode(_PROBES, side="input").tolist()
+
+
+def _check_reload(
+    version: int, probes: list[list[float]], settings: Settings, registry: Registry
+) -> None:
+    folder = registry.fetch(RETRIEVER_MODEL, version)
+    again = load_folder(folder, max_length=settings.retriever.max_length)
+    vectors = again.encode(_PROBES, side="input").tolist()
+    both = zip(chain(*probes), chain(*vectors), strict=True)
+    difference = max(abs(before - after) for before, after in both)
+    if not difference <= _RELOAD_TOLERANCE:
+        registry.set_version_tags(RETRIEVER_MODEL, version, {_CHECKED: "failed"})
+        raise IntegrityError(
+            f"retriever version {version} embeds differently after loading ({difference:.1e}):"
+            " it does not count; train again"
+        )
+
+
+def embed_library(
+    version: int, *, engine: Engine, settings: Settings, registry: Registry
+) -> EmbedResult:
+    """Embeds what the newest library version serves and this retriever has not embedded yet.
+
+    Vectors of other retriever versions are left alone, so what is served is never half done.
+    """
+    library_version = latest_version(engine)
+    with guard_database(), engine.connect() as connection:
+        rows = store.missing_vectors(connection, library=library_version, retriever=version)
+    if rows:
+        encoder = load_encoder(version, settings=settings, registry=registry)
+        texts = [guideline_text(row.title, row.text) for row in rows]
+        vectors = encoder.encode(texts, side="guideline")
+        with guard_database(), engine.begin() as connection:
+            store.add_vectors(connection, version, [row.id for row in rows], vectors)
+    with guard_database(), engine.connect() as connection:
+        total = store.count_vectors(connection, version)
+    return EmbedResult(
+        retriever_version=version,
+        library_version=library_version,
+        n_embedded=len(rows),
+        n_total=total,
+    )
