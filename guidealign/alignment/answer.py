@@ -62,9 +62,14 @@ class _Answerer:
                 return False
             except TransientError as error:
                 self.away.append(error)
+                self._record(job, calls)
                 raise
         self._answered(job, said, calls)
         return True
+
+    def _record(self, job: _Job, calls: list[CallRecord]) -> None:
+        with guard_database(), self.engine.begin() as connection:
+            store.add_calls(connection, self.key, job.asked.input_id, calls)
 
     def _refused(self, job: _Job, calls: list[CallRecord]) -> None:
         input_id = job.asked.input_id

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ _TOKENS_AT_ONCE = 512
 """Padded tokens per forward pass: bounds memory; a larger pass is no faster on a CPU."""
 _WARMUP_SHARE = 0.1
 _CLIP_NORM = 1.0
-_PROBE_ROWS = 8
+_PROBE_ROWS = 4
 _LOOK_S = 0.5
 
 LogStep = Callable[[dict[str, float], int], None]
@@ -62,13 +63,13 @@ def fit(model: Any, rows: Sequence[Row], settings: LabradorSettings, log_step: L
         IntegrityError: a loss is not finite, the loss has not fallen, or the adapters change
             nothing.
     """
-    _use_free_cores()
     probe = [row for row in rows if row.n_learned][:_PROBE_ROWS]
-    before = mean_loss(model, probe)
-    started = time.monotonic()
-    losses = _run_steps(model, rows, settings, log_step)
-    seconds = time.monotonic() - started
-    after = mean_loss(model, probe)
+    with _free_cores():
+        before = mean_loss(model, probe)
+        started = time.monotonic()
+        losses = _run_steps(model, rows, settings, log_step)
+        seconds = time.monotonic() - started
+        after = mean_loss(model, probe)
     metrics = {
         "probe_loss_before": before,
         "probe_loss_after": after,
@@ -180,17 +181,23 @@ def _loss_sum(model: Any, rows: Sequence[Row]) -> torch.Tensor:
     )
 
 
-def _use_free_cores() -> None:
-    """Runs on as many cores as nobody else is using.
+@contextmanager
+def _free_cores() -> Iterator[None]:
+    """Runs the block on as many cores as nobody else is using.
 
-    Threads meet after every operation: with one more thread than free cores a step was
-    measured at three times its length on one thread.
+    Threads meet after every operation: with one thread more than there are free cores a
+    step was measured at three times its length on a single thread.
     """
     import psutil
     import torch
 
+    usual = torch.get_num_threads()
     free = 1.0 - psutil.cpu_percent(interval=_LOOK_S) / 100.0
-    torch.set_num_threads(max(1, round(free * torch.get_num_threads())))
+    torch.set_num_threads(max(1, round(free * usual)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 def _pad(values: Sequence[int], filler: int, width: int) -> list[int]:
