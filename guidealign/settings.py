@@ -127,7 +127,7 @@ class LabradorSettings(BaseModel):
     alpha: int = Field(default=16, ge=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     learning_rate: float = Field(default=2e-4, gt=0)
-    max_steps: int = Field(default=16, ge=1)
+    max_steps: int = Field(default=12, ge=1)
     batch_size: int = Field(default=4, ge=1)
     max_length: int = Field(default=256, ge=16)
     seed: int = 13

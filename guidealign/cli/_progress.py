@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from guidealign.cli.run import StageRun
+from guidealign.cli._stages import StageRun
 
 _MARKS = {
     "waiting": "[dim]waiting[/dim]",

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Engine, text
 
+from guidealign.cli._stages import StageRun
 from guidealign.db import guard_database, make_engine
 from guidealign.settings import Settings
-
-if TYPE_CHECKING:
-    from guidealign.cli.run import StageRun
 
 _WRITTEN = text(
     "select title, text, category, state from core.guidelines where origin = 'model'"

@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 
 from guidealign.cli._airflow_api import AirflowApi
 from guidealign.cli._progress import CycleDisplay
+from guidealign.cli._stages import STAGES, StageRun
 from guidealign.cli._summary import print_summary
 from guidealign.errors import PermanentError, PlatformError, ServiceUnavailableError
 from guidealign.settings import Settings
-
-STAGES = (
-    "guidealign_ingest",
-    "guidealign_author",
-    "guidealign_library",
-    "guidealign_retriever",
-    "guidealign_align",
-    "guidealign_labrador",
-)
-"""The DAGs of a cycle in the order in which their assets wake each other."""
 
 _POLL_S = 2.0
 _OUTAGE_S = 120.0
 _HANDOVER_S = 180.0
 _FINAL = {"success", "failed"}
-
-
-@dataclass
-class StageRun:
-    """One DAG's run within a cycle."""
-
-    dag_id: str
-    run_id: str | None = None
-    state: str = "waiting"
-    tasks: list[dict[str, Any]] = field(default_factory=list)
-    elapsed_s: float = 0.0
-    result: dict[str, Any] = field(default_factory=dict)
-    """What the stage's last task returned."""
 
 
 class CycleFailedError(PermanentError):

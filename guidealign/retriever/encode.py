@@ -62,7 +62,9 @@ def load_folder(folder: str | Path, *, max_length: int) -> TransformerEncoder:
     """An encoder of a model folder, in float32."""
     import torch
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
 
+    transformers_logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
     model = AutoModel.from_pretrained(str(folder), dtype=torch.float32)
     return TransformerEncoder(tokenizer, model, max_length=max_length)

@@ -115,7 +115,7 @@ def fit(
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        losses.append(float(loss))
+        losses.append(loss.item())
         on_step({"loss": losses[-1]}, step)
     encoder.model.eval()
     return _summary(losses, len(pairs))
