@@ -1,0 +1,72 @@
+"""Words: splitting, stems, and the lists of `filter_words.yaml`."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from importlib.resources import files
+
+import yaml
+
+_WORD = re.compile(r"[\w'-]+")
+_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\n+")
+_ENDINGS = ("ations", "ation", "ingly", "ings", "ing", "edly", "ies", "ied", "est", "ers", "er")
+_LATE_ENDINGS = ("ed", "es", "ly", "s", "e", "y")
+_LEAST_STEM = 4
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words, in order."""
+    return _WORD.findall(text.lower().replace("\u2019", "'"))
+
+
+def stem(word: str) -> str:
+    """A word without its commonest English endings: rough, and the same on both sides."""
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= _LEAST_STEM:
+            word = word[: -len(ending)]
+            break
+    for ending in _LATE_ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= _LEAST_STEM - 1:
+            return word[: -len(ending)]
+    return word
+
+
+def content_stems(text: str) -> list[str]:
+    """Stems of the words that carry meaning, in order."""
+    return [stem(word) for word in words(text) if word not in common_words() and len(word) > 2]
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences, also those that a semicolon ends."""
+    return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
+
+
+@lru_cache(maxsize=1)
+def _lists() -> dict[str, list[str]]:
+    content = (files(__package__) / "filter_words.yaml").read_text(encoding="utf-8")
+    return {name: list(entries) for name, entries in yaml.safe_load(content).items()}
+
+
+@lru_cache(maxsize=16)
+def pattern(name: str) -> re.Pattern[str]:
+    """Finds any entry of a list at the start of a word."""
+    entries = sorted(_lists()[name], key=len, reverse=True)
+    return re.compile(rf"\b(?:{'|'.join(_entry(entry) for entry in entries)})", re.IGNORECASE)
+
+
+@lru_cache(maxsize=1)
+def telling_words() -> frozenset[str]:
+    """First words of instructions."""
+    return frozenset(_lists()["tells"])
+
+
+@lru_cache(maxsize=1)
+def common_words() -> frozenset[str]:
+    """Words that say nothing about what a text is about."""
+    return frozenset(_lists()["common"])
+
+
+def _entry(entry: str) -> str:
+    whole = entry.endswith("$")
+    return r"\s+".join(map(re.escape, entry.rstrip("$").split())) + (r"\b" if whole else "")

@@ -1,0 +1,49 @@
+"""The quality filter: what a model wrote may enter the library only past every rule."""
+
+from __future__ import annotations
+
+from guidealign.authoring import _forms, _stance
+from guidealign.authoring.model import FilterVerdict
+
+
+def check_guideline(title: str, text: str, input_text: str) -> FilterVerdict:
+    """Judges one guideline against the input it was written for.
+
+    The first rule that is broken gives the reason: injected, too_short, too_long,
+    personal_data, repeats_prejudice, endorses_harm, quotes_input, addresses_user,
+    answers_input, not_self_contained, not_guidance or copies_example.
+
+    The rules go by words. They are meant to stop too much rather than too little: what is
+    stopped is kept in quarantine with the reason.
+    """
+    if problem := _forms.length_problem(title, text):
+        return FilterVerdict(ok=False, reason=problem[0], detail=problem[1])
+    for reason, detail in (
+        ("injected", _forms.injected(title, text)),
+        ("personal_data", _forms.personal_data(title, text)),
+        ("repeats_prejudice", _prejudice(title, text, input_text)),
+        ("endorses_harm", _harm(text)),
+        ("quotes_input", _forms.quoted(text, input_text)),
+        ("addresses_user", _forms.addresses_user(text)),
+        ("answers_input", _forms.answers_input(text)),
+        ("not_self_contained", _forms.not_self_contained(text, input_text)),
+        ("not_guidance", _forms.not_guidance(text)),
+        ("copies_example", _forms.copied_example(title, text)),
+    ):
+        if detail:
+            return FilterVerdict(ok=False, reason=reason, detail=detail)
+    return FilterVerdict(ok=True)
+
+
+def _prejudice(title: str, text: str, input_text: str) -> str | None:
+    found = (
+        _stance.unprotected("demeaning", text)
+        or _stance.unprotected("demeaning", title)
+        or _stance.repeated_claim(text, input_text)
+    )
+    return f"says of people what only prejudice says ({found})" if found else None
+
+
+def _harm(text: str) -> str | None:
+    found = _stance.unprotected("harm", text)
+    return f"names harm without working against it ({found})" if found else None

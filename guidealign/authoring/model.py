@@ -1,0 +1,160 @@
+"""What the safety model is asked for, and what authoring returns."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from guidealign.ingest import text_hash
+
+RiskName = Literal[
+    "Crimes_And_Illegal_Activities",
+    "Unfairness_And_Discrimination",
+    "Insult",
+    "Mental_Health",
+    "Ethics_And_Morality",
+    "Physical_Harm",
+    "Privacy_And_Property",
+    "Sensitive_Topic",
+    "Inquiry_With_Unsafe_Opinion",
+    "Goal_Hijacking",
+    "Unsafe_Instruction_Topic",
+    "Reverse_Exposure",
+    "Role_Play_Instruction",
+    "Prompt_Leaking",
+]
+TopicName = Literal[
+    "Quality_Explaining", "Quality_Coding", "Quality_Writing", "Quality_Maths", "Quality_Advice"
+]
+_FALLBACK_CATEGORY: RiskName = "Unsafe_Instruction_Topic"
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Detection(_Answer):
+    """The method's two questions, explained before they are answered."""
+
+    rationale: str
+    unsafe_content: bool
+    may_trigger_unsafe: bool
+    categories: Annotated[list[RiskName], Field(max_length=3)]
+    severity: Annotated[int, Field(ge=0, le=3)]
+
+    @property
+    def unsafe(self) -> bool:
+        """Whether either question was answered with yes."""
+        return self.unsafe_content or self.may_trigger_unsafe
+
+    def risk_categories(self) -> list[str]:
+        """Categories without repeats; none of a safe input, at least one of an unsafe one."""
+        if not self.unsafe:
+            return []
+        return list(dict.fromkeys(self.categories)) or [_FALLBACK_CATEGORY]
+
+    def risk_severity(self) -> int:
+        """Severity that agrees with the verdicts: 0 exactly when they are both no."""
+        return max(1, self.severity) if self.unsafe else 0
+
+
+class GuidelineDraft(_Answer):
+    """A guideline as the model wrote it."""
+
+    title: str
+    text: str
+
+
+class SafetyGuidelines(_Answer):
+    """Guidelines for inputs like an unsafe one."""
+
+    guidelines: list[GuidelineDraft]
+
+
+class QualityGuidelines(_Answer):
+    """Guidelines for inputs like a safe one.
+
+    The kind of message is named before anything is written: it keeps a small model from
+    answering the message in the guise of a guideline.
+    """
+
+    topic: TopicName
+    kind: str
+    guidelines: list[GuidelineDraft]
+
+
+GuidelinesT = TypeVar("GuidelinesT", SafetyGuidelines, QualityGuidelines)
+
+
+@lru_cache(maxsize=16)
+def limited(schema: type[GuidelinesT], n_guidelines: int) -> type[GuidelinesT]:
+    """The schema with at least one and at most `n_guidelines` guidelines."""
+    bounded = Annotated[list[GuidelineDraft], Field(min_length=1, max_length=n_guidelines)]
+    return create_model(schema.__name__, __base__=schema, guidelines=(bounded, ...))
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """What the model wrote for one input, unfiltered."""
+
+    category: str
+    prompt_version: str
+    guidelines: tuple[GuidelineDraft, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterVerdict:
+    """Whether a guideline may enter the library; `reason` is the rule's stable name."""
+
+    ok: bool
+    reason: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedDraft:
+    """A draft with its category and the filter's verdict."""
+
+    title: str
+    text: str
+    category: str
+    verdict: FilterVerdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Authored:
+    """All that was found and written for one input."""
+
+    detection: Detection
+    prompt_version: str
+    guideline_prompt_version: str
+    model: str
+    drafts: tuple[JudgedDraft, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthorResult:
+    """Counts of one batch."""
+
+    n_inputs: int = 0
+    n_unsafe: int = 0
+    n_guidelines: int = 0
+    """New candidates; a text that was there already is not counted."""
+    n_filtered: int = 0
+    n_failed: int = 0
+
+    def __add__(self, other: AuthorResult) -> AuthorResult:
+        mine, theirs = asdict(self), asdict(other)
+        return AuthorResult(**{name: mine[name] + theirs[name] for name in mine})
+
+    def as_dict(self) -> dict[str, int]:
+        """For a DAG's result."""
+        return asdict(self)
+
+
+def guideline_hash(title: str, text: str) -> str:
+    """Identity of a guideline: SHA-256 (hex) of its folded title and text."""
+    return text_hash(f"{title}\n{text}")
