@@ -3,7 +3,7 @@
 from guidealign.library._embed import embed_texts, encoder_folder
 from guidealign.library.model import GuidelineRow, PairRow, PublishResult
 from guidealign.library.publish import latest_version, publish, retire
-from guidealign.library.starter import guideline_hash, install_starter, read_starter
+from guidealign.library.starter import install_starter, read_starter
 from guidealign.library.store import guidelines_at, pairs_at
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "PublishResult",
     "embed_texts",
     "encoder_folder",
-    "guideline_hash",
     "guidelines_at",
     "install_starter",
     "latest_version",

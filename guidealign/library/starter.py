@@ -12,10 +12,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection, Engine, text
 
+from guidealign.authoring import guideline_hash
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError
 from guidealign.ingest import (
-    fold_text,
     mark_near_duplicates,
     normalize_text,
     redact_text,
@@ -79,11 +79,6 @@ class StarterFile(BaseModel):
     license: str
     guidelines: list[_Guideline]
     inputs: list[_Input]
-
-
-def guideline_hash(title: str, body: str) -> str:
-    """SHA-256 (hex) of the folded title and text: what makes two guidelines the same."""
-    return hashlib.sha256(f"{fold_text(title)}\n{fold_text(body)}".encode()).hexdigest()
 
 
 def read_starter(folder: Path = STARTER_FOLDER) -> list[StarterFile]:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_stages_are_chained_by_assets(parsed: dict[str, dict]) -> None:
     dags = {name.removesuffix(".py"): found["dags"][0] for name, found in parsed.items()}
     chain = ["ingest", "author", "library", "retriever", "align", "labrador"]
     assert dags["guidealign_ingest"]["inlets"] == []
-    for before, after in zip(chain, chain[1:], strict=False):
+    for before, after in pairwise(chain):
         outlets = dags[f"guidealign_{before}"]["outlets"]
         assert len(outlets) == 1
         assert dags[f"guidealign_{after}"]["inlets"] == outlets
