@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from guidealign.ingest import text_hash
+from guidealign.ingest import fold_text
 
 RiskName = Literal[
     "Crimes_And_Illegal_Activities",
@@ -157,4 +158,4 @@ class AuthorResult:
 
 def guideline_hash(title: str, text: str) -> str:
     """Identity of a guideline: SHA-256 (hex) of its folded title and text."""
-    return text_hash(f"{title}\n{text}")
+    return hashlib.sha256(f"{fold_text(title)}\n{fold_text(text)}".encode()).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from guidealign.authoring._orders import override_detection
 from guidealign.authoring._prompts import QUALITY_PROMPT, SAFETY_PROMPT, load_prompt, new_nonce
 from guidealign.authoring.model import (
     Detection,
@@ -47,8 +48,9 @@ def detect(
         max_tokens=_DETECTION_TOKENS,
         seed=attempt,
     )
-    turn = {"role": "assistant", "content": answer.value.model_dump_json()}
-    return Conversation(answer.value, [*messages, turn], nonce)
+    found = override_detection(answer.value, text)
+    turn = {"role": "assistant", "content": found.model_dump_json()}
+    return Conversation(found, [*messages, turn], nonce)
 
 
 def write_guidelines(

@@ -86,9 +86,9 @@ STOPPED = [
     Case(
         "example",
         "copies_example",
-        "Refuse to write texts that demean people for who they are, and explain the refusal in one"
-        " calm sentence without lecturing.",
-        title="Decline mockery of people",
+        "Refuse to write poems or jokes that laugh at people for where they come from, and offer"
+        " humour about everyday situations instead.",
+        title="Decline demeaning verse",
     ),
 ]
 KEPT = [
