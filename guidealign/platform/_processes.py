@@ -21,8 +21,9 @@ import psutil
 from guidealign.errors import PlatformError
 from guidealign.platform.home import Home, ServiceRecord
 
-MARKER = "GUIDEALIGN_PLATFORM"
-SERVICE = "GUIDEALIGN_PLATFORM_SERVICE"
+# Not GUIDEALIGN_...: those are settings.
+MARKER = "_GUIDEALIGN_HOME"
+SERVICE = "_GUIDEALIGN_SERVICE"
 _LOG_LINES = 12
 
 
