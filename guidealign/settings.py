@@ -45,7 +45,7 @@ class EndpointSettings(BaseModel):
     api_key: SecretStr = SecretStr("none")
     model: str = "model"
     concurrency: int = Field(default=2, ge=1, le=1024)
-    timeout_s: float = Field(default=120.0, gt=0)
+    timeout_s: float = Field(default=300.0, gt=0)
     max_retries: int = Field(default=4, ge=0, le=20)
 
 

@@ -87,15 +87,16 @@ def _curate(connection: Connection, settings: Settings) -> Counter[str]:
                 counts["held"] += 1
                 continue
             near = store.nearest_active(connection, row.id)
-            if near and near[0].score >= settings.library.semantic_duplicate_threshold:
-                store.merge(connection, row.id, near[0].id, near[0].score)
-                counts["merged"] += 1
-                continue
             opposed = [n for n in near if n.score >= settings.library.contradiction_threshold]
             foe = next((n for n in opposed if may_contradict(row.text, n.text)), None)
+            # Before merging: "never do it" is near "do it" in words, and its opposite.
             if foe is not None:
                 store.hold(connection, row.id, f"may contradict guideline {foe.id}")
                 counts["held"] += 1
+                continue
+            if near and near[0].score >= settings.library.semantic_duplicate_threshold:
+                store.merge(connection, row.id, near[0].id, near[0].score)
+                counts["merged"] += 1
                 continue
         store.activate(connection, row.id, version)
         counts["added"] += 1

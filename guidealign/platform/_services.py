@@ -31,6 +31,9 @@ AIRFLOW_SETUP = (
 )
 _PACKAGE = Path(__file__).resolve().parents[1]
 _MODEL_SLEEP_IDLE_S = 60
+# Spinning threads of one process hold the cores that others need: beside a busy model server,
+# training was measured at 13 tokens a second with spinning and 28 without.
+_SHARE_CORES = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def _get(url: str, **options: object) -> httpx.Response | None:
@@ -53,7 +56,11 @@ def model_service(name: str, gguf: Path, alias: str, port: int, home: Home) -> S
     return Service(
         name=f"model-{name}",
         command=tuple(command),
-        env={API_KEY_VARIABLE: home.secret("model_api_key"), "PYTHONPATH": str(_PACKAGE.parent)},
+        env={
+            API_KEY_VARIABLE: home.secret("model_api_key"),
+            "PYTHONPATH": str(_PACKAGE.parent),
+            **_SHARE_CORES,
+        },
         ready=lambda: _is_ok(f"http://{HOST}:{port}/health"),
         port=port,
     )
@@ -183,9 +190,7 @@ def airflow_env(settings: Settings, home: Home, port: int, urls: dict[str, str])
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "HF_HUB_OFFLINE": "1" if settings.labrador.base_model is None else "0",
         "TOKENIZERS_PARALLELISM": "false",
-        # Spinning threads of one process would hold the cores that the others need: beside a
-        # busy model server, training was measured at 13 tokens a second with spinning, 28 without.
-        "OMP_WAIT_POLICY": "PASSIVE",
+        **_SHARE_CORES,
     }
 
 

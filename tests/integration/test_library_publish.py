@@ -1,0 +1,166 @@
+"""Publishing on a real server with the real fixed encoder."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from guidealign.authoring import guideline_hash
+from guidealign.errors import BadInputError
+from guidealign.library import (
+    PublishResult,
+    guidelines_at,
+    install_starter,
+    pairs_at,
+    publish,
+    retire,
+)
+from guidealign.records import CATEGORIES
+from guidealign.settings import AuthorSettings, Settings
+
+AUTO = Settings(author=AuthorSettings(review_policy="auto"))
+HUMAN = Settings()
+
+
+def _add(engine: Engine, title: str, body: str, *, input_text: str = "an input") -> int:
+    with engine.begin() as connection:
+        guideline_id = connection.execute(
+            text(
+                "insert into core.guidelines (text_hash, title, text, category, origin,"
+                " author_model) values (:h, :t, :b, 'Insult', 'model', 'small') returning id"
+            ),
+            {"h": guideline_hash(title, body), "t": title, "b": body},
+        ).scalar_one()
+        input_id = connection.execute(
+            text(
+                "insert into core.inputs (text_hash, text, redacted_text, source)"
+                " values (:w, :w, :w, 'test') on conflict (text_hash) do update set source = 'test'"
+                " returning id"
+            ),
+            {"w": input_text},
+        ).scalar_one()
+        connection.execute(
+            text(
+                "insert into core.pairs (input_id, guideline_id, origin) values (:i, :g, 'model')"
+            ),
+            {"i": input_id, "g": guideline_id},
+        )
+    return int(guideline_id)
+
+
+def _publish(engine: Engine, settings: Settings = AUTO) -> PublishResult:
+    return publish(engine=engine, settings=settings, note="test", published_by="test")
+
+
+def _states(engine: Engine) -> dict[int, str]:
+    with engine.connect() as connection:
+        rows = connection.execute(text("select id, state from core.guidelines"))
+        return {row.id: row.state for row in rows}
+
+
+def test_review_policy_decides_what_is_published(engine: Engine) -> None:
+    first = _add(engine, "Stay respectful", "Answer without mocking the person who asks.")
+    held = _publish(engine, HUMAN)
+    assert (held.changed, held.version, held.n_held) == (False, 0, 1)
+    published = _publish(engine)
+    assert (published.changed, published.version, published.n_added) == (True, 1, 1)
+    assert [row.id for row in guidelines_at(engine, 1)] == [first]
+
+
+def test_nothing_new_makes_no_version(engine: Engine) -> None:
+    _add(engine, "Stay respectful", "Answer without mocking the person who asks.")
+    _publish(engine)
+    again = _publish(engine)
+    assert (again.changed, again.version, again.n_active) == (False, 1, 1)
+
+
+def test_same_meaning_is_merged_and_keeps_its_input(engine: Engine) -> None:
+    kept = _add(
+        engine,
+        "Do not mock people",
+        "Answer without mocking or belittling the person who asks.",
+        input_text="first input",
+    )
+    twin = _add(
+        engine,
+        "Don't mock people",
+        "Answer without mocking or belittling the person who is asking.",
+        input_text="second input",
+    )
+    result = _publish(engine)
+    assert (result.n_added, result.n_merged) == (1, 1)
+    assert _states(engine) == {kept: "active", twin: "merged"}
+    pairs = pairs_at(engine, result.version)
+    assert {pair.guideline_id for pair in pairs} == {kept}
+    assert {pair.input_text for pair in pairs} == {"first input", "second input"}
+
+
+def test_opposite_demand_is_held_not_published(engine: Engine) -> None:
+    _add(engine, "Share lock details", "Provide detailed steps for opening a door.")
+    _publish(engine)
+    foe = _add(engine, "Share lock details", "Never provide detailed steps for opening a door.")
+    result = _publish(engine)
+    assert (result.changed, result.n_held) == (False, 1)
+    assert _states(engine)[foe] == "candidate"
+
+
+def test_retired_guideline_is_served_no_more_but_explains_the_past(engine: Engine) -> None:
+    only = _add(engine, "Stay respectful", "Answer without mocking the person who asks.")
+    _publish(engine)
+    result = retire(only, engine=engine, reason="too vague", published_by="test")
+    assert (result.version, result.n_active, result.n_retired) == (2, 0, 1)
+    assert [row.id for row in guidelines_at(engine, 1)] == [only]
+    assert guidelines_at(engine, 2) == []
+    with pytest.raises(BadInputError, match="not active"):
+        retire(only, engine=engine, reason="again", published_by="test")
+    with pytest.raises(BadInputError, match="reason"):
+        retire(only, engine=engine, reason=" ", published_by="test")
+
+
+def test_publications_at_the_same_time_serialise(engine: Engine) -> None:
+    topics = ["Explain sums.", "Cook rice.", "Fix bikes.", "Sing."]
+    for number, topic in enumerate(topics):
+        _add(engine, f"Topic {number}", topic)
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: _publish(engine), range(4)))
+    assert sorted(result.changed for result in results) == [False, False, False, True]
+    with engine.connect() as connection:
+        newest = connection.execute(text("select max(version) from core.library_versions"))
+        assert newest.scalar() == 1
+
+
+def test_bundled_starter_library(engine: Engine) -> None:
+    assert install_starter(engine=engine, settings=HUMAN) == 1
+    assert install_starter(engine=engine, settings=HUMAN) == 1
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("select category, n_inputs, n_active from library.coverage")
+        ).all()
+    assert {row.category for row in rows} == set(CATEGORIES)
+    assert min(row.n_inputs for row in rows) >= 24
+    assert min(row.n_active for row in rows) >= 12
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: [", "not YAML"),
+        ("category: Nope\nauthors: a\nlicense: b\nguidelines: []\ninputs: []\n", "no category"),
+        ("category: Insult\n", "Field required"),
+        (
+            "category: Insult\nauthors: a\nlicense: b\nguidelines: []\n"
+            "inputs: [{text: x, unsafe: true, guidelines: [gone]}]\n",
+            "no guideline 'gone'",
+        ),
+    ],
+)
+def test_broken_starter_file_writes_nothing(
+    engine: Engine, tmp_path: Path, content: str, message: str
+) -> None:
+    (tmp_path / "x.yaml").write_text(content)
+    with pytest.raises(BadInputError, match=message):
+        install_starter(engine=engine, settings=HUMAN, folder=tmp_path)
+    assert _states(engine) == {}
