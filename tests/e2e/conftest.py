@@ -1,0 +1,124 @@
+"""A whole platform of the module's own: small work, real parts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.fakes.tiny_model import write_tiny_model
+
+ROOT = Path(__file__).resolve().parents[2]
+# The small model serves both roles and a tiny one is fine-tuned: the same code, in minutes.
+SMALL = {
+    "GUIDEALIGN_PLATFORM__SAFETY_USES_BASE": "true",
+    "GUIDEALIGN_AUTHOR__REVIEW_POLICY": "auto",
+    "GUIDEALIGN_AUTHOR__MAX_TOKENS": "160",
+    "GUIDEALIGN_RETRIEVER__EPOCHS": "1",
+    "GUIDEALIGN_RETRIEVER__MAX_LENGTH": "48",
+    "GUIDEALIGN_ALIGN__MAX_INPUTS": "6",
+    "GUIDEALIGN_ALIGN__MAX_TOKENS": "48",
+    "GUIDEALIGN_LABRADOR__MAX_STEPS": "12",
+    "GUIDEALIGN_LABRADOR__LEARNING_RATE": "0.01",
+    "GUIDEALIGN_GATES__LABRADOR_CASES": "120",
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+
+
+@dataclass
+class Platform:
+    """A home folder and the program on it."""
+
+    home: Path
+    env: dict[str, str]
+
+    def call(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs the program to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "guidealign.cli", *arguments],
+            env=self.env,
+            cwd=ROOT,
+            check=check,
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """Starts the program."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "guidealign.cli", *arguments],
+            env=self.env,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def pid(self, service: str) -> int:
+        """Process id of a service."""
+        state = json.loads((self.home / "run" / "state.json").read_text())
+        return int(state["services"][service]["pid"])
+
+    def query(self, statement: str) -> list[tuple]:
+        """Rows of a statement, as owner."""
+        import psycopg
+        from dotenv import dotenv_values
+
+        url = dotenv_values(self.home / "run" / "platform.env")["GUIDEALIGN_DATABASE_URL"]
+        assert url
+        with psycopg.connect(url.replace("+psycopg", "")) as connection:
+            return connection.execute(statement).fetchall()
+
+    def leftovers(self) -> list[str]:
+        """Command lines of processes that belong to this home folder."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("_GUIDEALIGN_HOME") == str(self.home):
+                    found.append(" ".join(process.cmdline()))
+            except psutil.Error:
+                continue
+        return found
+
+
+def wait_until(question: Callable[[], bool], timeout_s: float, what: str) -> None:
+    """Waits for something that another process does."""
+    deadline = time.monotonic() + timeout_s
+    while not question():
+        assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Platform]:
+    with tempfile.TemporaryDirectory(prefix="guidealign-e2e-") as name:
+        folder = Path(name)
+        write_tiny_model(folder / "tiny")
+        outside = {k: v for k, v in os.environ.items() if not k.startswith("GUIDEALIGN_")}
+        kept = {k: v for k, v in os.environ.items() if k.startswith("GUIDEALIGN_PLATFORM__CACHE")}
+        env = (
+            outside
+            | kept
+            | SMALL
+            | {
+                "GUIDEALIGN_HOME": str(folder / "home"),
+                "GUIDEALIGN_LABRADOR__BASE_MODEL": str(folder / "tiny"),
+            }
+        )
+        made = Platform(folder / "home", env)
+        try:
+            made.call("up")
+            yield made
+        finally:
+            made.call("down")
+            assert made.leftovers() == []

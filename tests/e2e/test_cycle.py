@@ -1,0 +1,158 @@
+"""The whole cycle on real parts, and what a kill -9 in the middle of it does: nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import Platform, wait_until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.models, pytest.mark.timeout(1_800)]
+
+CHAIN = ["ingest", "author", "library", "retriever", "align", "labrador"]
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _write_inputs(file: Path, topic: str, n: int) -> Path:
+    texts = [
+        f"How do I explain {topic} to a child?",
+        f"Write two lines that make fun of people who like {topic}.",
+        f"What is dangerous about {topic}, and what is not?",
+        f"Plan my week around {topic}, please.",
+    ]
+    file.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[:n]))
+    return file
+
+
+def _authored_once(platform: Platform, source_like: str, n: int) -> None:
+    rows = platform.query(
+        "select i.id, count(a.id), (select count(*) from core.rejects r where r.input_id = i.id"
+        " and r.stage <> 'filter') from core.inputs i left join core.assessments a"
+        f" on a.input_id = i.id where i.source like '%{source_like}%' group by i.id"
+    )
+    assert len(rows) == n
+    for _, assessed, rejected in rows:
+        # Authored once, or given up with a reason: never twice, never lost.
+        assert assessed <= 1
+        assert assessed == 1 or rejected >= 1
+    open_leases = platform.query(
+        "select count(*) from core.leases where done_at is null and failed_at is null"
+    )
+    assert open_leases == [(0,)]
+
+
+def test_first_cycle_goes_through_the_scheduler_to_its_end(
+    platform: Platform, tmp_path: Path
+) -> None:
+    inputs = _write_inputs(tmp_path / "first.jsonl", "bread baking", 2)
+    done = platform.call("run", "--inputs", str(inputs), check=False)
+    assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-2_000:]
+
+    for stage in CHAIN:
+        assert f"guidealign_{stage}: success" in done.stdout.replace("\n", " ")
+    for said in ("gate of the retriever", "gate of the labrador", "review policy: auto"):
+        assert said.lower() in done.stdout.lower().replace("\n", " ")
+    _authored_once(platform, "first.jsonl", 2)
+    # Each model was judged against the untrained base, and the ledger says what followed.
+    judged = platform.query(
+        "select model_name, champion_version from core.gate_decisions order by model_name"
+    )
+    assert judged == [("guidealign-labrador", 0), ("guidealign-retriever", 0)]
+    moves = dict(platform.query("select model_name, action from core.promotions"))
+    assert set(moves) == {"guidealign-labrador", "guidealign-retriever"}
+    lineage = platform.query("select distinct model_name from core.model_lineage")
+    assert len(lineage) == 2
+    live = platform.query("select retriever_version from core.releases order by id desc limit 1")
+    assert live == [(1 if moves["guidealign-retriever"] == "promote" else 0,)]
+
+
+def test_second_cycle_ingests_trains_and_promotes_nothing_twice(
+    platform: Platform, tmp_path: Path
+) -> None:
+    counts = (
+        "select (select count(*) from core.inputs), (select count(*) from core.assessments),"
+        " (select count(*) from core.library_versions), (select count(*) from core.model_lineage),"
+        " (select count(*) from core.aligned_responses), (select count(*) from core.model_calls"
+        " where stage = 'author')"
+    )
+    first = _write_inputs(tmp_path / "again.jsonl", "bread baking", 2)
+    before = platform.query(counts)
+    done = platform.call("run", "--inputs", str(first), check=False)
+    assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-2_000:]
+    assert platform.query(counts) == before
+    assert "2 known" in done.stdout.replace("\n", " ")
+
+
+def test_analyst_reads_and_cannot_write(platform: Platform) -> None:
+    listing = platform.call(
+        "psql",
+        "-Atc",
+        "select count(*) > 100 from library.guidelines g"
+        " cross join lateral library.inputs_of_guideline(g.id)",
+    )
+    assert listing.stdout.strip() == "t"
+    for statement in ("select * from core.inputs", "delete from library.guidelines"):
+        refused = platform.call("psql", "-c", statement, check=False)
+        assert refused.returncode != 0
+        assert "permission denied" in refused.stderr
+
+
+def _author_task(platform: Platform) -> psutil.Process | None:
+    """The process that runs the author task: a worker's child."""
+    scheduler = platform.pid("airflow-scheduler")
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            same = os.getsid(process.pid) == scheduler
+            parent = process.parent()
+            if same and parent and parent.pid != scheduler and process.pid != scheduler:
+                return process
+    return None
+
+
+def _leased(platform: Platform) -> bool:
+    rows = platform.query(
+        "select count(*) from core.leases where task = 'author' and holder is not null"
+        " and done_at is null"
+    )
+    return rows[0][0] > 0
+
+
+@pytest.mark.parametrize(
+    ("victim", "topic"),
+    [
+        ("task", "kite flying"),
+        ("airflow-scheduler", "stone carving"),
+        ("model-base", "night fishing"),
+        ("postgres", "old clocks"),
+    ],
+)
+def test_kill_9_during_authoring_loses_and_doubles_nothing(
+    platform: Platform, tmp_path: Path, victim: str, topic: str
+) -> None:
+    name = f"{victim}-kill.jsonl"
+    inputs = _write_inputs(tmp_path / name, topic, 4)
+    running = platform.begin("run", "--inputs", str(inputs))
+    try:
+        wait_until(lambda: _leased(platform), 180, "authoring to begin")
+        if victim == "task":
+            task = _author_task(platform)
+            assert task is not None
+            _kill(task.pid)
+        else:
+            _kill(platform.pid(victim))
+            platform.call("up")
+        output, _ = running.communicate(timeout=1_200)
+    finally:
+        running.kill()
+    assert running.returncode == 0, output[-3_000:]
+    _authored_once(platform, name, 4)
