@@ -152,14 +152,17 @@ def _insert(
     ]
     batch = connection.execute(_INSERT_BATCH, {"digest": digest, "n": len(inputs)}).scalar_one()
     ids = {
-        guideline.id: _guideline(connection, file.category, guideline)
+        (file.category, guideline.id): _guideline(connection, file.category, guideline)
         for file in files
         for guideline in file.guidelines
     }
     new = list(_insert_inputs(connection, inputs, batch))
     mark_near_duplicates(connection, new, threshold=settings.ingest.near_duplicate_threshold)
     pairs = [
-        {"guideline_id": ids[name], "text_hash": text_hash(normalize_text(entry.item.text))}
+        {
+            "guideline_id": ids[entry.category, name],
+            "text_hash": text_hash(normalize_text(entry.item.text)),
+        }
         for entry in inputs
         for name in entry.item.guidelines
     ]

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from guidealign.errors import IntegrityError
 from guidealign.library import encoder_folder
 from guidealign.records import RETRIEVER_MODEL, UNTRAINED_VERSION
 from guidealign.registry import Registry
@@ -59,14 +60,21 @@ class TransformerEncoder:
 
 
 def load_folder(folder: str | Path, *, max_length: int) -> TransformerEncoder:
-    """An encoder of a model folder, in float32."""
+    """An encoder of a model folder, in float32.
+
+    Raises:
+        IntegrityError: the folder holds no model that can be loaded.
+    """
     import torch
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(str(folder))
-    model = AutoModel.from_pretrained(str(folder), dtype=torch.float32)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+        model = AutoModel.from_pretrained(str(folder), dtype=torch.float32)
+    except (OSError, ValueError, KeyError) as error:
+        raise IntegrityError(f"{folder} holds no encoder that can be loaded") from error
     return TransformerEncoder(tokenizer, model, max_length=max_length)
 
 
