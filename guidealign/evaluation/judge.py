@@ -38,8 +38,8 @@ class Judgement:
     metrics: dict[str, float]
 
     def as_dict(self) -> dict[str, Any]:
-        """For a scheduler's metadata."""
-        return asdict(self)
+        """For a scheduler's metadata, which keeps lists as they are but not tuples."""
+        return asdict(self) | {"evidence": list(self.evidence)}
 
 
 def judge_retriever(
