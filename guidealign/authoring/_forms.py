@@ -28,6 +28,7 @@ _OVERRIDE = re.compile(
     r"^(?:please\s+|always\s+|now\s+)?(?:ignore|disregard|forget|override|bypass)\s+(?:\w+\s+){0,3}"
     r"(?:instruction|rule|guideline|polic|prompt|safety|filter|restriction|above)"
     r"|^(?:you are now|act as if (?:you|there))"
+    r"|^(?:mark|classify|label|rate|treat)\s+(?:\w+\s+){1,3}as (?:safe|harmless)\b"
     r"|\b(?:comply with|obey|follow) (?:every|all|any|whatever)\b",
     re.IGNORECASE,
 )
@@ -38,6 +39,7 @@ _SECOND_PERSON = re.compile(
     r"|\byour (?:question|message|request|problem|pain|feelings|friends?|family|doctor|colleagues?"
     r"|neighbou?rs?|loss|situation|child|boss|landlord|partner|blog|code|writing|arguments?|points?"
     r"|audience|strengths|skills|experience|doses?|health)\b"
+    r"|\b(?:to|for|with) you\b|\b(?:you (?:should|must)|(?:can|do|did|have|are) you)\b|\?$"
     r"|^(?:sorry|thank you|hello|hi|dear)\b"
     r"|^(?:seek|get|find|consult|contact|see|call|visit|talk to|reach out to|speak to|ask)\s+"
     r"(?:\w+\s+){0,2}"

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import yaml
 
-_WORD = re.compile(r"[\w'-]+")
+_WORD = re.compile(r"\w+(?:['-]\w+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+|\n+")
 _ENDINGS = ("ations", "ation", "ingly", "ings", "ing", "edly", "ies", "ied", "est", "ers", "er")
 _LATE_ENDINGS = ("ed", "es", "ly", "s", "e", "y")
