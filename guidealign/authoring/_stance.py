@@ -58,11 +58,14 @@ def main_clause(sentence: str) -> str:
 
 def is_protected(clause: str, start: int) -> bool:
     """Whether something in the clause works against the harm named at `start`."""
-    for cue in pattern("protects").finditer(clause):
-        after = clause[cue.end() :]
-        undone = pattern("undoes").search(" ".join(after.split()[:_NEAR_WORDS]))
-        if undone is None or (cue.start() > start):
-            return True
+    for name in ("protects", "negates"):
+        for cue in pattern(name).finditer(clause):
+            # "Do not hurt anybody" protects; "hurt somebody without traces" does not.
+            if name == "negates" and cue.start() > start:
+                continue
+            near = " ".join(clause[cue.end() :].split()[:_NEAR_WORDS])
+            if cue.start() > start or not pattern("undoes").search(near):
+                return True
     return False
 
 
