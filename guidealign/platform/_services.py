@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 
 from guidealign.errors import ConfigurationError
-from guidealign.platform import _postgres
 from guidealign.platform._ports import HOST
 from guidealign.platform._processes import Service
 from guidealign.platform.home import Home, write_private
@@ -192,8 +191,3 @@ def airflow_env(settings: Settings, home: Home, port: int, urls: dict[str, str])
         "TOKENIZERS_PARALLELISM": "false",
         **_SHARE_CORES,
     }
-
-
-def postgres_service(home: Home, port: int) -> Service:
-    """The bundled database server."""
-    return _postgres.service(home, port)

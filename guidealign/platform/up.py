@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -113,7 +112,7 @@ class _Starter:
             return self._own_databases(self.settings.database_url.get_secret_value()), False
         _postgres.initialise(self.home)
         port = self._port("postgres")
-        service = _services.postgres_service(self.home, port)
+        service = _postgres.service(self.home, port)
         before = len(self.started)
         self._begin(service, restart=False)
         deadline = time.monotonic() + self.settings.platform.start_timeout_s
@@ -175,12 +174,8 @@ class _Starter:
             return services
         if not alive(self.state.services.get("airflow-scheduler")) or restart:
             self.report("airflow", "migrating its database")
-            run_once(
-                "airflow-setup", [sys.executable, "-m", "airflow", "db", "migrate"], env, self.home
-            )
-            for pool, (slots, about) in _services.POOLS.items():
-                command = [sys.executable, "-m", "airflow", "pools", "set", pool, str(slots), about]
-                run_once("airflow-setup", command, env, self.home)
+            for command in _services.AIRFLOW_SETUP:
+                run_once("airflow-setup", list(command), env, self.home)
         return [self._begin(service, restart=restart) for service in reversed(services)]
 
     def _is_well(self, service: Service) -> bool:
