@@ -43,13 +43,11 @@ def author(batch: int) -> dict[str, Any]:
 
 @task(outlets=[CANDIDATES])
 def summarise(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Adds the workers' figures up."""
-    total: dict[str, Any] = {}
-    for result in results:
-        for name, value in result.items():
-            if isinstance(value, int):
-                total[name] = total.get(name, 0) + value
-    announce(CANDIDATES, {"changed": total.get("n_guidelines", 0) > 0, **total})
+    """Adds the workers' figures up; fails when no input at all came through."""
+    from guidealign.authoring import add_up_batches
+
+    total = add_up_batches(results, services().settings).as_dict()
+    announce(CANDIDATES, {"changed": total["n_guidelines"] > 0, **total})
     return total
 
 

@@ -110,7 +110,7 @@ class RetrievalSettings(BaseModel):
 class AlignSettings(BaseModel):
     """The aligned data set."""
 
-    max_inputs: int = Field(default=48, ge=1)
+    max_inputs: int = Field(default=36, ge=1)
     max_tokens: int = Field(default=80, ge=8)
     seed: int = 13
 
@@ -129,6 +129,8 @@ class LabradorSettings(BaseModel):
     max_steps: int = Field(default=12, ge=1)
     batch_size: int = Field(default=4, ge=1)
     max_length: int = Field(default=256, ge=16)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the arithmetic in training and scoring; auto: bfloat16 where the processor has it."""
     seed: int = 13
 
 

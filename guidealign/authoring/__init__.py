@@ -1,7 +1,7 @@
 """Writes guidelines for inputs: detects what is unsafe, asks, filters, stores once."""
 
-from guidealign.authoring.author import author_batch, plan_batches
-from guidealign.authoring.filter import check_guideline
+from guidealign.authoring.author import add_up_batches, author_batch, plan_batches
+from guidealign.authoring.filter import check_guideline, stopped_example
 from guidealign.authoring.model import (
     AuthorResult,
     Detection,
@@ -15,8 +15,10 @@ __all__ = [
     "Detection",
     "FilterVerdict",
     "GuidelineDraft",
+    "add_up_batches",
     "author_batch",
     "check_guideline",
     "guideline_hash",
     "plan_batches",
+    "stopped_example",
 ]

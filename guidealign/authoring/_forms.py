@@ -63,6 +63,7 @@ _POINTS_AT_INPUT = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(r"(?<![.!?:;\"'\n])(?<!^)\s([A-Z][a-z]{2,})\b")
+_DEFINITE = re.compile(r"\b(?:the|this|that) (?=([a-z]{3,})\b)", re.IGNORECASE)
 _KNOWN_NAMES = frozenset(
     [
         "python",
@@ -197,6 +198,8 @@ def not_self_contained(text: str, input_text: str) -> str | None:
         return "points at one message, which later readers do not see"
     theirs = {name.lower() for name in _NAME.findall(f" {input_text}")}
     mine = {name.lower() for name in _NAME.findall(text)}
+    # "the captain", after an input that made somebody Captain Chaos
+    mine |= {word.lower() for word in _DEFINITE.findall(text)}
     named = (theirs & mine) - _KNOWN_NAMES
     return "uses a name from the input" if named else None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import structlog
 from sqlalchemy import Engine
@@ -12,6 +14,7 @@ from guidealign.authoring._holders import free_dead_holders, holder_name
 from guidealign.authoring._worker import Worker
 from guidealign.authoring.model import AuthorResult
 from guidealign.db import count_open, enqueue, guard_database
+from guidealign.errors import ModelOutputError
 from guidealign.llm import ChatClient, run_many
 from guidealign.settings import Settings
 
@@ -63,4 +66,23 @@ def author_batch(batch: int, *, engine: Engine, settings: Settings) -> AuthorRes
                 worker.give_back(claims)
             total = sum(results, total)
     log.info("author.done", batch=batch, **total.as_dict())
+    return total
+
+
+def add_up_batches(results: Iterable[Mapping[str, Any]], settings: Settings) -> AuthorResult:
+    """The figures of all workers of a run.
+
+    Args:
+        results: what each `author_batch` returned, as dictionaries.
+        settings: to name the model in the error.
+
+    Raises:
+        ModelOutputError: there was work and not one input came through.
+    """
+    total = sum((AuthorResult(**result) for result in results), AuthorResult())
+    if total.n_failed and not total.n_inputs:
+        raise ModelOutputError(
+            f"{settings.safety.model} gave no usable answer for any of {total.n_failed} inputs:"
+            " library.rejects has the reasons; check safety.base_url and safety.model"
+        )
     return total

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import yaml
+
 from guidealign.authoring import _forms, _stance
-from guidealign.authoring.model import FilterVerdict
+from guidealign.authoring.model import FilterVerdict, GuidelineDraft
+from guidealign.errors import IntegrityError
+
+_EXAMPLES = Path(__file__).resolve().parents[1] / "starter" / "review_examples.yaml"
 
 
 def check_guideline(title: str, text: str, input_text: str) -> FilterVerdict:
@@ -33,6 +40,17 @@ def check_guideline(title: str, text: str, input_text: str) -> FilterVerdict:
         if detail:
             return FilterVerdict(ok=False, reason=reason, detail=detail)
     return FilterVerdict(ok=True)
+
+
+def stopped_example() -> tuple[GuidelineDraft, FilterVerdict]:
+    """The first labelled example that turns a prejudice or a harm into a rule, judged now."""
+    content = yaml.safe_load(_EXAMPLES.read_text(encoding="utf-8"))
+    for item in content["examples"]:
+        if item["verdict"] == "stop" and item["reason"] in {"repeats_prejudice", "endorses_harm"}:
+            verdict = check_guideline(item["title"], item["text"], item["input"])
+            if not verdict.ok:
+                return GuidelineDraft(title=item["title"], text=item["text"]), verdict
+    raise IntegrityError(f"the filter stops no example of {_EXAMPLES.name}")
 
 
 def _prejudice(title: str, text: str, input_text: str) -> str | None:

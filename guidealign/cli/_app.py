@@ -25,7 +25,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
+# A log has no width of its own.
+console = Console(width=None if sys.stdout.isatty() else 110)
 
 _QUICKSTART = """\
 # Settings of this installation; run `guidealign up` after a change. README.md has more.
@@ -288,10 +289,13 @@ def ingest(
 @app.command()
 def author() -> None:
     """Assess new inputs and write guidelines for them, without the scheduler."""
-    from guidealign.authoring import author_batch, plan_batches
+    from guidealign.authoring import add_up_batches, author_batch, plan_batches
 
-    for batch in plan_batches(**_data())[:1]:
-        _show(author_batch(batch, **_data()).as_dict())
+    services = _data()
+    plan_batches(**services)
+    # One worker takes all that is open.
+    done = author_batch(0, **services)
+    _show(add_up_batches([done.as_dict()], services["settings"]).as_dict())
 
 
 @app.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from textwrap import shorten
 from typing import Any
 
 from rich.console import Console
@@ -9,13 +11,18 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Engine, text
 
+from guidealign.authoring import stopped_example
 from guidealign.cli._stages import StageRun
 from guidealign.db import guard_database, make_engine
 from guidealign.settings import Settings
 
+# One of each category before a second one, risks before everyday topics.
 _WRITTEN = text(
-    "select title, text, category, state from core.guidelines where origin = 'model'"
-    " and state in ('active', 'candidate') order by id desc limit 3"
+    "select g.title, g.text, g.category, g.state, ("
+    "   select i.text from library.inputs_of_guideline(g.id) i limit 1) as input"
+    " from (select *, row_number() over (partition by category order by id desc) as place"
+    "   from core.guidelines where origin = 'model' and state in ('active', 'candidate')) g"
+    " order by g.place, g.category like 'Quality%', g.id desc limit 3"
 )
 _STOPPED = text(
     "select title, text, state_reason from core.guidelines where state = 'quarantined'"
@@ -99,14 +106,23 @@ def _print_examples(engine: Engine, settings: Settings, console: Console) -> Non
         )
     )
     for row in written:
-        console.print(f"  [bold]{escape(row.title)}[/bold] ({row.category}, {row.state})")
-        console.print(f"    {escape(row.text)}")
+        _say(console, f"  [bold]{escape(row.title)}[/bold] ({row.category}, {row.state})")
+        _say(console, f"    {escape(row.text)}")
+        _say(console, f"    [dim]for: {escape(shorten(row.input or '', 90))}[/dim]")
     if stopped:
-        console.print(f"  [red]stopped by the filter:[/red] {escape(stopped.title)}")
-        console.print(f"    {escape(stopped.text)}")
-        console.print(f"    why: {escape(stopped.state_reason or '')}")
-    elif written:
-        console.print("  the filter had nothing to stop")
+        _say(console, f"  [red]stopped by the filter:[/red] {escape(stopped.title)}")
+        _say(console, f"    {escape(stopped.text)}")
+        _say(console, f"    why: {escape(stopped.state_reason or '')}")
+        return
+    example, verdict = stopped_example()
+    _say(console, "  The filter had nothing to stop here. One of the package's labelled examples")
+    _say(console, f"  that it stops: [red]{escape(example.title)}[/red]")
+    _say(console, f"    {escape(example.text)}")
+    _say(console, f"    why: {verdict.reason}: {escape(verdict.detail or '')}")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, soft_wrap=True)
 
 
 def _print_gate(name: str, result: dict[str, Any], console: Console) -> None:
@@ -121,10 +137,29 @@ def _print_gate(name: str, result: dict[str, Any], console: Console) -> None:
     console.print(f"  {escape(str(judged.get('reason', '')))}")
     if judged.get("evidence"):
         console.print(_evidence_table(judged["evidence"]))
-    figures = judged.get("metrics", {})
-    if figures:
-        line = ", ".join(f"{key} {value:.3f}" for key, value in sorted(figures.items()))
-        console.print(f"  [dim]{escape(line)}[/dim]")
+    if judged.get("metrics"):
+        console.print(_metrics_table(judged["metrics"]))
+
+
+def _metrics_table(figures: dict[str, float]) -> Table:
+    """Figures named `who/metric` as a row a metric and a column for each who."""
+    rows: dict[str, dict[str, float]] = defaultdict(dict)
+    for name, value in figures.items():
+        who, _, metric = name.partition("/")
+        rows[metric][who] = value
+    order = ("challenger", "champion", "base", "bm25")
+    known = {who for values in rows.values() for who in values}
+    columns = [who for who in order if who in known] + sorted(known - set(order))
+    # Against the untrained base both columns would say the same.
+    if {"champion", "base"} <= known and all(
+        values.get("champion") == values.get("base") for values in rows.values()
+    ):
+        columns.remove("champion")
+    table = Table("figure", *columns)
+    for metric in sorted(rows):
+        cells = [f"{rows[metric][who]:.3f}" if who in rows[metric] else "" for who in columns]
+        table.add_row(metric, *cells)
+    return table
 
 
 def _evidence_table(evidence: list[dict[str, Any]]) -> Table:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from guidealign.db import guard_database
 from guidealign.evaluation import store
 from guidealign.evaluation.benchmark import PreferenceCase, cases_digest, load_cases
-from guidealign.labrador import load_model
+from guidealign.labrador import compute_precision, load_model
 from guidealign.records import LABRADOR_MODEL, CaseScore, EvaluationRun, Unscored
 from guidealign.registry import Registry
 from guidealign.settings import Settings
@@ -39,7 +39,7 @@ def score_labrador(
 
     A case's value is the mean log-likelihood per token of the better answer minus that of
     the worse one, after the model's own chat template. A case that is stored is not scored
-    again.
+    again; scores of another precision are another evaluator's.
 
     Args:
         version: of `guidealign-labrador`.
@@ -49,12 +49,13 @@ def score_labrador(
         progress: told (done, planned) after each case.
     """
     cases = load_cases(at_most=settings.gates.labrador_cases)
+    precision = compute_precision(settings.labrador)
     planned = EvaluationRun(
         model_name=LABRADOR_MODEL,
         version=version,
         benchmark="starter-preference",
         metric=METRIC,
-        evaluator=f"{_SCORER_VERSION}:{cases_digest(cases)[:16]}",
+        evaluator=f"{_SCORER_VERSION}:{precision}:{cases_digest(cases)[:16]}",
         scores=(),
     )
     with guard_database():
@@ -62,7 +63,9 @@ def score_labrador(
     known = {score.case_id for score in stored.scores}
     missing = [case for case in cases if case.case_id not in known]
     if missing:
-        model, tokenizer = load_model(version, settings=settings, registry=registry)
+        model, tokenizer = load_model(
+            version, settings=settings, registry=registry, precision=precision
+        )
         run = _score_cases(planned, missing, model, tokenizer, progress)
         with guard_database():
             store.store_run(run, engine)

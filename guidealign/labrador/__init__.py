@@ -2,6 +2,7 @@
 
 from guidealign.labrador.load import load_model
 from guidealign.labrador.model import TrainResult
+from guidealign.labrador.precision import compute_precision
 from guidealign.labrador.train import train_labrador
 
-__all__ = ["TrainResult", "load_model", "train_labrador"]
+__all__ = ["TrainResult", "compute_precision", "load_model", "train_labrador"]

@@ -5,18 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from guidealign.labrador.base import find_base, load_files
+from guidealign.labrador.precision import Precision
 from guidealign.records import LABRADOR_MODEL, UNTRAINED_VERSION
 from guidealign.registry import Registry
 from guidealign.settings import Settings
 
 
-def load_model(version: int, *, settings: Settings, registry: Registry) -> tuple[Any, Any]:
-    """Model and tokenizer of a version (0: the untrained base), fp32, in evaluation mode.
+def load_model(
+    version: int, *, settings: Settings, registry: Registry, precision: Precision = "float32"
+) -> tuple[Any, Any]:
+    """Model and tokenizer of a version (0: the untrained base), in evaluation mode.
+
+    Args:
+        version: of `guidealign-labrador`.
+        settings: where the base is.
+        registry: where the versions are.
+        precision: of the weights in memory; the files hold fp32.
 
     Raises:
         ConfigurationError: the base named in the settings is not there.
         ServiceUnavailableError: the registry does not answer.
     """
-    if version == UNTRAINED_VERSION:
-        return load_files(find_base(settings).folder)
-    return load_files(registry.download(LABRADOR_MODEL, version))
+    trained = version != UNTRAINED_VERSION
+    folder = registry.download(LABRADOR_MODEL, version) if trained else find_base(settings).folder
+    model, tokenizer = load_files(folder)
+    return (model.bfloat16() if precision == "bfloat16" else model), tokenizer

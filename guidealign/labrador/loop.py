@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from guidealign.errors import IntegrityError
 from guidealign.labrador.examples import MASKED, Row, batches, split_by_tokens
+from guidealign.labrador.precision import Precision, autocast, compute_precision
 from guidealign.settings import LabradorSettings
 
 if TYPE_CHECKING:
@@ -125,10 +126,11 @@ def _run_steps(
     torch.manual_seed(settings.seed)
     model.train()
     losses: list[float] = []
+    precision = compute_precision(settings)
     chosen = batches(rows, size=settings.batch_size, steps=steps, seed=settings.seed)
     for step, batch in enumerate(chosen, start=1):
         started = time.monotonic()
-        loss = _accumulate(model, batch)
+        loss = _accumulate(model, batch, precision)
         if not math.isfinite(loss):
             raise IntegrityError(
                 f"the loss of step {step} is not finite: lower LABRADOR__LEARNING_RATE"
@@ -152,12 +154,13 @@ def _run_steps(
     return losses
 
 
-def _accumulate(model: Any, batch: Sequence[Row]) -> float:
+def _accumulate(model: Any, batch: Sequence[Row], precision: Precision) -> float:
     """Adds the gradient of the batch's mean loss, a part at a time; returns that loss."""
     n_learned = sum(row.n_learned for row in batch)
     loss = 0.0
     for part in split_by_tokens(batch, _TOKENS_AT_ONCE):
-        part_loss = _loss_sum(model, part) / n_learned
+        with autocast(precision):
+            part_loss = _loss_sum(model, part) / n_learned
         part_loss.backward()
         loss += float(part_loss.detach())
     return loss

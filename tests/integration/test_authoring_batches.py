@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from guidealign.authoring import author_batch, plan_batches
-from guidealign.errors import ConfigurationError, ServiceUnavailableError
+from guidealign.authoring import add_up_batches, author_batch, plan_batches
+from guidealign.errors import ConfigurationError, ModelOutputError, ServiceUnavailableError
 from guidealign.ingest import text_hash
 from guidealign.settings import Settings
 from tests.fakes.model_server import (
@@ -204,6 +204,18 @@ def test_junk_ends_in_rejects_after_the_last_attempt(engine: Engine) -> None:
     assert rows(
         engine, f"select status, count(*) from core.model_calls where input_id = {bad} group by 1"
     ) == [("invalid", 4)]
+
+
+def test_a_run_of_nothing_but_junk_fails_by_name(engine: Engine) -> None:
+    add_inputs(engine, [RISKY, HARMLESS])
+    with serve_model(lambda _: "I would rather not.") as server:
+        settings = make_settings(server.base_url, max_attempts=1)
+        counts = author(engine, settings)
+    with pytest.raises(ModelOutputError, match="expert gave no usable answer for any of 2 inputs"):
+        add_up_batches([counts], settings)
+    # One that came through is enough, and so is a run without work.
+    assert add_up_batches([counts, counts | {"n_inputs": 1}], settings).n_failed == 4
+    assert add_up_batches([], settings).n_inputs == 0
 
 
 def test_junk_that_is_repaired_counts(engine: Engine) -> None:

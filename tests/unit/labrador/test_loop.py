@@ -19,13 +19,18 @@ EXAMPLES = [
 ]
 
 
-def test_the_loss_falls_and_every_step_is_reported(tiny: tuple[Any, Any]) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_loss_falls_and_every_step_is_reported(tiny: tuple[Any, Any], precision: str) -> None:
+    import torch
+
     model, tokenizer = tiny
+    settings = SETTINGS.model_copy(update={"precision": precision})
     rows = tokenize(EXAMPLES, tokenizer, max_length=96).rows
     steps: list[tuple[int, dict[str, float]]] = []
     trained = fit(
-        add_adapters(model, SETTINGS), rows, SETTINGS, lambda m, step: steps.append((step, m))
+        add_adapters(model, settings), rows, settings, lambda m, step: steps.append((step, m))
     )
+    assert {p.dtype for p in trained.model.parameters()} == {torch.float32}
     assert [step for step, _ in steps] == list(range(1, 13))
     assert steps[0][1]["loss"] == trained.metrics["loss_first"]
     assert trained.metrics["probe_loss_after"] < trained.metrics["probe_loss_before"] - 0.1
@@ -78,7 +83,7 @@ def test_a_large_batch_in_parts_gives_the_gradient_of_the_whole(
     for budget in (10_000, 1):
         monkeypatch.setattr(loop, "_TOKENS_AT_ONCE", budget)
         model.zero_grad()
-        loss = loop._accumulate(model, rows)
+        loss = loop._accumulate(model, rows, "float32")
         gradients.append((loss, model.lm_head.weight.grad.clone()))
     assert gradients[0][0] == pytest.approx(gradients[1][0], rel=1e-5)
     assert torch.allclose(gradients[0][1], gradients[1][1], atol=1e-6)
