@@ -187,8 +187,8 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = None
     """`postgresql+psycopg://` URL of the guidealign database; None: the embedded one."""
-    safety: EndpointSettings = EndpointSettings(model="guidealign-safety")
-    base: EndpointSettings = EndpointSettings(model="guidealign-base")
+    safety: EndpointSettings = EndpointSettings()
+    base: EndpointSettings = EndpointSettings()
     ingest: IngestSettings = IngestSettings()
     author: AuthorSettings = AuthorSettings()
     library: LibrarySettings = LibrarySettings()

@@ -52,11 +52,15 @@ class AirflowApi:
         """One run: state, start_date, end_date ..."""
         return self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
 
+    def runs(self, dag_id: str, limit: int = 10) -> list[dict[str, Any]]:
+        """A DAG's runs, newest first."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns"
+        return list(self._get(path, {"order_by": "-run_after", "limit": limit})["dag_runs"])
+
     def run_started_by(self, dag_id: str, source_dag: str, source_run: str) -> str | None:
         """The run of a DAG that an asset event of another DAG's run started, if there is one."""
         path = f"/api/v2/dags/{dag_id}/dagRuns"
-        runs = self._get(path, {"order_by": "-run_after", "limit": 10})["dag_runs"]
-        for run in runs:
+        for run in self.runs(dag_id):
             events = self._get(f"{path}/{run['dag_run_id']}/upstreamAssetEvents")["asset_events"]
             sources = {(e["source_dag_id"], e["source_run_id"]) for e in events}
             if (source_dag, source_run) in sources:

@@ -62,6 +62,8 @@ class _Starter:
     state: State
     report: Report
     started: list[str] = field(default_factory=list)
+    ggufs: dict[str, Path] = field(default_factory=dict)
+    """The models that are served here; a file's stem is the model's name for clients."""
 
     def start_all(self) -> None:
         settings = self.settings
@@ -69,7 +71,7 @@ class _Starter:
             raise ConfigurationError(
                 "everything is set to run elsewhere: there is nothing to start"
             )
-        ggufs = self._models()
+        self._fetch_models()
         urls, database_is_new = self._databases()
         self.report("database schema", "migrating")
         migrate(urls["guidealign"])
@@ -78,20 +80,19 @@ class _Starter:
         if settings.database_url is None:
             _postgres.let_analyst_in(self.home, self.state.ports["postgres"])
         self._write_env(urls)
-        waiting = [self._begin(s, restart=database_is_new) for s in self._independent(ggufs, urls)]
+        waiting = [self._begin(s, restart=database_is_new) for s in self._independent(urls)]
         waiting += self._begin_airflow(urls, restart=database_is_new)
         deadline = time.monotonic() + settings.platform.start_timeout_s
         for service in waiting:
             wait_ready(service, self.state.services[service.name], self.home, deadline=deadline)
             self.report(service.name, "ready")
 
-    def _models(self) -> dict[str, str]:
+    def _fetch_models(self) -> None:
         wanted = []
         if self.settings.base.base_url is None or self._serves_both:
             wanted.append("base")
         if self.settings.safety.base_url is None and not self._serves_both:
             wanted.append("safety")
-        ggufs = {}
         for name in wanted:
             self.report(f"model {name}", "looking")
             path = ensure_model(
@@ -99,9 +100,8 @@ class _Starter:
                 self.settings,
                 lambda text, name=name: self.report(f"model {name}", text),  # type: ignore[misc]
             )
-            ggufs[name] = str(path)
+            self.ggufs[name] = path
             self.report(f"model {name}", "ready")
-        return ggufs
 
     @property
     def _serves_both(self) -> bool:
@@ -149,12 +149,11 @@ class _Starter:
         }
         return {**urls, "guidealign": engine.url.render_as_string(hide_password=False)}
 
-    def _independent(self, ggufs: dict[str, str], urls: dict[str, str]) -> list[Service]:
-        services = []
-        for name, gguf in ggufs.items():
-            alias = getattr(self.settings, name).model
-            port = self._port(name)
-            services.append(_services.model_service(name, Path(gguf), alias, port, self.home))
+    def _independent(self, urls: dict[str, str]) -> list[Service]:
+        services = [
+            _services.model_service(name, gguf, gguf.stem, self._port(name), self.home)
+            for name, gguf in self.ggufs.items()
+        ]
         if self.settings.mlflow.tracking_uri is None:
             services.append(
                 _services.mlflow_service(self.home, self._port("mlflow"), urls["mlflow"])
@@ -226,7 +225,7 @@ class _Starter:
             if getattr(self.settings, name).base_url is None:
                 values[f"{name.upper()}__BASE_URL"] = f"http://{HOST}:{ports[server]}/v1"
                 values[f"{name.upper()}__API_KEY"] = key
-                values[f"{name.upper()}__MODEL"] = getattr(self.settings, server).model
+                values[f"{name.upper()}__MODEL"] = self.ggufs[server].stem
         values["MLFLOW__TRACKING_URI"] = f"http://{HOST}:{ports['mlflow']}"
         values["AIRFLOW__BASE_URL"] = f"http://{HOST}:{ports['airflow']}"
         values["AIRFLOW__USERNAME"] = _services.AIRFLOW_USER

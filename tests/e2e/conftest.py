@@ -1,4 +1,4 @@
-"""A whole platform of the module's own: small work, real parts."""
+"""A whole platform of the session's own: small work, real parts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
+from dotenv import dotenv_values
 
 from tests.fakes.tiny_model import write_tiny_model
 
@@ -21,7 +23,6 @@ ROOT = Path(__file__).resolve().parents[2]
 # The small model serves both roles and a tiny one is fine-tuned: the same code, in minutes.
 SMALL = {
     "GUIDEALIGN_PLATFORM__SAFETY_USES_BASE": "true",
-    "GUIDEALIGN_AUTHOR__REVIEW_POLICY": "auto",
     "GUIDEALIGN_AUTHOR__MAX_TOKENS": "160",
     "GUIDEALIGN_RETRIEVER__EPOCHS": "1",
     "GUIDEALIGN_RETRIEVER__MAX_LENGTH": "48",
@@ -69,23 +70,30 @@ class Platform:
         state = json.loads((self.home / "run" / "state.json").read_text())
         return int(state["services"][service]["pid"])
 
+    def setting(self, name: str) -> str:
+        """A generated setting, without its prefix."""
+        value = dotenv_values(self.home / "run" / "platform.env")[f"GUIDEALIGN_{name}"]
+        assert value
+        return value
+
     def query(self, statement: str) -> list[tuple]:
         """Rows of a statement, as owner."""
-        import psycopg
-        from dotenv import dotenv_values
-
-        url = dotenv_values(self.home / "run" / "platform.env")["GUIDEALIGN_DATABASE_URL"]
-        assert url
-        with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        url = self.setting("DATABASE_URL").replace("+psycopg", "")
+        with psycopg.connect(url) as connection:
             return connection.execute(statement).fetchall()
 
-    def leftovers(self) -> list[str]:
-        """Command lines of processes that belong to this home folder."""
+    def review(self, policy: str) -> None:
+        """Sets who decides about guidelines; tasks read it when they begin."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        (self.home / "guidealign.toml").write_text(f'[author]\nreview_policy = "{policy}"\n')
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that belongs to this home folder."""
         found = []
         for process in psutil.process_iter():
             try:
                 if process.environ().get("_GUIDEALIGN_HOME") == str(self.home):
-                    found.append(" ".join(process.cmdline()))
+                    found.append(process)
             except psutil.Error:
                 continue
         return found
@@ -99,7 +107,7 @@ def wait_until(question: Callable[[], bool], timeout_s: float, what: str) -> Non
         time.sleep(0.5)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
     with tempfile.TemporaryDirectory(prefix="guidealign-e2e-") as name:
         folder = Path(name)
@@ -117,8 +125,9 @@ def platform() -> Iterator[Platform]:
         )
         made = Platform(folder / "home", env)
         try:
+            made.review("auto")
             made.call("up")
             yield made
         finally:
             made.call("down")
-            assert made.leftovers() == []
+            assert made.processes() == []

@@ -6,11 +6,15 @@ import contextlib
 import json
 import os
 import signal
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
 import pytest
+from mlflow import MlflowClient
 
+from guidealign.cli._airflow_api import AirflowApi
+from guidealign.settings import Settings
 from tests.e2e.conftest import Platform, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.models, pytest.mark.timeout(1_800)]
@@ -76,6 +80,34 @@ def test_first_cycle_goes_through_the_scheduler_to_its_end(
     assert live == [(1 if moves["guidealign-retriever"] == "promote" else 0,)]
 
 
+def test_mlflow_lists_both_models_with_what_they_come_from(platform: Platform) -> None:
+    client = MlflowClient(platform.setting("MLFLOW__TRACKING_URI"))
+    models = {model.name: model for model in client.search_registered_models()}
+    assert set(models) == {"guidealign-labrador", "guidealign-retriever"}
+    for name, model in models.items():
+        promoted = platform.query(
+            f"select action = 'promote' from core.promotions where model_name = '{name}'"
+        )[0][0]
+        alias = "champion" if promoted else "challenger"
+        assert str(model.aliases[alias]) == "1"
+        version = client.get_model_version(name, "1")
+        assert version.tags["library_version"]
+        run = client.get_run(version.run_id or "")
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics
+        assert [entry.dataset.digest for entry in run.inputs.dataset_inputs]
+
+
+def test_airflow_lists_runs_that_assets_started(platform: Platform) -> None:
+    given = {n: platform.setting(f"AIRFLOW__{n.upper()}") for n in ("base_url", "password")}
+    api = AirflowApi(Settings.model_validate({"airflow": given}))
+    for before, stage in pairwise(CHAIN):
+        runs = api.runs(f"guidealign_{stage}")
+        assert runs
+        assert {run["run_type"] for run in runs} == {"asset_triggered"}, before
+        assert runs[0]["state"] == "success"
+
+
 def test_second_cycle_ingests_trains_and_promotes_nothing_twice(
     platform: Platform, tmp_path: Path
 ) -> None:
@@ -139,6 +171,9 @@ def _leased(platform: Platform) -> bool:
 def test_kill_9_during_authoring_loses_and_doubles_nothing(
     platform: Platform, tmp_path: Path, victim: str, topic: str
 ) -> None:
+    # What is written waits for a person, so that nothing behind authoring has to be made anew.
+    platform.review("human")
+    versions = platform.query("select count(*) from core.library_versions")
     name = f"{victim}-kill.jsonl"
     inputs = _write_inputs(tmp_path / name, topic, 4)
     running = platform.begin("run", "--inputs", str(inputs))
@@ -156,3 +191,4 @@ def test_kill_9_during_authoring_loses_and_doubles_nothing(
         running.kill()
     assert running.returncode == 0, output[-3_000:]
     _authored_once(platform, name, 4)
+    assert platform.query("select count(*) from core.library_versions") == versions
