@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
 
+from guidealign.settings import load_settings
 from guidealign_airflow import (
     INPUTS,
     STAGE_DEFAULTS,
@@ -22,10 +23,14 @@ Reads a source of user inputs from where the last reading stopped, cleans the te
 duplicates out and marks near copies. What cannot be read goes to `library.rejects` with file,
 line and reason. Starts **guidealign_author**.
 
-* no `path` and no `query`: the inputs that ship with guidealign
+Where it reads by default, and how often it starts by itself, are the settings `ingest.source` and
+`ingest.schedule`; with neither `path` nor `query` it reads the inputs that ship with guidealign.
+
 * `path`: a JSONL, CSV or Parquet file that the worker can read
 * `query` with `conn_id`: a SQL query on an Airflow connection
 """
+
+INGEST = load_settings().ingest
 
 
 @task
@@ -62,20 +67,40 @@ def read_source() -> dict[str, Any]:
 
 
 @dag(
-    schedule=None,
+    schedule=INGEST.schedule,
     catchup=False,
     max_active_runs=1,
     default_args=STAGE_DEFAULTS,
     tags=["guidealign", "inputs"],
     doc_md=DOC,
     params={
-        "path": Param("", type="string", title="File", description="JSONL, CSV or Parquet"),
-        "format": Param("", type="string", enum=["", "jsonl", "csv", "parquet"], title="Format"),
-        "text_field": Param("text", type="string", minLength=1, title="Field with the text"),
-        "id_field": Param("", type="string", title="Field with the source's own id"),
-        "conn_id": Param("", type="string", title="Airflow connection of the query"),
-        "query": Param("", type="string", title="SQL query", description="instead of a file"),
-        "watermark_field": Param("", type="string", title="Column of the query that only grows"),
+        "path": Param(
+            INGEST.source.path, type="string", title="File", description="JSONL, CSV or Parquet"
+        ),
+        "format": Param(
+            INGEST.source.format,
+            type="string",
+            enum=["", "jsonl", "csv", "parquet"],
+            title="Format",
+            description="against the file's suffix",
+        ),
+        "text_field": Param(
+            INGEST.source.text_field, type="string", minLength=1, title="Field with the text"
+        ),
+        "id_field": Param(
+            INGEST.source.id_field, type="string", title="Field with the source's own id"
+        ),
+        "conn_id": Param(
+            INGEST.source.conn_id, type="string", title="Airflow connection of the query"
+        ),
+        "query": Param(
+            INGEST.source.query, type="string", title="SQL query", description="instead of a file"
+        ),
+        "watermark_field": Param(
+            INGEST.source.watermark_field,
+            type="string",
+            title="Column of the query that only grows",
+        ),
     },
 )
 def guidealign_ingest() -> None:

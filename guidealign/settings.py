@@ -49,9 +49,27 @@ class EndpointSettings(BaseModel):
     max_retries: int = Field(default=4, ge=0, le=20)
 
 
-class IngestSettings(BaseModel):
-    """What an input may look like."""
+class SourceSettings(BaseModel):
+    """Where a run that names no source reads; nothing set: the inputs that ship with guidealign."""
 
+    path: str = ""
+    """A JSONL, CSV or Parquet file that the workers can read."""
+    format: Literal["", "jsonl", "csv", "parquet"] = ""
+    text_field: str = Field(default="text", min_length=1)
+    id_field: str = ""
+    conn_id: str = ""
+    """An Airflow connection, for `query`."""
+    query: str = ""
+    watermark_field: str = ""
+    """The column of the query that only grows."""
+
+
+class IngestSettings(BaseModel):
+    """Where inputs come from, how often, and what one may look like."""
+
+    schedule: str | None = None
+    """Cron expression or preset (`@hourly`) of the ingest DAG; None: on demand."""
+    source: SourceSettings = SourceSettings()
     min_chars: int = Field(default=1, ge=1)
     max_chars: int = Field(default=8_000, ge=1)
     near_duplicate_threshold: float = Field(default=0.8, gt=0, le=1)

@@ -34,6 +34,8 @@ dags = [{
     "inlets": sorted(
         asset.name for asset in getattr(dag.timetable, "asset_condition", None).objects
     ) if getattr(dag.timetable, "asset_condition", None) else [],
+    "schedule": str(dag.schedule),
+    "params": dag.params.dump(),
     "outlets": sorted(o.name for task in dag.tasks for o in task.outlets),
 } for dag in bag.dags.values()]
 print(json.dumps({
@@ -45,27 +47,29 @@ print(json.dumps({
 """
 
 
-@pytest.fixture(scope="module")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    home = tmp_path_factory.mktemp("airflow")
+def _parse(file: Path, home: Path, **settings: str) -> dict:
     env = os.environ | {
         "AIRFLOW_HOME": str(home),
+        "GUIDEALIGN_HOME": str(home / "guidealign"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
         "AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error",
         "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
     }
-    results = {}
-    for file in DAG_FILES:
-        done = subprocess.run(
-            [sys.executable, "-c", _PARSE, str(file)],
-            env=env,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        results[file.name] = json.loads(done.stdout.strip().splitlines()[-1])
-    return results
+    done = subprocess.run(
+        [sys.executable, "-c", _PARSE, str(file)],
+        env=env | settings,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    home = tmp_path_factory.mktemp("airflow")
+    return {file.name: _parse(file, home) for file in DAG_FILES}
 
 
 def test_every_file_holds_one_dag_without_error(parsed: dict[str, dict]) -> None:
@@ -99,3 +103,19 @@ def test_stages_are_chained_by_assets(parsed: dict[str, dict]) -> None:
         outlets = dags[f"guidealign_{before}"]["outlets"]
         assert len(outlets) == 1
         assert dags[f"guidealign_{after}"]["inlets"] == outlets
+
+
+def test_ingest_follows_schedule_and_source_of_the_settings(
+    parsed: dict[str, dict], tmp_path: Path
+) -> None:
+    (unset,) = parsed["guidealign_ingest.py"]["dags"]
+    assert unset["params"]["path"] == unset["params"]["query"] == ""
+    (given,) = _parse(
+        ROOT / "dags" / "guidealign_ingest.py",
+        tmp_path,
+        GUIDEALIGN_INGEST__SCHEDULE="15 * * * *",
+        GUIDEALIGN_INGEST__SOURCE__CONN_ID="warehouse",
+        GUIDEALIGN_INGEST__SOURCE__QUERY="select 1",
+    )["dags"]
+    assert given["schedule"] == "15 * * * *" != unset["schedule"]
+    assert (given["params"]["conn_id"], given["params"]["query"]) == ("warehouse", "select 1")
