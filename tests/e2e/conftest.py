@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -41,6 +42,7 @@ class Platform:
 
     home: Path
     env: dict[str, str]
+    sessions: set[int] = field(default_factory=set)
 
     def call(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs the program to its end."""
@@ -88,14 +90,19 @@ class Platform:
         (self.home / "guidealign.toml").write_text(f'[author]\nreview_policy = "{policy}"\n')
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that belongs to this home folder."""
+        """Every process of this home folder: in a service's session, or with its marker.
+
+        A program that sets its own title overwrites its environment, and the marker with it.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            state = json.loads((self.home / "run" / "state.json").read_text())
+            self.sessions |= {service["pid"] for service in state["services"].values()}
         found = []
         for process in psutil.process_iter():
-            try:
-                if process.environ().get("_GUIDEALIGN_HOME") == str(self.home):
+            with contextlib.suppress(psutil.Error, ProcessLookupError):
+                is_ours = os.getsid(process.pid) in self.sessions
+                if is_ours or process.environ().get("_GUIDEALIGN_HOME") == str(self.home):
                     found.append(process)
-            except psutil.Error:
-                continue
         return found
 
 

@@ -175,7 +175,7 @@ def test_kill_9_during_authoring_loses_and_doubles_nothing(
     platform.review("human")
     versions = platform.query("select count(*) from core.library_versions")
     name = f"{victim}-kill.jsonl"
-    inputs = _write_inputs(tmp_path / name, topic, 4)
+    inputs = _write_inputs(tmp_path / name, topic, 3)
     running = platform.begin("run", "--inputs", str(inputs))
     try:
         wait_until(lambda: _leased(platform), 180, "authoring to begin")
@@ -190,5 +190,26 @@ def test_kill_9_during_authoring_loses_and_doubles_nothing(
     finally:
         running.kill()
     assert running.returncode == 0, output[-3_000:]
-    _authored_once(platform, name, 4)
+    _authored_once(platform, name, 3)
     assert platform.query("select count(*) from core.library_versions") == versions
+
+
+def test_a_query_on_an_airflow_connection_is_a_source(platform: Platform) -> None:
+    platform.review("human")
+    given = {n: platform.setting(f"AIRFLOW__{n.upper()}") for n in ("base_url", "password")}
+    api = AirflowApi(Settings.model_validate({"airflow": given}))
+    query = (
+        "select n, 'How do I dry herb number ' || n || '?' as question from generate_series(1, 2) n"
+    )
+    conf = {"conn_id": "guidealign_db", "query": query, "text_field": "question"}
+    ingested = "select count(*) from core.inputs where source = 'sql:guidealign_db'"
+    for upper, expected in ((2, 2), (3, 3)):
+        changed = conf | {"query": query.replace("1, 2", f"1, {upper}"), "watermark_field": "n"}
+        run = api.trigger("guidealign_ingest", changed)
+        wait_until(
+            lambda run=run: api.run("guidealign_ingest", run)["state"] in {"success", "failed"},
+            120,
+            "ingest to end",
+        )
+        assert api.run("guidealign_ingest", run)["state"] == "success"
+        assert platform.query(ingested) == [(expected,)]

@@ -71,6 +71,7 @@ def test_one_killed_part_is_started_alone(platform: Platform) -> None:
 def test_down_leaves_nothing_behind_and_says_so(platform: Platform) -> None:
     """Comes last: the next `up` is the next session's."""
     psutil.Process(platform.pid("airflow-api-server")).kill()
+    assert len(platform.processes()) > 5
     done = platform.call("down")
     assert "services stopped" in done.stdout
     assert platform.processes() == []
