@@ -30,7 +30,7 @@ run: $(READY) ## Start the platform and run one whole cycle through the schedule
 	@$(BIN)/guidealign run --quickstart
 
 test: $(READY) ## The test suite, on servers of its own
-	@$(BIN)/python -m pytest -m "not e2e"
+	@$(BIN)/python -m pytest
 
 lint: $(READY) ## Style, types, import contracts
 	@$(BIN)/ruff format --check .

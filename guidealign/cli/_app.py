@@ -44,12 +44,17 @@ labrador_cases = 118
 
 def main() -> None:
     """Entry point of the `guidealign` program."""
-    # Rooms log to stderr, so that what a command prints can be piped.
+    _log_from(logging.ERROR)
+    run_guarded(app)
+
+
+def _log_from(level: int) -> None:
+    # To stderr, so that what a command prints can be piped. What goes wrong with single
+    # inputs is in library.rejects; in the terminal it would bury the one line that matters.
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
-    run_guarded(app)
 
 
 def _print_version(value: bool) -> None:
@@ -67,6 +72,8 @@ def options(
 ) -> None:
     """Options of every command."""
     del version
+    if debug:
+        _log_from(logging.INFO)
     debug_callback(value=debug)
 
 
