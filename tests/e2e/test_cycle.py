@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from mlflow import MlflowClient
 
 from guidealign.cli._airflow_api import AirflowApi
 from guidealign.settings import Settings
-from tests.e2e.conftest import Platform, wait_until
+from tests.e2e.conftest import ROOT, Platform, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.models, pytest.mark.timeout(1_800)]
 
@@ -123,6 +125,43 @@ def test_second_cycle_ingests_trains_and_promotes_nothing_twice(
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-2_000:]
     assert platform.query(counts) == before
     assert "2 known" in done.stdout.replace("\n", " ")
+
+
+def _mlflow_run(platform: Platform, project: str, *parameters: str) -> dict:
+    tracking_uri = platform.setting("MLFLOW__TRACKING_URI")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "run",
+            str(ROOT / "mlflow_projects" / project),
+            "--env-manager",
+            "local",
+            *parameters,
+        ],
+        env=platform.env
+        | {
+            "MLFLOW_TRACKING_URI": tracking_uri,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        },
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-2_000:]
+    return json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+
+
+def test_mlflow_projects_call_the_same_functions(platform: Platform) -> None:
+    found = _mlflow_run(platform, "labrador")
+    assert (found["version"], found["reused"]) == (1, True)
+    trained = _mlflow_run(platform, "retriever", "-P", "learning_rate=0.00003")
+    assert (trained["version"], trained["reused"]) == (2, False)
+    again = _mlflow_run(platform, "retriever", "-P", "learning_rate=0.00003")
+    assert (again["version"], again["reused"]) == (2, True)
 
 
 def test_analyst_reads_and_cannot_write(platform: Platform) -> None:
