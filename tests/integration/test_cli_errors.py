@@ -142,6 +142,20 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     says(done, "cannot be written", "GUIDEALIGN_PLATFORM__CACHE")
 
 
+@pytest.mark.parametrize("project", ["retriever", "labrador"])
+def test_a_project_parameter_that_is_no_number(project: str) -> None:
+    done = subprocess.run(
+        [sys.executable, f"mlflow_projects/{project}/train.py", "--learning-rate", "quick"],
+        env=os.environ | {"GUIDEALIGN_MLFLOW__TRACKING_URI": "http://127.0.0.1:9"},
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    says(done, "not a number that fits", "quick")
+
+
 def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
     done = guidealign("--debug", "ingest", str(tmp_path / "none.jsonl"))
     assert done.returncode == 2
