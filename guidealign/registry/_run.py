@@ -24,10 +24,12 @@ class Run:
         run_id: str,
         experiment_id: str,
         server: Callable[[], AbstractContextManager[MlflowClient]],
+        launched_with: frozenset[str] = frozenset(),
     ) -> None:
         self.id = run_id
         self.experiment_id = experiment_id
         self._server = server
+        self._launched_with = launched_with
         self._model_id: str | None = None
 
     def remember_model(self, model_id: str) -> None:
@@ -35,10 +37,17 @@ class Run:
         self._model_id = model_id
 
     def log_params(self, params: dict[str, Any]) -> None:
-        """Logs parameters, as text."""
+        """Logs parameters, as text.
+
+        What a project launcher was told ("as-set") is on the run already and cannot change:
+        the value that came of it stands beside it as `used_...`.
+        """
         from mlflow.entities import Param
 
-        entities = [Param(key, str(value)[:_PARAM_CHARS]) for key, value in params.items()]
+        entities = [
+            Param(f"used_{key}" if key in self._launched_with else key, str(value)[:_PARAM_CHARS])
+            for key, value in params.items()
+        ]
         with self._server() as client:
             client.log_batch(self.id, params=entities)
 

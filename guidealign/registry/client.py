@@ -70,17 +70,20 @@ class Registry:
         A run that a project launcher has begun (MLFLOW_RUN_ID) is continued instead.
         """
         given = os.environ.pop("MLFLOW_RUN_ID", None)
+        launched_with: frozenset[str] = frozenset()
         with self._server() as client:
             if given:
                 run_id = given
                 for key, value in tags.items():
                     client.set_tag(run_id, key, value)
-                experiment_id = client.get_run(run_id).info.experiment_id
+                launched = client.get_run(run_id)
+                experiment_id = launched.info.experiment_id
+                launched_with = frozenset(launched.data.params)
             else:
                 experiment_id = self._experiment(client, experiment)
                 run_id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
         try:
-            yield Run(run_id, experiment_id, self._server)
+            yield Run(run_id, experiment_id, self._server, launched_with)
         except BaseException:
             with self._server() as client:
                 client.set_terminated(run_id, "FAILED")
