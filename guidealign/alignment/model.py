@@ -42,7 +42,7 @@ class AnswerKey:
         words do, so they are part of the version that is stored.
         """
         found, length = settings.retrieval, settings.align.max_tokens
-        shape = f"n{found.n_candidates}-d{found.near_duplicate_threshold:g}-k{found.k}-t{length}"
+        shape = f"n{found.n_candidates}-r{found.near_duplicate_threshold:g}-k{found.k}-t{length}"
         return cls(
             model=settings.base.model,
             prompt_version=f"{PROMPT_VERSION}/{shape}",

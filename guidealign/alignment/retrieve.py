@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rapidfuzz import fuzz
 from sqlalchemy import Engine
 
 from guidealign.alignment import store
-from guidealign.alignment._similarity import is_near
 from guidealign.db import guard_database
 from guidealign.errors import IntegrityError
+from guidealign.ingest import fold_text
+from guidealign.library import SearchOptions, search_vectors
 from guidealign.records import Release, RetrievedGuideline
 from guidealign.registry import Registry
-from guidealign.retriever import load_encoder, search
+from guidealign.retriever import load_encoder
 from guidealign.settings import RetrievalSettings, Settings
 
 
@@ -38,12 +40,12 @@ def retrieve(
     if not texts:
         return []
     encoder = load_encoder(release.retriever_version, settings=settings, registry=registry)
-    found = search(
+    found = search_vectors(
         encoder.encode(texts, side="input"),
         engine=engine,
         retriever_version=release.retriever_version,
-        library_version=release.library_version,
-        n=settings.retrieval.n_candidates,
+        k=settings.retrieval.n_candidates,
+        options=SearchOptions(library_version=release.library_version),
     )
     if not all(found):
         # Going on would pass unguided answers off as guided ones.
@@ -62,11 +64,18 @@ def retrieve(
 def keep_distinct(
     candidates: Sequence[RetrievedGuideline], bounds: RetrievalSettings
 ) -> list[RetrievedGuideline]:
-    """The first k candidates of which none is a near-duplicate of an earlier kept one."""
+    """The first k candidates of which none is a near-duplicate of an earlier kept one.
+
+    By edit similarity of the texts, as the paper's code has it.
+    """
     kept: list[RetrievedGuideline] = []
+    texts: list[str] = []
     for candidate in candidates:
         if len(kept) == bounds.k:
             break
-        if not any(is_near(candidate.text, k.text, bounds.near_duplicate_threshold) for k in kept):
+        text = fold_text(candidate.text)
+        cutoff = 100 * bounds.near_duplicate_threshold
+        if all(fuzz.ratio(text, other, score_cutoff=cutoff) < cutoff for other in texts):
             kept.append(candidate)
+            texts.append(text)
     return kept

@@ -126,7 +126,7 @@ def retrieval_rows(
 ) -> list[dict[str, Any]]:
     """One row per candidate; the request id says what the retrieval depended on."""
     versions = f"l{release.library_version}-r{release.retriever_version}"
-    shape = f"n{bounds.n_candidates}-d{bounds.near_duplicate_threshold:g}-k{bounds.k}"
+    shape = f"n{bounds.n_candidates}-r{bounds.near_duplicate_threshold:g}-k{bounds.k}"
     return [
         {
             "request_id": f"align-{input_id}-{versions}-{shape}",

@@ -46,9 +46,9 @@ _INSERT_ASSESSMENT = text(
 )
 _INSERT_GUIDELINE = text(
     "insert into core.guidelines (text_hash, title, text, category, origin, author_model,"
-    " prompt_version, state, state_reason) values (:text_hash, :title, :text, :category, 'model',"
-    " :model, :prompt_version, :state, :state_reason) on conflict (text_hash) do nothing"
-    " returning id"
+    " prompt_version, state, state_reason, checked) values (:text_hash, :title, :text, :category,"
+    " 'model', :model, :prompt_version, :state, :state_reason, :state = 'candidate')"
+    " on conflict (text_hash) do nothing returning id"
 )
 _INSERT_PAIR = text(
     "insert into core.pairs (input_id, guideline_id, assessment_id, origin)"

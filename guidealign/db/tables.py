@@ -30,7 +30,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+from sqlalchemy.dialects.postgresql import INT4MULTIRANGE, JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 SCHEMA = "core"
@@ -248,6 +248,10 @@ class LibraryVersion(Base):
     published_at: Mapped[datetime] = _now()
 
 
+_IS_ACTIVE = text("state = 'active'")
+_IS_MERGED = text("merged_into is not null")
+
+
 class Guideline(Base):
     """A guideline: its words never change, its state moves along legal transitions."""
 
@@ -257,41 +261,103 @@ class Guideline(Base):
     title: Mapped[str]
     text: Mapped[str]
     category: Mapped[str] = mapped_column(ForeignKey(RiskCategory.name))
-    origin: Mapped[str] = mapped_column(comment="starter, model or human")
+    language: Mapped[str] = mapped_column(server_default="en", comment="ISO 639-1 code")
+    origin: Mapped[str] = mapped_column(comment="starter, model, human or import")
+    source: Mapped[str | None] = mapped_column(comment="the file or system it was imported from")
     author_model: Mapped[str | None]
     prompt_version: Mapped[str | None]
+    checked: Mapped[bool] = mapped_column(
+        server_default="false", comment="has passed the quality filter"
+    )
+    approved_by: Mapped[str | None] = mapped_column(comment="who let it in against the policy")
     state: Mapped[str] = mapped_column(server_default="candidate")
     state_reason: Mapped[str | None]
     merged_into: Mapped[int | None] = mapped_column(ForeignKey("core.guidelines.id"))
     merge_score: Mapped[float | None] = mapped_column(comment="cosine with the canonical one")
-    added_in: Mapped[int | None] = mapped_column(
-        ForeignKey(LibraryVersion.version, deferrable=True, initially="DEFERRED"),
-        comment="library version that first served it",
+    merge_wording: Mapped[float | None] = mapped_column(
+        comment="edit similarity with the canonical one, 0 to 1"
     )
-    retired_in: Mapped[int | None] = mapped_column(
-        ForeignKey(LibraryVersion.version, deferrable=True, initially="DEFERRED"),
-        comment="library version that first left it out",
-    )
-    curation_embedding: Mapped[Any | None] = mapped_column(
-        VECTOR(384), comment="fixed encoder, for duplicates only"
+    served: Mapped[Any] = mapped_column(
+        INT4MULTIRANGE, server_default="{}", comment="the library versions that hold it"
     )
     created_at: Mapped[datetime] = _now()
     state_changed_at: Mapped[datetime] = _now()
-    words: Mapped[Any] = mapped_column(
-        TSVECTOR,
-        Computed("to_tsvector('english', title || ' ' || text)", persisted=True),
+    words: Mapped[Any | None] = mapped_column(
+        TSVECTOR, comment="for full-text search; filled when it becomes active"
     )
     __table_args__ = (
         CheckConstraint(
             "state in ('candidate', 'active', 'retired', 'merged', 'quarantined')", name="state"
         ),
-        CheckConstraint("origin in ('starter', 'model', 'human')", name="origin"),
+        CheckConstraint("origin in ('starter', 'model', 'human', 'import')", name="origin"),
         CheckConstraint("(state = 'merged') = (merged_into is not null)", name="merged_into"),
-        CheckConstraint("state <> 'active' or added_in is not null", name="active_added"),
+        CheckConstraint("merged_into <> id", name="merged_into_itself"),
+        CheckConstraint("(state = 'active') = upper_inf(served)", name="active_served"),
+        CheckConstraint("state <> 'active' or words is not null", name="active_words"),
         Index(None, "state", "category"),
-        Index("ix_guidelines_words", "words", postgresql_using="gin"),
-        Index(None, "merged_into"),
-        Index(None, "added_in"),
+        Index(
+            "ix_guidelines_words", "words", postgresql_using="gin",
+            postgresql_where=_IS_ACTIVE,
+        ),
+        Index(None, "merged_into", postgresql_where=_IS_MERGED),
+    )  # fmt: skip
+
+
+class GuidelineEvent(Base):
+    """Every step of a guideline's life, written by the database itself: append-only."""
+
+    __tablename__ = "guideline_events"
+    id: Mapped[int] = _id()
+    guideline_id: Mapped[int] = mapped_column(ForeignKey(Guideline.id))
+    from_state: Mapped[str]
+    to_state: Mapped[str]
+    reason: Mapped[str | None]
+    version: Mapped[int | None] = mapped_column(
+        Integer, comment="the library version that this step went into"
+    )
+    witness_id: Mapped[int | None] = mapped_column(
+        ForeignKey(Guideline.id), comment="for a merge: the guideline that says the same"
+    )
+    score: Mapped[float | None] = mapped_column(comment="cosine with the witness")
+    wording: Mapped[float | None] = mapped_column(comment="edit similarity with the witness")
+    actor: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (Index(None, "guideline_id"), Index(None, "version"))
+
+
+class Conflict(Base):
+    """Two guidelines of which one may demand what the other forbids."""
+
+    __tablename__ = "conflicts"
+    left_id: Mapped[int] = mapped_column(ForeignKey(Guideline.id), primary_key=True)
+    right_id: Mapped[int] = mapped_column(ForeignKey(Guideline.id), primary_key=True)
+    score: Mapped[float] = mapped_column(comment="cosine between the two")
+    status: Mapped[str] = mapped_column(
+        server_default="open", comment="open: never served together; dismissed: no conflict"
+    )
+    reason: Mapped[str | None] = mapped_column(comment="of the person who decided")
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint("left_id < right_id", name="ordered"),
+        CheckConstraint("status in ('open', 'dismissed')", name="status"),
+        Index(None, "right_id"),
+    )
+
+
+class KeptApart(Base):
+    """Two guidelines that a person has found not to say the same: never merged again."""
+
+    __tablename__ = "kept_apart"
+    left_id: Mapped[int] = mapped_column(ForeignKey(Guideline.id), primary_key=True)
+    right_id: Mapped[int] = mapped_column(ForeignKey(Guideline.id), primary_key=True)
+    reason: Mapped[str]
+    actor: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint("left_id < right_id", name="ordered"),
+        Index(None, "right_id"),
     )
 
 
@@ -308,13 +374,26 @@ class Pair(Base):
 
 
 class Embedding(Base):
-    """A guideline's vector under one retriever version: never mixed with another's."""
+    """A guideline's vector under one retriever version (-1: the fixed encoder of curation)."""
 
     __tablename__ = "embeddings"
     retriever_version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     guideline_id: Mapped[int] = mapped_column(ForeignKey(Guideline.id), primary_key=True)
     embedding: Mapped[Any] = mapped_column(VECTOR(), comment="L2-normalised")
     created_at: Mapped[datetime] = _now()
+
+
+class VectorIndex(Base):
+    """The search index of one retriever version: in use once its recall was measured."""
+
+    __tablename__ = "vector_indexes"
+    retriever_version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    dimensions: Mapped[int] = mapped_column(Integer)
+    ef_search: Mapped[int] = mapped_column(Integer, comment="hnsw.ef_search that gave the recall")
+    recall: Mapped[float] = mapped_column(comment="of the nearest 6, against exact search")
+    n_queries: Mapped[int] = mapped_column(Integer, comment="the recall was measured on")
+    n_vectors: Mapped[int]
+    built_at: Mapped[datetime] = _now()
 
 
 class BenchmarkResult(Base):

@@ -1,22 +1,57 @@
 """The guideline library: curated, versioned, never rewritten."""
 
 from guidealign.library._embed import embed_texts, encoder_folder
-from guidealign.library.model import GuidelineRow, PairRow, PublishResult
-from guidealign.library.publish import latest_version, publish, retire
+from guidealign.library.fuzzy import FuzzyDuplicates, deduplicate_texts, wording
+from guidealign.library.index import build_index, drop_embeddings
+from guidealign.library.model import (
+    CURATION_VERSION,
+    GuidelineRow,
+    IndexResult,
+    PairRow,
+    PublishResult,
+)
+from guidealign.library.publish import latest_version, publish
+from guidealign.library.review import approve, dismiss_conflict, merge, retire, unmerge
+from guidealign.library.search import (
+    SearchOptions,
+    search_hybrid,
+    search_vector,
+    search_vectors,
+    search_words,
+    similar_guidelines,
+)
 from guidealign.library.starter import install_starter, read_starter
-from guidealign.library.store import guidelines_at, pairs_at
+from guidealign.library.store import add_vectors, guidelines_at, pairs_at
 
 __all__ = [
+    "CURATION_VERSION",
+    "FuzzyDuplicates",
     "GuidelineRow",
+    "IndexResult",
     "PairRow",
     "PublishResult",
+    "SearchOptions",
+    "add_vectors",
+    "approve",
+    "build_index",
+    "deduplicate_texts",
+    "dismiss_conflict",
+    "drop_embeddings",
     "embed_texts",
     "encoder_folder",
     "guidelines_at",
     "install_starter",
     "latest_version",
+    "merge",
     "pairs_at",
     "publish",
     "read_starter",
     "retire",
+    "search_hybrid",
+    "search_vector",
+    "search_vectors",
+    "search_words",
+    "similar_guidelines",
+    "unmerge",
+    "wording",
 ]

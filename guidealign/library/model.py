@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
+
+CURATION_VERSION = -1
+"""The retriever version under which the fixed encoder of curation stores its vectors."""
+
+Action = Literal["activate", "merge", "hold", "quarantine"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,21 @@ class PairRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What curation does with a candidate, and why."""
+
+    guideline_id: int
+    action: Action
+    reason: str | None = None
+    witness: int | None = None
+    """The guideline that says the same (merge) or may say the opposite (hold, activate)."""
+    score: float | None = None
+    """Cosine with the witness."""
+    wording: float | None = None
+    """Edit similarity with the witness, in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PublishResult:
     """What a publication did; without a change there is no new version."""
 
@@ -42,6 +60,7 @@ class PublishResult:
     n_added: int = 0
     n_retired: int = 0
     n_merged: int = 0
+    n_quarantined: int = 0
     n_held: int = 0
     """Candidates that wait for a person: by review policy or for a contradiction."""
     digest: str
@@ -52,6 +71,18 @@ class PublishResult:
         return asdict(self)
 
 
-def library_digest(text_hashes: Iterable[str]) -> str:
-    """SHA-256 (hex) over the sorted hashes of the active guidelines' texts."""
-    return hashlib.sha256("\n".join(sorted(text_hashes)).encode()).hexdigest()
+@dataclass(frozen=True, kw_only=True)
+class IndexResult:
+    """How a retriever version is searched."""
+
+    retriever_version: int
+    n_vectors: int
+    indexed: bool
+    """False: exactly."""
+    recall: float | None = None
+    """Of the nearest 6 against exact search; None: not measured."""
+    ef_search: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a scheduler's metadata."""
+        return asdict(self)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import structlog
 from sqlalchemy import Connection, Engine
 
 from guidealign.db import guard_database
-from guidealign.errors import BadInputError
 from guidealign.library import store
 from guidealign.library._embed import embed_texts
-from guidealign.library._polarity import may_contradict
-from guidealign.library.model import PublishResult, library_digest
+from guidealign.library._near import neighbours
+from guidealign.library.curate import Circumstances, Known, decide, first_look
+from guidealign.library.model import CURATION_VERSION, Decision, PublishResult
 from guidealign.settings import Settings
+
+_EMBED_ROWS = 2_000
+Progress = Callable[[str, int, int], object]
+"""Called with a phase, how much of it is done, and how much there is."""
 
 log = structlog.get_logger()
 
@@ -25,106 +32,121 @@ def latest_version(engine: Engine) -> int:
         return store.latest_version(connection)
 
 
-def publish(*, engine: Engine, settings: Settings, note: str, published_by: str) -> PublishResult:
+def publish(
+    *,
+    engine: Engine,
+    settings: Settings,
+    note: str,
+    published_by: str,
+    progress: Progress | None = None,
+) -> PublishResult:
     """Makes the next version of what has changed; without a change the version stays.
 
-    A candidate is published when its author model's review policy says `auto`. One that says
-    the same as an active guideline (cosine of the fixed encoder at or over the threshold) is
-    merged into it; one that demands what a near one forbids waits for a person. Publications
-    at the same time serialise.
+    A candidate that breaks a rule of the quality filter goes into quarantine. One that the
+    review policy lets through is published, unless it says the same as an active guideline
+    (then it is merged into that one), demands what a near one forbids (then both are flagged
+    and it waits for a person), or says what a person has retired. Publications at the same
+    time serialise; all of one becomes visible at once or not at all.
     """
     with guard_database():
-        _embed_new(engine, settings)
+        embed_candidates(engine, settings, progress)
         with engine.begin() as connection, store.publication_lock(connection):
-            counts = _curate(connection, settings)
+            store.act_as(connection, published_by)
+            decisions = _curate(connection, settings, progress)
+            store.apply_decisions(connection, decisions, store.latest_version(connection) + 1)
+            counts = Counter[str](decision.action for decision in decisions)
             result = _finish(connection, counts, note, published_by)
     log.info("published", version=result.version, changed=result.changed)
     return result
 
 
-def retire(guideline_id: int, *, engine: Engine, reason: str, published_by: str) -> PublishResult:
-    """Takes an active guideline out of the library, in a version of its own.
+def embed_candidates(engine: Engine, settings: Settings, progress: Progress | None = None) -> int:
+    """Gives what curation has not seen yet its vector; what is done stays done."""
+    after = done = 0
+    while True:
+        with engine.connect() as connection:
+            rows = store.without_vector(connection, after=after, limit=_EMBED_ROWS)
+        if not rows:
+            return done
+        vectors = embed_texts(
+            [f"{row.title}: {row.text}" for row in rows], settings.library.embedding_model
+        )
+        with engine.begin() as connection:
+            store.add_vectors(connection, CURATION_VERSION, [row.id for row in rows], vectors)
+        after = rows[-1].id
+        done += len(rows)
+        if progress:
+            progress("embedded", done, done)
 
-    Raises:
-        BadInputError: it is not active, or no reason is given.
-    """
-    if not reason.strip():
-        raise BadInputError("retiring a guideline needs a reason")
-    with guard_database(), engine.begin() as connection, store.publication_lock(connection):
-        version = store.latest_version(connection) + 1
-        if not store.retire(connection, guideline_id, version, reason):
-            raise BadInputError(f"guideline {guideline_id} is not active")
-        return _finish(connection, Counter(retired=1), reason, published_by)
 
-
-def _embed_new(engine: Engine, settings: Settings) -> None:
-    with engine.connect() as connection:
-        rows = store.without_embedding(connection)
-    if not rows:
-        return
-    vectors = embed_texts(
-        [f"{row.title}: {row.text}" for row in rows], settings.library.embedding_model
+def _curate(
+    connection: Connection, settings: Settings, progress: Progress | None
+) -> list[Decision]:
+    """Decides about every candidate that has a vector."""
+    rows = store.candidates(connection)
+    decisions = []
+    open_rows = []
+    for done, row in enumerate(rows, start=1):
+        decision = first_look(row, settings)
+        if decision is None:
+            open_rows.append(row)
+        else:
+            decisions.append(decision)
+        if progress:
+            progress("filtered", done, len(rows))
+    if not open_rows:
+        return decisions
+    near = _neighbours(connection, open_rows, settings)
+    others = {n.id for found in near.values() for n in found} - {row.id for row in open_rows}
+    known = {
+        row.id: Known(row.title, row.text, row.state)
+        for row in store.texts_of(connection, sorted(others))
+    }
+    decided = decide(
+        open_rows,
+        near,
+        known,
+        settings.library,
+        Circumstances(
+            kept_apart=store.kept_apart(connection),
+            dismissed=store.dismissed_conflicts(connection),
+        ),
+        (lambda n: progress("decided", n, len(open_rows))) if progress else None,
     )
-    with engine.begin() as connection:
-        pairs = [(row.id, vector) for row, vector in zip(rows, vectors, strict=True)]
-        store.set_embeddings(connection, pairs)
+    return decisions + decided
 
 
-def _policy(row: Any, settings: Settings) -> str:
-    by_model = settings.author.review_policy_by_model
-    return by_model.get(row.author_model or "", settings.author.review_policy)
-
-
-def _curate(connection: Connection, settings: Settings) -> Counter[str]:
-    """Decides about every candidate, lowest id first."""
-    counts: Counter[str] = Counter()
-    version = store.latest_version(connection) + 1
-    for row in store.candidates(connection):
-        # Starter guidelines are people's work and come curated.
-        if row.origin != "starter":
-            if _policy(row, settings) == "human":
-                store.hold(connection, row.id, "waits for review")
-                counts["held"] += 1
-                continue
-            near = store.nearest_active(connection, row.id)
-            opposed = [n for n in near if n.score >= settings.library.contradiction_threshold]
-            foe = next((n for n in opposed if may_contradict(row.text, n.text)), None)
-            # Before merging: "never do it" is near "do it" in words, and its opposite.
-            if foe is not None:
-                store.hold(connection, row.id, f"may contradict guideline {foe.id}")
-                counts["held"] += 1
-                continue
-            if near and near[0].score >= settings.library.semantic_duplicate_threshold:
-                store.merge(connection, row.id, near[0].id, near[0].score)
-                counts["merged"] += 1
-                continue
-        store.activate(connection, row.id, version)
-        counts["added"] += 1
-    return counts
+def _neighbours(connection: Connection, rows: Sequence[Any], settings: Settings) -> dict[int, Any]:
+    compared = [row.id for row in rows if row.origin != "starter"]
+    own = list(store.read_vectors(connection, CURATION_VERSION, ids=compared))
+    if not own:
+        return {}
+    ids = np.concatenate([block[0] for block in own])
+    vectors = np.concatenate([block[1] for block in own])
+    everything = store.read_vectors(connection, CURATION_VERSION, states=("active", "retired"))
+    bounds = settings.library
+    least = min(bounds.semantic_duplicate_threshold, bounds.contradiction_threshold)
+    return neighbours(ids, vectors, chain(everything, [(ids, vectors)]), least)
 
 
 def _finish(
     connection: Connection, counts: Counter[str], note: str, published_by: str
 ) -> PublishResult:
     """Writes the version when something changed."""
-    before = store.latest_version(connection)
-    changed = counts["added"] + counts["retired"] > 0
-    hashes = store.active_hashes(connection)
-    figures = {
-        "n_added": counts["added"],
-        "n_retired": counts["retired"],
-        "n_active": len(hashes),
-    }
-    digest = library_digest(hashes)
-    if changed:
-        row = {"version": before + 1, "digest": digest, "note": note, "published_by": published_by}
-        store.add_version(connection, {**row, **figures})
+    changed = counts["activate"] > 0
+    row = (
+        store.add_version(connection, note, published_by)
+        if changed
+        else store.version_row(connection, store.latest_version(connection))
+    )
     return PublishResult(
-        version=before + changed,
+        version=row.version if row else 0,
         changed=changed,
-        n_merged=counts["merged"],
-        n_held=counts["held"],
-        digest=digest,
+        n_active=row.n_active if row else 0,
+        n_added=counts["activate"],
+        n_merged=counts["merge"],
+        n_quarantined=counts["quarantine"],
+        n_held=counts["hold"],
+        digest=row.digest if row else "",
         reason=note if changed else "no candidate was new, so there is no new version",
-        **figures,
     )

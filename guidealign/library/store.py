@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from psycopg import sql
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
-from guidealign.library.model import GuidelineRow, PairRow
+from guidealign.errors import BadInputError
+from guidealign.library.model import Decision, GuidelineRow, PairRow
 
-_ACTIVE_AT = "g.added_in <= :version and (g.retired_in is null or g.retired_in > :version)"
+Rows = Iterable[tuple[Any, ...]]
+_BLOCK = 20_000
+"""Vectors read at a time: 30 MB at 384 dimensions."""
+
 _GUIDELINES_AT = text(
-    f"select g.id, g.title, g.text, g.category from core.guidelines g"  # noqa: S608 - constant
-    f" where {_ACTIVE_AT} order by g.id"
+    "select g.id, g.title, g.text, g.category from core.guidelines g"
+    " where g.served @> cast(:version as int) order by g.id"
 )
 # A merged guideline's inputs belong to the canonical one, also over several merges.
 _PAIRS_AT = text(
-    f"""
+    """
     with recursive canonical(id, target) as (
-      select g.id, g.id from core.guidelines g where {_ACTIVE_AT}
+      select g.id, g.id from core.guidelines g where g.served @> cast(:version as int)
       union
       select m.id, c.target from core.guidelines m join canonical c on m.merged_into = c.id
+       where not m.served @> cast(:version as int)
     )
     select distinct i.id as input_id, i.text as input_text, c.target as guideline_id, g.category,
            coalesce(i.known_unsafe, a.unsafe, false) as unsafe, i.source,
@@ -33,22 +43,85 @@ _PAIRS_AT = text(
       left join lateral (select unsafe from core.assessments where input_id = i.id
                           order by id desc limit 1) a on true
      order by input_id, guideline_id
-    """  # noqa: S608 - constant
-)
-_NEAREST = text(
-    """
-    select o.id, o.text, 1 - (g.curation_embedding <=> o.curation_embedding) as score
-      from core.guidelines g, core.guidelines o
-     where g.id = :id and o.id <> g.id and o.state = 'active' and o.curation_embedding is not null
-     order by g.curation_embedding <=> o.curation_embedding limit :limit
     """
 )
+# Only what has no vector of the curation encoder yet is read, oldest first.
+_WITHOUT_VECTOR = text(
+    "select g.id, g.title, g.text from core.guidelines g"
+    " where g.state in ('candidate', 'active') and g.id > :after and not exists"
+    " (select from core.embeddings e where e.retriever_version = -1 and e.guideline_id = g.id)"
+    " order by g.id limit :limit"
+)
+_CANDIDATES = text(
+    "select g.id, g.title, g.text, g.category, g.author_model, g.origin, g.checked, g.approved_by,"
+    " (select i.text from core.pairs p join core.inputs i on i.id = p.input_id"
+    "   where p.guideline_id = g.id and not g.checked order by i.id limit 1) as input_text"
+    " from core.guidelines g where g.state = 'candidate' order by g.id for update of g"
+)
+_ADD_VERSION = text("select core.add_version(:note, :published_by)")
+_NEW_VERSION = text(
+    "select version, n_active, n_added, n_retired, digest from core.library_versions"
+    " where version = :version"
+)
+# Decisions come through a temporary table, so that a hundred thousand are one statement.
+_DECISIONS = text(
+    "create temporary table decisions (id bigint primary key, action text not null, reason text,"
+    " witness bigint, score float8, wording float8) on commit drop"
+)
+_APPLY = text(
+    """
+    update core.guidelines g
+       set state = case d.action when 'activate' then 'active' when 'merge' then 'merged'
+                                 when 'quarantine' then 'quarantined' else g.state end,
+           served = case when d.action = 'activate'
+                         then g.served + int4multirange(int4range(cast(:version as int), null))
+                         else g.served end,
+           merged_into = case when d.action = 'merge' then d.witness end,
+           merge_score = case when d.action = 'merge' then d.score end,
+           merge_wording = case when d.action = 'merge' then d.wording end,
+           checked = g.checked or d.action <> 'quarantine',
+           state_reason = d.reason
+      from decisions d
+     where g.id = d.id
+       and (d.action <> 'hold' or g.state_reason is distinct from d.reason)
+    """
+)
+_ADD_CONFLICTS = text(
+    "insert into core.conflicts (left_id, right_id, score)"
+    " select least(id, witness), greatest(id, witness), score from decisions"
+    " where witness is not null and action in ('hold', 'activate')"
+    " on conflict do nothing"
+)
+_NEW_VECTORS = text(
+    "create temporary table new_vectors (guideline_id bigint, embedding vector) on commit drop"
+)
+_ADD_VECTORS = text(
+    "insert into core.embeddings (retriever_version, guideline_id, embedding)"
+    " select :retriever, guideline_id, embedding from new_vectors on conflict do nothing"
+)
+_COUNT_VECTORS = text(
+    "select count(*) as n, max(vector_dims(embedding)) as dimensions from core.embeddings"
+    " where retriever_version = :version"
+)
+_SAMPLE_VECTORS = text(
+    "select embedding from core.embeddings where retriever_version = :version"
+    " order by hashint8(guideline_id), guideline_id limit :n"
+)
+_SET_INDEX = text(
+    "insert into core.vector_indexes (retriever_version, dimensions, ef_search, recall, n_queries,"
+    " n_vectors) values (:version, :dimensions, :ef_search, :recall, :n_queries, :n_vectors)"
+    " on conflict (retriever_version) do update set dimensions = excluded.dimensions,"
+    " ef_search = excluded.ef_search, recall = excluded.recall, n_queries = excluded.n_queries,"
+    " n_vectors = excluded.n_vectors, built_at = now()"
+)
+_REFUSAL = "GA001"
+"""SQLSTATE with which the functions of schema `library` refuse what a person asked for."""
 
 
 @contextmanager
 def publication_lock(connection: Connection) -> Iterator[None]:
     """One publication at a time; held to the end of the transaction."""
-    connection.execute(text("select pg_advisory_xact_lock(hashtext('guidealign.publish'))"))
+    connection.execute(text("select core.publication_lock()"))
     yield
 
 
@@ -71,91 +144,216 @@ def pairs_at(engine: Engine, version: int) -> list[PairRow]:
         return [PairRow(*row) for row in connection.execute(_PAIRS_AT, {"version": version})]
 
 
-def active_hashes(connection: Connection) -> list[str]:
-    """Text hashes of what is active now."""
-    query = text("select text_hash from core.guidelines where state = 'active'")
+def candidates(connection: Connection) -> list[Any]:
+    """Candidates in order, locked; `input_text` only where the filter has not seen them."""
+    return list(connection.execute(_CANDIDATES))
+
+
+def without_vector(connection: Connection, *, after: int, limit: int) -> list[Any]:
+    """Candidates and active guidelines that curation has not embedded yet: id, title, text."""
+    return list(connection.execute(_WITHOUT_VECTOR, {"after": after, "limit": limit}))
+
+
+def copy_rows(
+    connection: Connection, table: str, columns: Sequence[str], types: Sequence[str], rows: Rows
+) -> None:
+    """Adds rows by binary COPY, in the connection's transaction.
+
+    Args:
+        connection: where to; what was not committed goes with the transaction.
+        table: with its schema.
+        columns: to be filled, in the order of the rows.
+        types: their SQL types; binary COPY casts nothing.
+        rows: tuples.
+    """
+    into = sql.SQL("copy {} ({}) from stdin (format binary)").format(
+        sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    cursor = driver(connection).cursor()
+    with cursor.copy(into) as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def driver(connection: Connection) -> psycopg.Connection[Any]:
+    """The psycopg connection under an SQLAlchemy one."""
+    connection.execute(text("select 1"))  # begins the transaction that the COPY belongs to
+    found = connection.connection.driver_connection
+    if not isinstance(found, psycopg.Connection):
+        raise TypeError(f"expected a psycopg connection, not {type(found).__name__}")
+    return found
+
+
+def add_vectors(
+    connection: Connection, retriever: int, ids: Sequence[int], vectors: NDArray[np.float32]
+) -> None:
+    """Stores vectors of guidelines that have none of that version.
+
+    Args:
+        connection: with an open transaction.
+        retriever: whose vectors.
+        ids: of the guidelines, (n,).
+        vectors: L2-normalised, (n, dimensions).
+    """
+    connection.execute(_NEW_VECTORS)
+    copy_rows(
+        connection,
+        "new_vectors",
+        ("guideline_id", "embedding"),
+        ("int8", "vector"),
+        zip(ids, vectors, strict=True),
+    )
+    connection.execute(_ADD_VECTORS, {"retriever": retriever})
+
+
+def read_vectors(
+    connection: Connection,
+    retriever: int,
+    *,
+    states: Sequence[str] | None = None,
+    ids: Sequence[int] | None = None,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Vectors of one version by id, in blocks: ids (n,) and vectors (n, dimensions).
+
+    Args:
+        connection: with an open transaction.
+        retriever: whose vectors.
+        states: of guidelines in these states only; None: all.
+        ids: of these guidelines only; None: all.
+    """
+    query = (
+        "select e.guideline_id, e.embedding from core.embeddings e"
+        " join core.guidelines g on g.id = e.guideline_id"
+        " where e.retriever_version = %(retriever)s"
+    )
+    if states is not None:
+        query += " and g.state = any (%(states)s)"
+    if ids is not None:
+        query += " and e.guideline_id = any (%(ids)s)"
+    wanted = {"retriever": retriever, "states": list(states or ()), "ids": list(ids or ())}
+    with driver(connection).cursor("vectors", binary=True) as cursor:
+        cursor.itersize = _BLOCK
+        cursor.execute(query + " order by e.guideline_id", wanted)
+        while rows := cursor.fetchmany(_BLOCK):
+            yield (
+                np.array([row[0] for row in rows], dtype=np.int64),
+                np.stack([row[1].to_numpy() for row in rows]),
+            )
+
+
+def embedded_versions(connection: Connection) -> list[int]:
+    """Retriever versions that have vectors, without the encoder of curation."""
+    query = text(
+        "select distinct retriever_version from core.embeddings where retriever_version >= 0"
+    )
     return list(connection.execute(query).scalars())
 
 
-def candidates(connection: Connection) -> list[Any]:
-    """Candidates in order: id, title, text, author_model, origin."""
-    query = text(
-        "select id, title, text, author_model, origin from core.guidelines"
-        " where state = 'candidate' order by id for update"
-    )
-    return list(connection.execute(query))
+def count_vectors(connection: Connection, version: int) -> tuple[int, int]:
+    """How many vectors a version has, and of how many dimensions."""
+    row = connection.execute(_COUNT_VECTORS, {"version": version}).one()
+    return row.n, row.dimensions or 0
 
 
-def without_embedding(connection: Connection) -> list[Any]:
-    """Candidates and active guidelines that curation has not embedded yet: id, title, text."""
-    query = text(
-        "select id, title, text from core.guidelines where curation_embedding is null"
-        " and state in ('candidate', 'active') order by id"
-    )
-    return list(connection.execute(query))
+def sample_vectors(connection: Connection, version: int, n: int) -> NDArray[np.float32]:
+    """The same n vectors each time, (n, dimensions)."""
+    rows = connection.execute(_SAMPLE_VECTORS, {"version": version, "n": n}).scalars()
+    return np.stack([row.to_numpy() for row in rows])
 
 
-def set_embeddings(connection: Connection, rows: Sequence[tuple[int, Any]]) -> None:
-    """Stores curation embeddings."""
-    if rows:
-        connection.execute(
-            text("update core.guidelines set curation_embedding = :vector where id = :id"),
-            [{"id": guideline_id, "vector": vector} for guideline_id, vector in rows],
-        )
-
-
-def nearest_active(connection: Connection, guideline_id: int, limit: int = 5) -> list[Any]:
-    """The active guidelines nearest in meaning: id, text, score (cosine)."""
-    return list(connection.execute(_NEAREST, {"id": guideline_id, "limit": limit}))
-
-
-def activate(connection: Connection, guideline_id: int, version: int) -> None:
-    """Candidate to active, served from a version on."""
+def delete_vectors(connection: Connection, version: int) -> None:
+    """Deletes all vectors of a version."""
     connection.execute(
-        text("update core.guidelines set state = 'active', added_in = :version where id = :id"),
-        {"id": guideline_id, "version": version},
+        text("delete from core.embeddings where retriever_version = :version"),
+        {"version": version},
     )
 
 
-def merge(connection: Connection, guideline_id: int, canonical: int, score: float) -> None:
-    """Candidate to merged: its inputs count for the canonical one from now on."""
-    values = {"id": guideline_id, "canonical": canonical, "score": score}
+def index_row(connection: Connection, version: int) -> Any:
+    """What is known of a version's index; None: it has none that may be used."""
+    query = text("select * from core.vector_indexes where retriever_version = :version")
+    return connection.execute(query, {"version": version}).one_or_none()
+
+
+def set_index(connection: Connection, values: dict[str, Any]) -> None:
+    """Lets readers use a version's index."""
+    connection.execute(_SET_INDEX, values)
+
+
+def forget_index(connection: Connection, version: int) -> None:
+    """Lets readers search a version exactly again."""
     connection.execute(
-        text(
-            "update core.guidelines set state = 'merged', merged_into = :canonical,"
-            " merge_score = :score, state_reason = 'says the same as ' || :canonical"
-            " where id = :id"
-        ),
-        values,
+        text("delete from core.vector_indexes where retriever_version = :version"),
+        {"version": version},
     )
 
 
-def hold(connection: Connection, guideline_id: int, reason: str) -> None:
-    """Leaves a candidate where it is, with the reason."""
+def texts_of(connection: Connection, ids: Sequence[int]) -> list[Any]:
+    """Title, text and state of guidelines."""
+    query = text("select id, title, text, state from core.guidelines where id = any(:ids)")
+    return list(connection.execute(query, {"ids": list(ids)}))
+
+
+def kept_apart(connection: Connection) -> set[tuple[int, int]]:
+    """Pairs that a person has told apart, the lower id first."""
+    rows = connection.execute(text("select left_id, right_id from core.kept_apart"))
+    return {(row.left_id, row.right_id) for row in rows}
+
+
+def dismissed_conflicts(connection: Connection) -> set[tuple[int, int]]:
+    """Pairs that a person has found not to contradict each other, the lower id first."""
+    query = text("select left_id, right_id from core.conflicts where status = 'dismissed'")
+    return {(row.left_id, row.right_id) for row in connection.execute(query)}
+
+
+def apply_decisions(connection: Connection, decisions: Sequence[Decision], version: int) -> None:
+    """Does what curation decided, in one statement."""
+    if not decisions:
+        return
+    connection.execute(_DECISIONS)
+    copy_rows(
+        connection,
+        "decisions",
+        ("id", "action", "reason", "witness", "score", "wording"),
+        ("int8", "text", "text", "int8", "float8", "float8"),
+        ((d.guideline_id, d.action, d.reason, d.witness, d.score, d.wording) for d in decisions),
+    )
+    connection.execute(_APPLY, {"version": version})
+    connection.execute(_ADD_CONFLICTS)
+
+
+def add_version(connection: Connection, note: str, published_by: str) -> Any:
+    """Makes a version of what this transaction changed: version, counts, digest."""
+    version = connection.execute(_ADD_VERSION, {"note": note, "published_by": published_by})
+    return version_row(connection, version.scalar_one())
+
+
+def version_row(connection: Connection, version: int) -> Any:
+    """Counts and digest of a version; None: there is no such version."""
+    return connection.execute(_NEW_VERSION, {"version": version}).one_or_none()
+
+
+def act_as(connection: Connection, actor: str) -> None:
+    """Names who acts, for the history, until the transaction ends."""
     connection.execute(
-        text("update core.guidelines set state_reason = :reason where id = :id"),
-        {"id": guideline_id, "reason": reason},
+        text("select set_config('guidealign.actor', :actor, true)"), {"actor": actor}
     )
 
 
-def retire(connection: Connection, guideline_id: int, version: int, reason: str) -> int:
-    """Active to retired; returns 0 when it was not active."""
-    return connection.execute(
-        text(
-            "update core.guidelines set state = 'retired', retired_in = :version,"
-            " state_reason = :reason where id = :id and state = 'active'"
-        ),
-        {"id": guideline_id, "version": version, "reason": reason},
-    ).rowcount
+def call(connection: Connection, function: str, *arguments: Any) -> Any:
+    """Calls a function of schema `library` that a reviewer may call.
 
-
-def add_version(connection: Connection, values: dict[str, Any]) -> None:
-    """Appends a version."""
-    connection.execute(
-        text(
-            "insert into core.library_versions (version, digest, n_active, n_added, n_retired,"
-            " note, published_by) values (:version, :digest, :n_active, :n_added, :n_retired,"
-            " :note, :published_by)"
-        ),
-        values,
-    )
+    Raises:
+        BadInputError: the function refuses; its message says why.
+    """
+    places = ", ".join(f":a{i}" for i in range(len(arguments)))
+    try:
+        return connection.execute(
+            text(f"select library.{function}({places})"),
+            {f"a{i}": value for i, value in enumerate(arguments)},
+        ).scalar_one()
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _REFUSAL or error.orig is None:
+            raise
+        raise BadInputError(str(error.orig).splitlines()[0]) from error

@@ -31,8 +31,8 @@ _DECISION = text(
     " from core.gate_decisions where id = :id"
 )
 _UNEMBEDDED = text(
-    "select count(*) from core.guidelines g where g.added_in <= :library"
-    " and (g.retired_in is null or g.retired_in > :library) and not exists"
+    "select count(*) from core.guidelines g where g.served @> cast(:library as int)"
+    " and not exists"
     " (select from core.embeddings e where e.guideline_id = g.id"
     " and e.retriever_version = :retriever)"
 )

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from guidealign.alignment import PROMPT_VERSION
 from guidealign.db import current_release, guard_database, latest_release, release_by_id
 from guidealign.errors import BadInputError, IntegrityError
-from guidealign.library import latest_version
+from guidealign.library import drop_embeddings, latest_version
 from guidealign.promotion import store
 from guidealign.promotion.store import Move, Note
 from guidealign.records import LABRADOR_MODEL, RETRIEVER_MODEL, UNTRAINED_VERSION, Release
@@ -197,6 +197,9 @@ class Switch:
             store.add_move(
                 connection, model_name, move, actor=self.note.actor, decision_id=decision_id
             )
+        if model_name == RETRIEVER_MODEL and action == "promote":
+            # The one before stays, for going back; a rollback drops nothing.
+            drop_embeddings({before, version}, engine=self.engine)
         return move
 
     def _move_aliases(self, model_name: str, before: int, version: int) -> None:

@@ -3,7 +3,6 @@
 from guidealign.retriever.encode import load_encoder
 from guidealign.retriever.evaluate import evaluate_bm25, evaluate_retriever
 from guidealign.retriever.model import EmbedResult, Encoder, TrainResult
-from guidealign.retriever.store import search
 from guidealign.retriever.train import embed_library, train_challenger
 
 __all__ = [
@@ -14,6 +13,5 @@ __all__ = [
     "evaluate_bm25",
     "evaluate_retriever",
     "load_encoder",
-    "search",
     "train_challenger",
 ]

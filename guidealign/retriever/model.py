@@ -72,6 +72,8 @@ class EmbedResult:
     library_version: int
     n_embedded: int
     n_total: int
+    recall: float | None = None
+    """Of the search index against exact search; None: all vectors are compared."""
 
     def as_dict(self) -> dict[str, Any]:
         """For a scheduler's metadata."""

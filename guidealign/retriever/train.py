@@ -14,7 +14,14 @@ from sqlalchemy import Engine
 
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError, IntegrityError
-from guidealign.library import encoder_folder, guidelines_at, latest_version, pairs_at
+from guidealign.library import (
+    add_vectors,
+    build_index,
+    encoder_folder,
+    guidelines_at,
+    latest_version,
+    pairs_at,
+)
 from guidealign.records import RETRIEVER_MODEL
 from guidealign.registry import Registry, Run
 from guidealign.retriever import store
@@ -34,6 +41,7 @@ from guidealign.settings import Settings
 _CHALLENGER = "challenger"
 _CHECKED = "reload_checked"
 _RELOAD_TOLERANCE = 1e-5
+_EMBED_ROWS = 2_000
 _PROBES = ("How do I kill a Python process?", "Write a poem about my neighbour's dog.")
 
 log = structlog.get_logger()
@@ -212,21 +220,23 @@ def embed_library(
     """Embeds what the newest library version serves and this retriever has not embedded yet.
 
     Vectors of other retriever versions are left alone, so what is served is never half done.
+    A large library gets a search index, which readers use once its recall was measured.
     """
     library_version = latest_version(engine)
     with guard_database(), engine.connect() as connection:
         rows = store.missing_vectors(connection, library=library_version, retriever=version)
-    if rows:
+    for start in range(0, len(rows), _EMBED_ROWS):
+        part = rows[start : start + _EMBED_ROWS]
         encoder = load_encoder(version, settings=settings, registry=registry)
-        texts = [guideline_text(row.title, row.text) for row in rows]
+        texts = [guideline_text(row.title, row.text) for row in part]
         vectors = encoder.encode(texts, side="guideline")
         with guard_database(), engine.begin() as connection:
-            store.add_vectors(connection, version, [row.id for row in rows], vectors)
-    with guard_database(), engine.connect() as connection:
-        total = store.count_vectors(connection, version)
+            add_vectors(connection, version, [row.id for row in part], vectors)
+    index = build_index(version, engine=engine, settings=settings)
     return EmbedResult(
         retriever_version=version,
         library_version=library_version,
         n_embedded=len(rows),
-        n_total=total,
+        n_total=index.n_vectors,
+        recall=index.recall,
     )

@@ -62,13 +62,9 @@ def settings(server: ModelServer) -> Settings:
 def live(engine: Engine, settings: Settings, registry: Registry) -> Release:
     """A library of five guidelines, embedded and released, and five inputs."""
     with engine.begin() as connection:
-        connection.execute(
-            text(
-                "insert into core.library_versions (version, digest, n_active, n_added, n_retired,"
-                " note, published_by) values (1, 'd', 5, 5, 0, 'test', 'test')"
-            )
-        )
         _add_guidelines(connection, load_encoder(0, settings=settings, registry=registry))
+        connection.execute(text("update core.guidelines set state = 'active', served = '{[1,)}'"))
+        connection.execute(text("select core.add_version('test', 'test')"))
         for body, category, unsafe in INPUTS:
             add_input(connection, body, category=category, unsafe=unsafe)
         connection.execute(_RELEASE)
@@ -92,8 +88,8 @@ def _add_guidelines(connection: Any, encoder: Any) -> None:
         values = {"h": f"g{number}", "t": title, "b": body, "c": category}
         guideline_id = connection.execute(
             text(
-                "insert into core.guidelines (text_hash, title, text, category, origin, state,"
-                " added_in) values (:h, :t, :b, :c, 'starter', 'active', 1) returning id"
+                "insert into core.guidelines (text_hash, title, text, category, origin)"
+                " values (:h, :t, :b, :c, 'starter') returning id"
             ),
             values,
         ).scalar_one()

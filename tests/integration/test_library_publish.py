@@ -30,7 +30,8 @@ def _add(engine: Engine, title: str, body: str, *, input_text: str = "an input")
         guideline_id = connection.execute(
             text(
                 "insert into core.guidelines (text_hash, title, text, category, origin,"
-                " author_model) values (:h, :t, :b, 'Insult', 'model', 'small') returning id"
+                " author_model, checked) values (:h, :t, :b, 'Insult', 'model', 'small', true)"
+                " returning id"
             ),
             {"h": guideline_hash(title, body), "t": title, "b": body},
         ).scalar_one()
@@ -110,14 +111,13 @@ def test_opposite_demand_is_held_not_published(engine: Engine) -> None:
 def test_retired_guideline_is_served_no_more_but_explains_the_past(engine: Engine) -> None:
     only = _add(engine, "Stay respectful", "Answer without mocking the person who asks.")
     _publish(engine)
-    result = retire(only, engine=engine, reason="too vague", published_by="test")
-    assert (result.version, result.n_active, result.n_retired) == (2, 0, 1)
+    assert retire(only, engine=engine, reason="too vague", actor="test") == 2
     assert [row.id for row in guidelines_at(engine, 1)] == [only]
     assert guidelines_at(engine, 2) == []
     with pytest.raises(BadInputError, match="not active"):
-        retire(only, engine=engine, reason="again", published_by="test")
+        retire(only, engine=engine, reason="again", actor="test")
     with pytest.raises(BadInputError, match="reason"):
-        retire(only, engine=engine, reason=" ", published_by="test")
+        retire(only, engine=engine, reason=" ", actor="test")
 
 
 def test_publications_at_the_same_time_serialise(engine: Engine) -> None:

@@ -10,10 +10,10 @@ from sqlalchemy import Engine, text
 from guidealign.db import current_release
 from guidealign.errors import BadInputError, IntegrityError
 from guidealign.evaluation import judge_retriever
-from guidealign.library import install_starter
+from guidealign.library import SearchOptions, install_starter, search_vectors
 from guidealign.promotion import adopt_library, follow_judgement, reconcile, rollback
 from guidealign.records import RETRIEVER_MODEL
-from guidealign.retriever import embed_library, load_encoder, search, train_challenger
+from guidealign.retriever import embed_library, load_encoder, train_challenger
 from guidealign.settings import GateSettings, RetrieverSettings, Settings
 from tests.fakes.mlflow_store import local_registry
 
@@ -184,9 +184,10 @@ def test_search_serves_one_library_version_and_one_retriever(
         embed_library(0, engine=engine, settings=settings, registry=registry)
         encoder = load_encoder(0, settings=settings, registry=registry)
     vectors = encoder.encode(["umbrellas and their colour", "count bricks"], side="input")
-    found = search(vectors, engine=engine, retriever_version=0, library_version=1, n=5)
+    options = SearchOptions(library_version=1)
+    found = search_vectors(vectors, engine=engine, retriever_version=0, k=5, options=options)
     assert [hits[0].text.split()[0] for hits in found] == ["Mention", "Count"]
     assert all([hit.rank for hit in hits] == [1, 2] for hits in found)
     assert all(hits[0].score >= hits[1].score for hits in found)
-    nothing = search(vectors, engine=engine, retriever_version=7, library_version=1, n=5)
+    nothing = search_vectors(vectors, engine=engine, retriever_version=7, k=5, options=options)
     assert nothing == [[], []]

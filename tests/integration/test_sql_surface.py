@@ -37,7 +37,7 @@ def filled(engine: Engine, tmp_path: Path) -> Engine:
     for category, topic in (("Physical_Harm", "kitchen knives"), ("Insult", "rude nicknames")):
         (tmp_path / f"{category}.yaml").write_text(STARTER.format(category=category, topic=topic))
     assert install_starter(engine=engine, settings=Settings(), folder=tmp_path) == 1
-    retire(1, engine=engine, reason="too broad", published_by="test")
+    retire(1, engine=engine, reason="too broad", actor="test")
     return engine
 
 

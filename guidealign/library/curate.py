@@ -1,0 +1,168 @@
+"""What becomes of each candidate: stopped, held, merged or published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from guidealign.authoring import check_guideline
+from guidealign.library._near import Neighbour
+from guidealign.library._polarity import may_contradict
+from guidealign.library.fuzzy import wording
+from guidealign.library.model import Decision
+from guidealign.settings import LibrarySettings, Settings
+
+Pairs = Collection[tuple[int, int]]
+
+
+class Known(NamedTuple):
+    """A guideline that candidates are compared with."""
+
+    title: str
+    text: str
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """What people have decided about pairs, the lower id first."""
+
+    kept_apart: Pairs = ()
+    dismissed: Pairs = ()
+
+
+def first_look(row: Any, settings: Settings) -> Decision | None:
+    """Quality filter and review policy; None: nothing stands against it so far.
+
+    What a person has approved passes, and so does the starter library, which is people's work.
+    """
+    if row.approved_by is not None or row.origin == "starter":
+        return None
+    if not row.checked:
+        verdict = check_guideline(row.title, row.text, row.input_text or "")
+        if not verdict.ok:
+            return Decision(
+                guideline_id=row.id,
+                action="quarantine",
+                reason=f"{verdict.reason}: {verdict.detail}",
+            )
+    by_model = settings.author.review_policy_by_model
+    if by_model.get(row.author_model or "", settings.author.review_policy) == "human":
+        return Decision(guideline_id=row.id, action="hold", reason="waits for review")
+    return None
+
+
+def decide(
+    candidates: Sequence[Any],
+    near: Mapping[int, Sequence[Neighbour]],
+    known: Mapping[int, Known],
+    settings: LibrarySettings,
+    given: Circumstances,
+    progress: Callable[[int], object] | None = None,
+) -> list[Decision]:
+    """Decides about candidates, lowest id first: what came first is what others merge into.
+
+    Args:
+        candidates: rows with id, title, text, origin and approved_by.
+        near: neighbours of each, nearest first, among `known` and the candidates themselves.
+        known: what the library holds by id, with its state.
+        settings: thresholds.
+        given: what people have decided about pairs.
+        progress: called with the number of decided candidates.
+    """
+    accepted = {i: other for i, other in known.items() if other.state == "active"}
+    decisions = []
+    for done, row in enumerate(candidates, start=1):
+        decision = _decide(row, near.get(row.id, ()), accepted, known, settings, given)
+        decisions.append(decision)
+        if decision.action == "activate":
+            accepted[row.id] = Known(row.title, row.text, "active")
+        if progress:
+            progress(done)
+    return decisions
+
+
+def _decide(
+    row: Any,
+    near: Sequence[Neighbour],
+    accepted: Mapping[int, Known],
+    known: Mapping[int, Known],
+    settings: LibrarySettings,
+    given: Circumstances,
+) -> Decision:
+    if row.origin == "starter":
+        return Decision(guideline_id=row.id, action="activate")
+    # Before merging: "never do it" is near "do it" in words, and its opposite.
+    foe = next((n for n in near if _opposed(row, n, accepted, settings, given)), None)
+    if row.approved_by is not None:
+        return Decision(
+            guideline_id=row.id,
+            action="activate",
+            reason=f"approved by {row.approved_by}",
+            witness=foe.id if foe else None,
+            score=foe.score if foe else None,
+        )
+    if foe is not None:
+        return Decision(
+            guideline_id=row.id,
+            action="hold",
+            reason=f"may contradict guideline {foe.id}",
+            witness=foe.id,
+            score=foe.score,
+        )
+    for n in near:
+        other = accepted.get(n.id)
+        gone = known.get(n.id)
+        if _pair(row.id, n.id) in given.kept_apart:
+            continue
+        if other is not None:
+            alike = wording(row.text, other.text)
+            if is_duplicate(n.score, alike, settings):
+                return Decision(
+                    guideline_id=row.id,
+                    action="merge",
+                    reason=f"says the same as {n.id}",
+                    witness=n.id,
+                    score=n.score,
+                    wording=alike,
+                )
+        elif gone is not None and gone.state == "retired":
+            alike = wording(row.text, gone.text)
+            if is_duplicate(n.score, alike, settings):
+                # No witness: this is not a contradiction.
+                reason = f"says the same as guideline {n.id}, which a person retired"
+                return Decision(guideline_id=row.id, action="hold", reason=reason)
+    return Decision(guideline_id=row.id, action="activate")
+
+
+def is_duplicate(cosine: float, alike: float, settings: LibrarySettings) -> bool:
+    """Whether meaning and wording together say that two guidelines are one.
+
+    Either alone misleads: one changed noun leaves the wording nearly equal, and advice about
+    one subject is near in meaning.
+    """
+    return (
+        cosine >= settings.semantic_duplicate_threshold
+        and alike >= settings.wording_duplicate_threshold
+    )
+
+
+def _opposed(
+    row: Any,
+    n: Neighbour,
+    accepted: Mapping[int, Known],
+    settings: LibrarySettings,
+    given: Circumstances,
+) -> bool:
+    other = accepted.get(n.id)
+    return (
+        other is not None
+        and n.score >= settings.contradiction_threshold
+        and _pair(row.id, n.id) not in given.dismissed
+        and may_contradict(row.text, other.text)
+    )
+
+
+def _pair(left: int, right: int) -> tuple[int, int]:
+    return (left, right) if left < right else (right, left)

@@ -1,0 +1,67 @@
+"""What people decide: approve, retire, merge, undo a merge, dismiss a conflict.
+
+The database's own functions do it (a reviewer may call them in psql as well); here they get
+an actor and the project's errors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine
+
+from guidealign.db import guard_database
+from guidealign.library import store
+
+
+def approve(guideline_id: int, *, engine: Engine, actor: str, reason: str) -> None:
+    """Lets what waits, or what the filter stopped, into the next publication.
+
+    Raises:
+        BadInputError: it does not wait, does not exist, or no reason is given.
+    """
+    _call(engine, actor, "approve", guideline_id, reason)
+
+
+def retire(guideline_id: int, *, engine: Engine, actor: str, reason: str) -> int:
+    """Takes a guideline out of the library, at once and for good; returns the version.
+
+    Raises:
+        BadInputError: it is retired or merged, does not exist, or no reason is given.
+    """
+    return int(_call(engine, actor, "retire", guideline_id, reason))
+
+
+def merge(guideline_id: int, into_id: int, *, engine: Engine, actor: str, reason: str) -> int:
+    """Lets one guideline stand for another that says the same; returns the version.
+
+    Raises:
+        BadInputError: one of them is not in a state for that, or no reason is given.
+    """
+    return int(_call(engine, actor, "merge", guideline_id, into_id, reason))
+
+
+def unmerge(guideline_id: int, *, engine: Engine, actor: str, reason: str) -> int:
+    """Brings a merged guideline back, in a new version; the two are not merged again.
+
+    Raises:
+        BadInputError: it is not merged, or no reason is given.
+    """
+    return int(_call(engine, actor, "unmerge", guideline_id, reason))
+
+
+def dismiss_conflict(
+    left_id: int, right_id: int, *, engine: Engine, actor: str, reason: str
+) -> None:
+    """Says that two guidelines do not contradict each other.
+
+    Raises:
+        BadInputError: there is no open conflict between them, or no reason is given.
+    """
+    _call(engine, actor, "dismiss_conflict", left_id, right_id, reason)
+
+
+def _call(engine: Engine, actor: str, function: str, *arguments: Any) -> Any:
+    with guard_database(), engine.begin() as connection:
+        store.act_as(connection, actor)
+        return store.call(connection, function, *arguments)

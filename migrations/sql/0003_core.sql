@@ -1,0 +1,168 @@
+-- What the database itself holds true about the library's life cycle.
+
+create function core.next_version() returns int language sql stable set search_path = core as $$
+  select coalesce(max(version), 0) + 1 from core.library_versions
+$$;
+comment on function core.next_version() is 'The version that the next publication makes.';
+
+create function core.actor() returns text language sql stable set search_path = core as $$
+  select coalesce(nullif(current_setting('guidealign.actor', true), ''), session_user)
+$$;
+comment on function core.actor() is 'Who acts: as the application says, else the database user.';
+
+create function core.publication_lock() returns void language sql set search_path = core as $$
+  select pg_advisory_xact_lock(hashtext('guidealign.publish'))
+$$;
+comment on function core.publication_lock() is
+  'One publication at a time; held to the end of the transaction.';
+
+create function core.library_digest(version int) returns text language sql stable
+set search_path = core as $$
+  select encode(sha256(convert_to(
+           coalesce(string_agg(text_hash, E'\n' order by text_hash collate "C"), ''), 'UTF8')), 'hex')
+    from core.guidelines where served @> version
+$$;
+comment on function core.library_digest(int) is
+  'SHA-256 over the sorted hashes of the texts that a version serves.';
+
+-- Guidelines are born as candidates or in quarantine; a restored library is the one exception.
+create function core.guard_insert() returns trigger language plpgsql set search_path = core as $$
+begin
+  if coalesce(current_setting('guidealign.restoring', true), '') <> 'on'
+     or not pg_has_role(current_user, (select relowner from pg_class where oid = tg_relid), 'member')
+  then
+    raise exception 'a guideline starts as candidate, not as %', new.state
+      using errcode = 'restrict_violation';
+  end if;
+  if new.state = 'active' then
+    new.words := to_tsvector('english', new.title || ' ' || new.text);
+  end if;
+  return new;
+end $$;
+create trigger guard_insert before insert on core.guidelines for each row
+  when (new.state not in ('candidate', 'quarantined') or new.served <> '{}')
+  execute function core.guard_insert();
+
+-- Words and provenance never change; the state moves along legal transitions only. What was
+-- merged may come back (a merge can be undone); what was retired stays retired.
+create function core.guard_guideline() returns trigger language plpgsql set search_path = core as $$
+begin
+  if tg_op = 'DELETE' then
+    raise exception 'a guideline is never deleted: retire it instead'
+      using errcode = 'restrict_violation';
+  end if;
+  if (new.id, new.title, new.text, new.text_hash, new.category, new.language, new.origin,
+      new.source, new.author_model, new.prompt_version, new.created_at)
+     is distinct from
+     (old.id, old.title, old.text, old.text_hash, old.category, old.language, old.origin,
+      old.source, old.author_model, old.prompt_version, old.created_at)
+  then
+    raise exception 'a guideline''s words never change: add a new one and retire this one'
+      using errcode = 'restrict_violation';
+  end if;
+  if new.state <> old.state then
+    if (old.state || '>' || new.state) <> all (array[
+         'candidate>active', 'candidate>merged', 'candidate>quarantined', 'candidate>retired',
+         'quarantined>candidate', 'quarantined>retired', 'active>retired', 'active>merged',
+         'merged>candidate', 'merged>active']) then
+      raise exception 'a guideline cannot go from % to %', old.state, new.state
+        using errcode = 'restrict_violation';
+    end if;
+    new.state_changed_at := clock_timestamp();
+    if new.state = 'active' and new.words is null then
+      new.words := to_tsvector('english', new.title || ' ' || new.text);
+    end if;
+  end if;
+  return new;
+end $$;
+create trigger guard_guideline before update or delete on core.guidelines
+  for each row execute function core.guard_guideline();
+
+-- The history writes itself, and what a published version holds cannot be changed any more.
+create function core.record_events() returns trigger language plpgsql set search_path = core as $$
+declare
+  next constant int := core.next_version();
+begin
+  if exists (select from before b join after a using (id)
+              where b.served <> a.served
+                and b.served * int4multirange(int4range(null, next))
+                 <> a.served * int4multirange(int4range(null, next))) then
+    raise exception 'what a published version holds never changes'
+      using errcode = 'restrict_violation';
+  end if;
+  insert into core.guideline_events
+         (guideline_id, from_state, to_state, reason, version, witness_id, score, wording, actor)
+  select a.id, b.state, a.state, a.state_reason,
+         case when a.served <> b.served then next end,
+         coalesce(a.merged_into, b.merged_into),
+         case when a.merged_into is not null then a.merge_score else b.merge_score end,
+         case when a.merged_into is not null then a.merge_wording else b.merge_wording end,
+         core.actor()
+    from before b join after a using (id)
+   where (b.state, b.served) is distinct from (a.state, a.served)
+      or b.state_reason is distinct from a.state_reason
+   order by a.id;
+  return null;
+end $$;
+create trigger record_events after update on core.guidelines
+  referencing old table as before new table as after
+  for each statement execute function core.record_events();
+
+-- At the end of the transaction the version that a guideline names must be there.
+create function core.check_versions() returns trigger language plpgsql set search_path = core as $$
+declare
+  newest int;
+begin
+  select coalesce(max(version), 0) into newest from core.library_versions;
+  if coalesce(lower(range_merge(new.served)), 0) > newest
+     or exists (select from unnest(new.served) s
+                 where lower(s) > newest or (not upper_inf(s) and upper(s) > newest)) then
+    raise exception 'guideline % names a library version that was not published', new.id
+      using errcode = 'foreign_key_violation';
+  end if;
+  return null;
+end $$;
+create constraint trigger check_versions after insert or update of served on core.guidelines
+  deferrable initially deferred for each row when (new.served <> '{}')
+  execute function core.check_versions();
+
+-- Versions follow one another without a gap.
+create function core.guard_version() returns trigger language plpgsql set search_path = core as $$
+begin
+  if new.version <> core.next_version() then
+    raise exception 'library version % does not follow the newest one', new.version
+      using errcode = 'restrict_violation';
+  end if;
+  return new;
+end $$;
+create trigger guard_version before insert on core.library_versions
+  for each row execute function core.guard_version();
+
+-- Counts and digest come from the rows themselves, so that they cannot disagree with them.
+create function core.add_version(note text, published_by text) returns int
+language plpgsql set search_path = core as $$
+declare
+  made constant int := core.next_version();
+  added bigint;
+  gone bigint;
+begin
+  perform core.publication_lock();
+  select count(*) filter (where g.served @> made and not g.served @> (made - 1)),
+         count(*) filter (where g.served @> (made - 1) and not g.served @> made)
+    into added, gone
+    from core.guidelines g
+   where g.id in (select guideline_id from core.guideline_events where guideline_events.version = made);
+  insert into core.library_versions
+         (version, digest, n_active, n_added, n_retired, note, published_by)
+  values (made, core.library_digest(made),
+          coalesce((select n_active from core.library_versions where version = made - 1), 0)
+            + added - gone,
+          added, gone, note, published_by);
+  return made;
+end $$;
+comment on function core.add_version(text, text) is
+  'Makes a version of what this transaction has changed.';
+
+create trigger append_only before update or delete on core.guideline_events
+  for each row execute function core.refuse_change();
+grant delete on core.vector_indexes to guidealign_app;
