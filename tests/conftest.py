@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
-import subprocess
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,34 +12,14 @@ import pytest
 from sqlalchemy import Engine
 
 from guidealign.db import make_engine, migrate
-from guidealign.platform import binaries
-
-_BIN = binaries()
-# initdb refuses root; in a user namespace root looks like an ordinary user.
-_AS_USER = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
-_PREFIX = _AS_USER if os.geteuid() == 0 else []
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from guidealign.platform import temporary_postgres
 
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """URL of the maintenance database of a server of this session's own."""
-    folder = Path(tempfile.mkdtemp(prefix="guidealign-test-pg-"))
-    data, port = folder / "data", _free_port()
-    init = [_BIN / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"]
-    init += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8"]
-    subprocess.run([*_PREFIX, *map(str, init)], check=True, capture_output=True)
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-    control = [*_PREFIX, str(_BIN / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log")]
-    subprocess.run([*control, "-o", options, "start"], check=True, capture_output=True)
-    yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
-    shutil.rmtree(folder)
+    with temporary_postgres({"fsync": "off"}) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -300,6 +300,7 @@ class Guideline(Base):
             postgresql_where=_IS_ACTIVE,
         ),
         Index(None, "merged_into", postgresql_where=_IS_MERGED),
+        Index(None, "source", postgresql_where=text("source is not null")),
     )  # fmt: skip
 
 

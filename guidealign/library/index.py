@@ -94,12 +94,13 @@ def _measure(
 ) -> IndexResult:
     """Finds the ef_search that is good enough, and lets readers use it once this commits."""
     queries = _probes(store.sample_vectors(connection, version, bounds.recall_queries))
+    # Seen by this transaction alone until it ends: the row, and the function that searches.
     exact = [_nearest(connection, version, query, exact=True) for query in queries]
     row = {"version": version, "dimensions": dimensions, "n_vectors": n, "n_queries": len(queries)}
     recall = 0.0
     for ef_search in _EF_STEPS:
-        # Seen by this transaction alone until it ends.
-        store.set_index(connection, {**row, "ef_search": ef_search, "recall": 0.0})
+        store.set_index(connection, {**row, "ef_search": ef_search, "recall": recall})
+        store.make_nearest(connection, version, dimensions, ef_search)
         found = [_nearest(connection, version, query, exact=False) for query in queries]
         shares = [len(a & b) / len(b) for a, b in zip(found, exact, strict=True) if b]
         recall = float(np.mean(shares))
@@ -142,10 +143,11 @@ def _name(version: int) -> str:
 
 
 def _create(connection: Connection, version: int, dimensions: int, bounds: LibrarySettings) -> None:
+    # Half precision: half the size, the same neighbours; whole vectors put them in order.
     memory = sql.Literal(f"{bounds.index_memory_mb}MB")
     build = sql.SQL(
         "create index concurrently {name} on core.embeddings using hnsw"
-        " ((embedding::vector({dimensions})) vector_ip_ops)"
+        " ((embedding::halfvec({dimensions})) halfvec_ip_ops)"
         " with (m = {m}, ef_construction = {ef}) where retriever_version = {version}"
     ).format(
         name=sql.Identifier(_name(version)),
@@ -165,6 +167,7 @@ def _create(connection: Connection, version: int, dimensions: int, bounds: Libra
 def _drop(connection: Connection, version: int) -> None:
     name = sql.Identifier("core", _name(version))
     store.driver(connection).execute(sql.SQL("drop index concurrently if exists {}").format(name))
+    store.drop_nearest(connection, version)
 
 
 @contextmanager

@@ -289,6 +289,19 @@ def forget_index(connection: Connection, version: int) -> None:
     )
 
 
+def make_nearest(connection: Connection, version: int, dimensions: int, ef_search: int) -> None:
+    """Makes the function that searches through a version's index."""
+    connection.execute(
+        text("select core.make_nearest(:version, :dimensions, :ef_search)"),
+        {"version": version, "dimensions": dimensions, "ef_search": ef_search},
+    )
+
+
+def drop_nearest(connection: Connection, version: int) -> None:
+    """Drops the function that searches through a version's index."""
+    connection.execute(text("select core.drop_nearest(:version)"), {"version": version})
+
+
 def texts_of(connection: Connection, ids: Sequence[int]) -> list[Any]:
     """Title, text and state of guidelines."""
     query = text("select id, title, text, state from core.guidelines where id = any(:ids)")

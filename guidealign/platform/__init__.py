@@ -5,6 +5,7 @@ from guidealign.platform._postgres import binaries
 from guidealign.platform.down import down
 from guidealign.platform.home import Home
 from guidealign.platform.status import Finding, ServiceStatus, doctor, status
+from guidealign.platform.temporary import temporary_postgres
 from guidealign.platform.up import up
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "down",
     "ensure_model",
     "status",
+    "temporary_postgres",
     "up",
 ]

@@ -21,12 +21,15 @@ SUPERUSER = "postgres"
 DATABASES = {"guidealign": "guidealign_owner", "airflow": "airflow", "mlflow": "mlflow"}
 """Database to the role that owns it."""
 _NOBODY = "65534"
-_TUNING = {
+TUNING = {
     "shared_buffers": "256MB",
     "max_connections": "120",
     "maintenance_work_mem": "256MB",
     "effective_cache_size": "2GB",
 }
+LOCALE = (
+    "-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8"
+)  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -80,8 +83,7 @@ def initialise(home: Home) -> None:
     write_private(password, home.secret(SUPERUSER))
     scratch = home.root / "postgres.new"
     command = [*unprivileged(), str(binaries() / "initdb"), "-D", str(scratch), "-U", SUPERUSER]
-    command += [f"--pwfile={password}", "-A", "scram-sha-256", "-E", "UTF8"]
-    command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8"]
+    command += [f"--pwfile={password}", "-A", "scram-sha-256", *LOCALE]
     try:
         subprocess.run(["rm", "-rf", str(scratch)], check=True)
         done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -96,7 +98,7 @@ def initialise(home: Home) -> None:
 def service(home: Home, port: int) -> Service:
     """The server; `ready` asks it a question."""
     options = {"port": str(port), "listen_addresses": HOST, "unix_socket_directories": ""}
-    arguments = [f"-c{name}={value}" for name, value in (options | _TUNING).items()]
+    arguments = [f"-c{name}={value}" for name, value in (options | TUNING).items()]
     return Service(
         name="postgres",
         command=(

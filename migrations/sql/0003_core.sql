@@ -166,3 +166,73 @@ comment on function core.add_version(text, text) is
 create trigger append_only before update or delete on core.guideline_events
   for each row execute function core.refuse_change();
 grant delete on core.vector_indexes to guidealign_app;
+
+-- Search. What a retriever version's index finds comes from a function of its own: the index
+-- belongs to one version and one number of dimensions, and a statement that names them both
+-- is planned once a connection instead of once a search.
+
+create type core.hit as (id bigint, title text, text text, category text, score float8, embedding vector);
+comment on type core.hit is 'A guideline that a search has found.';
+
+create function core.filter_sql(version int, categories text[], origins text[], languages text[],
+                                sources text[], states text[]) returns text
+language sql immutable set search_path = core as $$
+  -- A retired guideline is served no more, whatever version is asked for.
+  select concat_ws(' and ',
+    case when states is not null then 'g.state = any ($7)'
+         when version is null then 'g.state = ''active'''
+         else 'g.served @> $2 and g.state <> ''retired''' end,
+    case when categories is not null then 'g.category = any ($3)' end,
+    case when origins is not null then 'g.origin = any ($4)' end,
+    case when languages is not null then 'g.language = any ($5)' end,
+    case when sources is not null then 'g.source = any ($6)' end)
+$$;
+comment on function core.filter_sql(int, text[], text[], text[], text[], text[]) is
+  'The condition of a search on core.guidelines g, for parameters 2 to 7.';
+
+create function core.make_nearest(retriever int, dimensions int, ef_search int) returns void
+language plpgsql set search_path = core, public as $make$
+begin
+  execute format($sql$
+    create or replace function core.%1$I(
+      query vector, n int, version int, categories text[], origins text[], languages text[],
+      sources text[], states text[]) returns setof core.hit
+    language plpgsql stable set search_path = core, public set plan_cache_mode = force_generic_plan
+      set hnsw.ef_search = %4$s set hnsw.iterative_scan = 'strict_order'
+      set hnsw.max_scan_tuples = 2147483647 set enable_sort = off set enable_seqscan = off as $fn$
+    begin
+      -- The index holds half-precision vectors: what is nearest is put in order by whole ones.
+      return query
+        select * from (
+          select g.id, g.title, g.text, g.category, -(e.embedding <#> query), e.embedding
+            from core.embeddings e join core.guidelines g on g.id = e.guideline_id
+           where e.retriever_version = %2$s
+             and case when states is not null then g.state = any (states)
+                      when version is null then g.state = 'active'
+                      else g.served @> version and g.state <> 'retired' end
+             and (categories is null or g.category = any (categories))
+             and (origins is null or g.origin = any (origins))
+             and (languages is null or g.language = any (languages))
+             and (sources is null or g.source = any (sources))
+           order by e.embedding::halfvec(%3$s) <#> query::halfvec(%3$s) limit n + 10) h
+         order by 5 desc, 1 limit n;
+    end $fn$
+  $sql$, core.nearest_name(retriever), retriever, dimensions, ef_search);
+  execute format('comment on function core.%1$I is ''Search through the index of a retriever version.''',
+                 core.nearest_name(retriever));
+  execute format('revoke all on function core.%1$I from public', core.nearest_name(retriever));
+end $make$;
+comment on function core.make_nearest(int, int, int) is
+  'Makes the function that searches through the index of a retriever version.';
+
+create function core.nearest_name(retriever int) returns text language sql immutable as $$
+  select 'nearest_' || case when retriever < 0 then 'curation' else retriever::text end
+$$;
+comment on function core.nearest_name(int) is
+  'Name of the function that searches through the index of a retriever version.';
+
+create function core.drop_nearest(retriever int) returns void language plpgsql set search_path = core as $$
+begin
+  execute format('drop function if exists core.%I', core.nearest_name(retriever));
+end $$;
+comment on function core.drop_nearest(int) is 'Drops what core.make_nearest has made.';

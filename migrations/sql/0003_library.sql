@@ -210,119 +210,96 @@ create function library.search(
   sources text[] default null, states text[] default null, distinct_at float8 default null,
   exact boolean default false)
 returns table (id bigint, title text, text text, category text, score float8)
-language plpgsql stable security definer set search_path = core, public, pg_temp as $$
+language plpgsql stable security definer set search_path = core, public, pg_temp
+set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
-  most_filtered constant int := 20000; -- fewer matches are ranked exactly, past the index
-  dims constant int := vector_dims(query);
-  ef int;
-  conds text := '';
-  filtered boolean := false;
+  most_compared constant int := 20000; -- fewer matches of a filter are all compared, past the index
+  conds text;
+  indexed boolean := false;
   wary boolean := distinct_at is not null;
-  source_sql text;
-  hit record;
-  ids bigint[];
-  vectors vector[];
-  matching int;
+  want int;
+  hits core.hit[];
+  kept core.hit[];
+  hit core.hit;
+  seen int;
 begin
-  if k < 1 then
+  if k is null or k < 1 then
     raise exception 'k is at least 1' using errcode = 'invalid_parameter_value';
   end if;
-  if states is not null then
-    conds := conds || ' and g.state = any ($6)';
-    filtered := states <> '{active}';
-  elsif version is null then
-    conds := conds || ' and g.state = ''active''';
-  else
-    -- A retired guideline is served no more, whatever version is asked for.
-    conds := conds || ' and g.served @> $7 and g.state <> ''retired''';
+  if coalesce(categories, origins, languages, sources, nullif(states, '{active}')) is not null then
+    conds := core.filter_sql(version, categories, origins, languages, sources, states);
   end if;
-  if categories is not null then conds := conds || ' and g.category = any ($2)'; filtered := true; end if;
-  if origins is not null then conds := conds || ' and g.origin = any ($3)'; filtered := true; end if;
-  if languages is not null then conds := conds || ' and g.language = any ($4)'; filtered := true; end if;
-  if sources is not null then conds := conds || ' and g.source = any ($5)'; filtered := true; end if;
-
   if not exact then
-    select i.ef_search into ef from core.vector_indexes i
-     where i.retriever_version = retriever and i.dimensions = dims;
+    indexed := exists (select from core.vector_indexes i
+                        where i.retriever_version = retriever and i.dimensions = vector_dims(query));
   end if;
-  if ef is not null and filtered then
-    execute format('select count(*) from (select from core.guidelines g where true %s limit %s) m',
-                   conds, most_filtered + 1)
-      into matching using query, categories, origins, languages, sources, states, version;
-    if matching <= most_filtered then
-      ef := null;
-    end if;
+  if indexed and conds is not null then
+    execute format('select count(*) from (select from core.guidelines g where %s limit %s) m',
+                   conds, most_compared + 1)
+      into seen using query, version, categories, origins, languages, sources, states;
+    indexed := seen > most_compared;
   end if;
-  wary := wary or exists (select from core.conflicts c where c.status = 'open');
+  if not wary then
+    wary := exists (select from core.conflicts c where c.status = 'open');
+  end if;
 
+  want := case when wary then 4 * k + 20 else k end;
   loop
-    ids := '{}';
-    vectors := '{}';
-    if ef is not null then
-      perform set_config('hnsw.ef_search', ef::text, true),
-              set_config('hnsw.iterative_scan', 'strict_order', true),
-              set_config('hnsw.max_scan_tuples', '2147483647', true);
-      source_sql := format(
-        'select g.id, g.title, g.text, g.category, e.embedding,'
-        ' -(e.embedding::vector(%1$s) <#> $1) as score'
-        ' from core.embeddings e join core.guidelines g on g.id = e.guideline_id'
-        ' where e.retriever_version = %2$s %3$s'
-        ' order by e.embedding::vector(%1$s) <#> $1 limit %4$s',
-        dims, retriever, conds, case when wary then greatest(10 * k, 100) else k end);
-    elsif filtered then
-      source_sql := format(
-        'with chosen as materialized (select g.id from core.guidelines g where true %2$s),'
-        ' nearest as materialized (select e.guideline_id, e.embedding, -(e.embedding <#> $1) as score'
+    if indexed then
+      execute format('select array_agg(n) from core.%I($1, $2, $3, $4, $5, $6, $7, $8) n',
+                     core.nearest_name(retriever))
+        into hits using query, want, version, categories, origins, languages, sources, states;
+      seen := coalesce(cardinality(hits), 0);
+    elsif conds is not null then
+      execute format(
+        'with chosen as materialized (select g.id from core.guidelines g where %s),'
+        ' near as (select e.guideline_id, e.embedding, -(e.embedding <#> $1) as score'
         ' from chosen c join core.embeddings e on e.guideline_id = c.id'
-        ' where e.retriever_version = %1$s order by score desc, e.guideline_id %3$s)'
-        ' select g.id, g.title, g.text, g.category, n.embedding, n.score from nearest n'
-        ' join core.guidelines g on g.id = n.guideline_id order by n.score desc, g.id',
-        retriever, conds, case when wary then '' else 'limit ' || k end);
+        ' where e.retriever_version = %s order by e.embedding <#> $1, e.guideline_id limit %s)'
+        ' select array_agg(row(g.id, g.title, g.text, g.category, n.score, n.embedding)::core.hit'
+        ' order by n.score desc, g.id) from near n join core.guidelines g on g.id = n.guideline_id',
+        conds, retriever, want)
+        into hits using query, version, categories, origins, languages, sources, states;
+      seen := coalesce(cardinality(hits), 0);
     else
-      source_sql := format(
-        'select g.id, g.title, g.text, g.category, n.embedding, n.score'
-        ' from (select e.guideline_id, e.embedding, -(e.embedding <#> $1) as score'
-        ' from core.embeddings e where e.retriever_version = %1$s'
-        ' order by score desc, e.guideline_id offset 0) n'
-        ' join core.guidelines g on g.id = n.guideline_id where true %2$s'
-        ' order by n.score desc, n.guideline_id %3$s',
-        retriever, conds, case when wary then '' else 'limit ' || k end);
+      -- Some of the nearest may be served no more: a few are taken to spare.
+      want := want + 50;
+      select array_agg(row(g.id, g.title, g.text, g.category, n.score, n.embedding)::core.hit
+                       order by n.score desc, g.id)
+               filter (where case when version is null then g.state = 'active'
+                             else g.served @> version and g.state <> 'retired' end),
+             count(*)
+        into hits, seen
+        from (select e.guideline_id, e.embedding, -(e.embedding <#> query) as score
+                from core.embeddings e where e.retriever_version = retriever
+               order by e.embedding <#> query, e.guideline_id limit want) n
+        join core.guidelines g on g.id = n.guideline_id;
     end if;
-    for hit in execute source_sql
-      using query, categories, origins, languages, sources, states, version
-    loop
-      if wary then
+
+    if wary then
+      kept := '{}';
+      foreach hit in array coalesce(hits, '{}') loop
         continue when distinct_at is not null and exists (
-          select from unnest(vectors) v where -(v <#> hit.embedding) >= distinct_at);
+          select from unnest(kept) o where -(o.embedding <#> hit.embedding) >= distinct_at);
         continue when exists (
-          select from core.conflicts c
-           where c.status = 'open'
-             and (c.left_id = hit.id and c.right_id = any (ids)
-               or c.right_id = hit.id and c.left_id = any (ids)));
-        vectors := vectors || hit.embedding;
-      end if;
-      ids := ids || hit.id;
-      if ef is null then
-        id := hit.id; title := hit.title; text := hit.text; category := hit.category;
-        score := hit.score;
-        return next;
-      end if;
-      exit when cardinality(ids) = k;
-    end loop;
-    -- The index may run dry before k are found: then nothing but all of them will do.
-    exit when ef is null;
-    if cardinality(ids) = k then
-      return query
-        select g.id, g.title, g.text, g.category, -(e.embedding <#> query)
-          from unnest(ids) with ordinality as f (found, position)
-          join core.guidelines g on g.id = f.found
-          join core.embeddings e on e.guideline_id = f.found and e.retriever_version = retriever
-         order by f.position;
-      return;
+          select from core.conflicts c join unnest(kept) o
+              on (c.left_id, c.right_id) in ((hit.id, o.id), (o.id, hit.id))
+           where c.status = 'open');
+        kept := kept || hit;
+        exit when cardinality(kept) = k;
+      end loop;
+      hits := kept;
     end if;
-    ef := null;
+    exit when cardinality(hits) >= k;
+    if seen < want then
+      -- Nothing is left, or the index ran dry: then nothing but all of them will do.
+      exit when not indexed;
+      indexed := false;
+    end if;
+    want := want * 4;
   end loop;
+  return query select h.id, h.title, h.text, h.category, h.score from unnest(hits) h limit k;
 end $$;
 comment on function library.search(vector, int, int, int, text[], text[], text[], text[], text[], float8, boolean) is
   'The k guidelines nearest to a vector of a retriever version: active ones, or those of a library version;'

@@ -27,6 +27,18 @@ begin
   end if;
 end $$
 """
+_DROP_INDEXES = """
+do $$
+declare
+  v int;
+begin
+  for v in select retriever_version from core.vector_indexes loop
+    perform core.drop_nearest(v);
+    execute format('drop index if exists core.ix_embeddings_hnsw_%s',
+                   case when v < 0 then 'curation' else v::text end);
+  end loop;
+end $$
+"""
 _NOW = sa.text("now()")
 
 
@@ -130,6 +142,13 @@ def _guidelines() -> None:
         ["merged_into"],
         schema="core",
         postgresql_where=sa.text("merged_into is not null"),
+    )
+    op.create_index(
+        "ix_guidelines_source",
+        "guidelines",
+        ["source"],
+        schema="core",
+        postgresql_where=sa.text("source is not null"),
     )
     op.alter_column(
         "guidelines",
@@ -254,6 +273,7 @@ def _two_guidelines(name: str, columns: list[sa.schema.SchemaItem], comment: str
 def downgrade() -> None:
     """Back to one interval a guideline: of several, the last one is kept."""
     op.execute("drop schema library cascade")
+    op.execute(_DROP_INDEXES)
     for trigger in ("guard_insert", "guard_guideline", "record_events", "check_versions"):
         op.execute(f"drop trigger {trigger} on core.guidelines")
     op.execute("drop trigger guard_version on core.library_versions")
@@ -270,8 +290,13 @@ def downgrade() -> None:
         "publication_lock()",
         "add_version(text, text)",
         "library_digest(int)",
+        "filter_sql(int, text[], text[], text[], text[], text[])",
+        "make_nearest(int, int, int)",
+        "drop_nearest(int)",
+        "nearest_name(int)",
     ):
         op.execute(f"drop function core.{function}")
+    op.execute("drop type core.hit")
     op.drop_index("ix_guidelines_words", "guidelines", schema="core")
     op.drop_index("ix_guidelines_merged_into", "guidelines", schema="core")
     for name in ("active_served", "active_words", "merged_into_itself", "origin"):

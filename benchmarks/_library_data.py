@@ -1,0 +1,195 @@
+"""Libraries of any size: texts like the starter library's, vectors like an encoder's.
+
+Made with a seed, so that a run can be repeated. Vectors are clustered in two steps (topics,
+then wordings), and their variance falls off over the dimensions as that of all-MiniLM-L6-v2 on
+such texts does (participation ratio 99 of 384 dimensions, 59% of it in the first 50, a mean of
+length 0.5), since uniform ones are like no encoder's.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from pgvector.psycopg import register_vector
+
+from guidealign.authoring import guideline_hash
+from guidealign.library import read_starter
+from guidealign.records import CATEGORIES
+
+DIMENSIONS = 384
+RARE_SOURCE = "rare"
+RARE_SHARE = 0.02
+_LONG = 4
+_TOPICS = 200
+_BLOCK = 50_000
+_SPECTRUM = (np.arange(DIMENSIONS, dtype=np.float32) + 21) ** -0.75
+_COMMON = 0.55
+"""Length of what all vectors share, before they are normalised."""
+Vectors = NDArray[np.float32]
+
+
+@lru_cache(maxsize=1)
+def _material() -> tuple[list[list[str]], list[str]]:
+    """The starter library's guidelines as words, and the long words among them."""
+    texts = [g.text for file in read_starter() for g in file.guidelines]
+    skeletons = [text.split() for text in texts]
+    words = sorted({w.lower() for text in texts for w in re.findall(r"[A-Za-z]+", text)})
+    return skeletons, [word for word in words if len(word) >= _LONG]
+
+
+def sentence(rng: random.Random) -> str:
+    """A text with the rhythm of a starter guideline and mostly other words."""
+    skeletons, words = _material()
+    skeleton = rng.choice(skeletons)
+    return " ".join(
+        rng.choice(words) if len(word) >= _LONG and rng.random() < 0.7 else word
+        for word in skeleton
+    )
+
+
+def reworded(text: str, rng: random.Random, strength: float = 0.08) -> str:
+    """The same with some words replaced, dropped or doubled: a planted near-duplicate."""
+    _, words = _material()
+    result = []
+    for word in text.split():
+        fate = rng.random()
+        if fate < strength:
+            result.append(rng.choice(words))
+        elif fate > strength / 3 + strength:
+            result.append(word)
+        if fate > 1 - strength / 3:
+            result.append(rng.choice(words))
+    return " ".join(result) or text
+
+
+def planted(n: int, n_per_original: int, seed: int = 0) -> list[str]:
+    """n texts in random order, about `n_per_original` of which say the same as another."""
+    rng = random.Random(seed)  # noqa: S311 - no secret
+    texts: list[str] = []
+    while len(texts) < n:
+        original = sentence(rng)
+        copies = [reworded(original, rng) for _ in range(n_per_original - 1)]
+        texts += [original, *copies]
+    del texts[n:]
+    rng.shuffle(texts)
+    return texts
+
+
+class Space:
+    """Topics and wordings that vectors are drawn around."""
+
+    def __init__(self, n_wordings: int, seed: int = 0) -> None:
+        self._rng = np.random.default_rng(seed)
+        common = np.zeros((_TOPICS, DIMENSIONS), dtype=np.float32)
+        common[:, -1] = _COMMON
+        topics = self._around(common, 1.0)
+        of = self._rng.integers(0, _TOPICS, n_wordings)
+        self.wordings = self._around(topics[of], 0.9)
+
+    def guidelines(self, n: int) -> Vectors:
+        """L2-normalised vectors, (n, DIMENSIONS); two of one wording have a cosine of about 0.7."""
+        return self._draw(n, 0.65)
+
+    def queries(self, n: int) -> Vectors:
+        """Vectors near wordings, as inputs are near guidelines, (n, DIMENSIONS)."""
+        return self._draw(n, 0.8)
+
+    def near(self, vectors: Vectors, noise: float) -> Vectors:
+        """One vector close to each, (n, DIMENSIONS)."""
+        return self._around(vectors, noise)
+
+    def _draw(self, n: int, noise: float) -> Vectors:
+        return self._around(self.wordings[self._rng.integers(0, len(self.wordings), n)], noise)
+
+    def _around(self, centres: Vectors, noise: float) -> Vectors:
+        steps = self._rng.standard_normal(centres.shape, dtype=np.float32) * _SPECTRUM
+        steps *= noise / np.linalg.norm(steps, axis=1, keepdims=True)
+        moved = centres + steps
+        return moved / np.linalg.norm(moved, axis=1, keepdims=True)
+
+
+def connect(url: str) -> psycopg.Connection[tuple[object, ...]]:
+    """A psycopg connection that knows vectors."""
+    connection = psycopg.connect(url)
+    register_vector(connection)
+    return connection
+
+
+def fill(url: str, space: Space, n: int, *, retriever: int, start: int = 0) -> None:
+    """Adds n active guidelines with vectors as one library version, 2% of a rare source."""
+    with connect(url) as connection:
+        connection.execute("set local guidealign.restoring = 'on'")
+        connection.execute("select core.publication_lock()")
+        version = _scalar(connection, "select core.next_version()")
+        first = _scalar(connection, "select coalesce(max(id), 0) + 1 from core.guidelines")
+        _copy_guidelines(connection, _rows(first, n, start), version)
+        with connection.cursor().copy(
+            "copy core.embeddings (retriever_version, guideline_id, embedding)"
+            " from stdin (format binary)"
+        ) as copy:
+            copy.set_types(["int4", "int8", "vector"])
+            for offset in range(0, n, _BLOCK):
+                for i, vector in enumerate(space.guidelines(min(_BLOCK, n - offset))):
+                    copy.write_row((retriever, first + offset + i, vector))
+        connection.execute(
+            "insert into core.library_versions (version, digest, n_active, n_added, n_retired,"
+            " note, published_by) select %(v)s, core.library_digest(%(v)s), count(*), %(n)s, 0,"
+            " 'filled', 'benchmark' from core.guidelines where state = 'active'",
+            {"v": version, "n": n},
+        )
+        connection.execute(
+            "select setval(pg_get_serial_sequence('core.guidelines', 'id'), %s)", (first + n,)
+        )
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("vacuum analyze core.guidelines, core.embeddings")
+
+
+def _rows(first: int, n: int, start: int) -> Iterator[tuple[int, str, str, str]]:
+    rng = random.Random(start)  # noqa: S311 - no secret
+    for i in range(n):
+        yield first + i, f"Guideline {start + i}", sentence(rng), CATEGORIES[i % len(CATEGORIES)]
+
+
+def _copy_guidelines(
+    connection: psycopg.Connection[tuple[object, ...]],
+    rows: Iterator[tuple[int, str, str, str]],
+    version: int,
+) -> None:
+    step = round(1 / RARE_SHARE)
+    with connection.cursor().copy(
+        "copy core.guidelines (id, text_hash, title, text, category, origin, source, checked,"
+        " state, served) from stdin"
+    ) as copy:
+        for id_, title, text, category in rows:
+            source = RARE_SOURCE if id_ % step == 0 else None
+            span = f"{{[{version},)}}"
+            key = guideline_hash(title, text)
+            copy.write_row(
+                (id_, key, title, text, category, "import", source, True, "active", span)
+            )
+
+
+def _scalar(connection: psycopg.Connection[tuple[object, ...]], query: str) -> int:
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return int(str(row[0]))
+
+
+def exact_nearest(vectors: Vectors, queries: Vectors, k: int) -> list[set[int]]:
+    """Positions of the k nearest of `vectors` to each query, by comparing all."""
+    found: list[set[int]] = []
+    for query in queries:
+        scores = vectors @ query
+        found.append(set(np.argpartition(-scores, k)[:k].tolist()))
+    return found
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Of durations; `share` in [0, 1]."""
+    return float(np.quantile(np.asarray(values), share))
