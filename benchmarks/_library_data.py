@@ -27,7 +27,6 @@ RARE_SOURCE = "rare"
 RARE_SHARE = 0.02
 _LONG = 4
 _TOPICS = 200
-_BLOCK = 50_000
 _SPECTRUM = (np.arange(DIMENSIONS, dtype=np.float32) + 21) ** -0.75
 _COMMON = 0.55
 """Length of what all vectors share, before they are normalised."""
@@ -121,22 +120,20 @@ def connect(url: str) -> psycopg.Connection[tuple[object, ...]]:
     return connection
 
 
-def fill(url: str, space: Space, n: int, *, retriever: int, start: int = 0) -> None:
-    """Adds n active guidelines with vectors as one library version, 2% of a rare source."""
+def fill(url: str, vectors: Vectors, *, retrievers: Sequence[int], start: int = 0) -> None:
+    """Adds one active guideline a vector as one library version, 2% of them of a rare source.
+
+    Ids follow one another in the order of the vectors, from 1 in an empty library.
+    """
+    n = len(vectors)
     with connect(url) as connection:
         connection.execute("set local guidealign.restoring = 'on'")
         connection.execute("select core.publication_lock()")
         version = _scalar(connection, "select core.next_version()")
         first = _scalar(connection, "select coalesce(max(id), 0) + 1 from core.guidelines")
         _copy_guidelines(connection, _rows(first, n, start), version)
-        with connection.cursor().copy(
-            "copy core.embeddings (retriever_version, guideline_id, embedding)"
-            " from stdin (format binary)"
-        ) as copy:
-            copy.set_types(["int4", "int8", "vector"])
-            for offset in range(0, n, _BLOCK):
-                for i, vector in enumerate(space.guidelines(min(_BLOCK, n - offset))):
-                    copy.write_row((retriever, first + offset + i, vector))
+        for retriever in retrievers:
+            _copy_vectors(connection, retriever, first, vectors)
         connection.execute(
             "insert into core.library_versions (version, digest, n_active, n_added, n_retired,"
             " note, published_by) select %(v)s, core.library_digest(%(v)s), count(*), %(n)s, 0,"
@@ -148,6 +145,18 @@ def fill(url: str, space: Space, n: int, *, retriever: int, start: int = 0) -> N
         )
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("vacuum analyze core.guidelines, core.embeddings")
+
+
+def _copy_vectors(
+    connection: psycopg.Connection[tuple[object, ...]], retriever: int, first: int, vectors: Vectors
+) -> None:
+    with connection.cursor().copy(
+        "copy core.embeddings (retriever_version, guideline_id, embedding)"
+        " from stdin (format binary)"
+    ) as copy:
+        copy.set_types(["int4", "int8", "vector"])
+        for id_, vector in enumerate(vectors, start=first):
+            copy.write_row((retriever, id_, vector))
 
 
 def _rows(first: int, n: int, start: int) -> Iterator[tuple[int, str, str, str]]:
@@ -179,15 +188,6 @@ def _scalar(connection: psycopg.Connection[tuple[object, ...]], query: str) -> i
     row = connection.execute(query).fetchone()
     assert row is not None
     return int(str(row[0]))
-
-
-def exact_nearest(vectors: Vectors, queries: Vectors, k: int) -> list[set[int]]:
-    """Positions of the k nearest of `vectors` to each query, by comparing all."""
-    found: list[set[int]] = []
-    for query in queries:
-        scores = vectors @ query
-        found.append(set(np.argpartition(-scores, k)[:k].tolist()))
-    return found
 
 
 def percentile(values: Sequence[float], share: float) -> float:
