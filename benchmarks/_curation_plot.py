@@ -52,7 +52,7 @@ def _draw_curve(axes: Any, measured: Sequence[Measured], thresholds: tuple[float
     axes.annotate(
         f"precision {at.precision:.3f}\nrecall {at.recall:.3f}",
         (at.recall, at.precision),
-        xytext=(8, -26),
+        xytext=(-90, -32),
         textcoords="offset points",
     )
     axes.set(
@@ -60,7 +60,7 @@ def _draw_curve(axes: Any, measured: Sequence[Measured], thresholds: tuple[float
         ylabel="precision",
         title="What a cosine threshold gives",
         xlim=(0, 1),
-        ylim=(0.4, 1.03),
+        ylim=(0.2, 1.03),
     )
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
