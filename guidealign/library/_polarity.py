@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
+from sys import intern
 from typing import NamedTuple
 
 import yaml
@@ -21,15 +22,18 @@ from guidealign.ingest import fold_text
 
 # Where what a cue governs ends: ", and" begins a new demand, a plain comma goes on listing.
 _CLAUSE_END = re.compile(r"[.;:!?]+\s|,?\s(?:but|then|yet)\s|,\s(?:and|so that|along with)\s")
+# "When a promise is not kept, ...": a condition demands nothing.
+_CONDITION = re.compile(r"\b(?:when|whenever|if|unless)\b[^,.;:!?]*")
 _WORD = re.compile(r"\w+(?:['-]\w+)*")
 _ENDING = re.compile(r"(?:ations?|ings?|ied|ies|ed|es|e|s|ly|y)$")
 _LEAST_STEM = 3
 _GAP = "*"
-_MOST_GAP = 6
+_MOST_GAP = 10
 _UNDONE_WITHIN = 2
 _LEAST_WORDS = 2
 _LEAST_SHARE = 0.3
-_CACHED_TEXTS = 4096
+_CACHED_TEXTS = 65_536
+"""About 1.5 kB each; in bulk the same texts are compared many times."""
 
 
 class _Cue(NamedTuple):
@@ -57,21 +61,33 @@ def differ_in_sign(left: str, right: str) -> bool:
     return _opposed_words(left, right)[0] > 0
 
 
+class _Signs(NamedTuple):
+    """Stems of a text's content words by the sign they stand under."""
+
+    demanded: frozenset[str]
+    forbidden: frozenset[str]
+    both: frozenset[str]
+
+
 def _opposed_words(left: str, right: str) -> tuple[int, int]:
     """How many content words only ever stand under opposite signs, and how many are shared."""
     mine, theirs = _signs(left), _signs(right)
-    shared = mine.keys() & theirs.keys()
-    return sum(not mine[word] & theirs[word] for word in shared), len(shared)
+    opposed = len(mine.demanded & theirs.forbidden) + len(mine.forbidden & theirs.demanded)
+    if not opposed:
+        return 0, 0
+    return opposed, len(frozenset().union(*mine) & frozenset().union(*theirs))
 
 
 @lru_cache(maxsize=_CACHED_TEXTS)
-def _signs(text: str) -> dict[str, set[bool]]:
-    """Stems of content words with the signs they have; True: demanded."""
-    found: dict[str, set[bool]] = {}
-    for clause in _CLAUSE_END.split(fold_text(text).replace("\u2019", "'")):
+def _signs(text: str) -> _Signs:
+    signs: dict[bool, set[str]] = {True: set(), False: set()}
+    plain = _CONDITION.sub(",", fold_text(text).replace("\u2019", "'"))
+    for clause in _CLAUSE_END.split(plain):
         for stem, sign in _signs_of_clause(_WORD.findall(clause)):
-            found.setdefault(stem, set()).add(sign)
-    return found
+            # The same few thousand stems come again and again.
+            signs[sign].add(intern(stem))
+    both = signs[True] & signs[False]
+    return _Signs(frozenset(signs[True] - both), frozenset(signs[False] - both), frozenset(both))
 
 
 def _signs_of_clause(words: Sequence[str]) -> list[tuple[str, bool]]:
@@ -128,6 +144,6 @@ def _lists() -> _Lists:
 
 
 def _forms(verb: str) -> set[str]:
-    """A verb, its -s and its -ing; a participle ("the avoided item") governs nothing."""
-    forms = {verb, verb + "s", verb.removesuffix("e") + "ing", verb + verb[-1] + "ing"}
-    return forms | {verb[:-1] + "ies"} if verb.endswith("y") else forms
+    """A verb and its -ing; with -s most are nouns ("stops"), and a participle ("the avoided
+    item") governs nothing."""
+    return {verb, verb.removesuffix("e") + "ing", verb + verb[-1] + "ing"}
