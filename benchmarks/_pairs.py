@@ -12,7 +12,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from benchmarks._report import ROOT
-from guidealign.evaluation.statistics import wilson_interval
 from guidealign.library import embed_texts, wording
 from guidealign.library._polarity import differ_in_sign
 from guidealign.records import CATEGORIES
@@ -88,14 +87,6 @@ class Counts:
     @property
     def f1(self) -> float:
         return 2 * self.hits / (self.hits + self.wrong + self.duplicates)
-
-    @property
-    def precision_interval(self) -> tuple[float, float]:
-        return wilson_interval(self.hits, self.hits + self.wrong)
-
-    @property
-    def recall_interval(self) -> tuple[float, float]:
-        return wilson_interval(self.hits, self.duplicates)
 
 
 def read_pairs(file: Path = FILE) -> list[Pair]:
