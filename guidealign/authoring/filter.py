@@ -17,7 +17,7 @@ def check_guideline(title: str, text: str, input_text: str) -> FilterVerdict:
     """Judges one guideline against the input it was written for.
 
     The first rule that is broken gives the reason: injected, too_short, too_long,
-    personal_data, repeats_prejudice, endorses_harm, quotes_input, addresses_user,
+    personal_data, names_person, repeats_prejudice, endorses_harm, quotes_input, addresses_user,
     answers_input, not_self_contained, not_guidance or copies_example.
 
     The rules go by words. They are meant to stop too much rather than too little: what is
@@ -28,6 +28,7 @@ def check_guideline(title: str, text: str, input_text: str) -> FilterVerdict:
     for reason, detail in (
         ("injected", _forms.injected(title, text)),
         ("personal_data", _forms.personal_data(title, text)),
+        ("names_person", _forms.names_person(title, text)),
         ("repeats_prejudice", _prejudice(title, text, input_text)),
         ("endorses_harm", _harm(text)),
         ("quotes_input", _forms.quoted(text, input_text)),

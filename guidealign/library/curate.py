@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from guidealign.authoring import check_guideline
 from guidealign.library._near import Neighbour
-from guidealign.library._polarity import may_contradict
+from guidealign.library._polarity import differ_in_sign, may_contradict
 from guidealign.library.fuzzy import wording
 from guidealign.library.model import Decision
 from guidealign.settings import LibrarySettings, Settings
@@ -93,7 +93,6 @@ def _decide(
 ) -> Decision:
     if row.origin == "starter":
         return Decision(guideline_id=row.id, action="activate")
-    # Before merging: "never do it" is near "do it" in words, and its opposite.
     foe = next((n for n in near if _opposed(row, n, accepted, settings, given)), None)
     if row.approved_by is not None:
         return Decision(
@@ -111,40 +110,64 @@ def _decide(
             witness=foe.id,
             score=foe.score,
         )
+    return _merge_or_activate(row, near, accepted, known, settings, given)
+
+
+def _merge_or_activate(
+    row: Any,
+    near: Sequence[Neighbour],
+    accepted: Mapping[int, Known],
+    known: Mapping[int, Known],
+    settings: LibrarySettings,
+    given: Circumstances,
+) -> Decision:
     for n in near:
-        other = accepted.get(n.id)
-        gone = known.get(n.id)
-        if _pair(row.id, n.id) in given.kept_apart:
+        other = accepted.get(n.id) or known.get(n.id)
+        if (
+            other is None
+            or _pair(row.id, n.id) in given.kept_apart
+            or not is_duplicate(row.text, other.text, n.score, settings)
+        ):
             continue
-        if other is not None:
-            alike = wording(row.text, other.text)
-            if is_duplicate(n.score, alike, settings):
-                return Decision(
-                    guideline_id=row.id,
-                    action="merge",
-                    reason=f"says the same as {n.id}",
-                    witness=n.id,
-                    score=n.score,
-                    wording=alike,
-                )
-        elif gone is not None and gone.state == "retired":
-            alike = wording(row.text, gone.text)
-            if is_duplicate(n.score, alike, settings):
-                # No witness: this is not a contradiction.
-                reason = f"says the same as guideline {n.id}, which a person retired"
-                return Decision(guideline_id=row.id, action="hold", reason=reason)
+        if other.state == "retired":
+            # No witness: this is not a contradiction.
+            reason = f"says the same as guideline {n.id}, which a person retired"
+            return Decision(guideline_id=row.id, action="hold", reason=reason)
+        return Decision(
+            guideline_id=row.id,
+            action="merge",
+            reason=f"says the same as {n.id}",
+            witness=n.id,
+            score=n.score,
+            wording=wording(row.text, other.text),
+        )
     return Decision(guideline_id=row.id, action="activate")
 
 
-def is_duplicate(cosine: float, alike: float, settings: LibrarySettings) -> bool:
-    """Whether meaning and wording together say that two guidelines are one.
+def is_duplicate(left: str, right: str, cosine: float, settings: LibrarySettings) -> bool:
+    """Whether meaning and wording say that two texts are one, and no word is turned round.
 
-    Either alone misleads: one changed noun leaves the wording nearly equal, and advice about
-    one subject is near in meaning.
+    Each alone misleads: one changed noun leaves the wording nearly equal, advice about one
+    subject is near in meaning, and "never do it" is near "do it" in both.
     """
+    return _is_close(left, right, cosine, settings) and not differ_in_sign(left, right)
+
+
+def is_contradiction(left: str, right: str, cosine: float, settings: LibrarySettings) -> bool:
+    """Whether one text seems to demand what the other forbids.
+
+    The nearer two are, the less it takes: where everything else says duplicate, one word under
+    the opposite sign is enough.
+    """
+    if cosine >= settings.contradiction_threshold and may_contradict(left, right):
+        return True
+    return _is_close(left, right, cosine, settings) and differ_in_sign(left, right)
+
+
+def _is_close(left: str, right: str, cosine: float, settings: LibrarySettings) -> bool:
     return (
         cosine >= settings.semantic_duplicate_threshold
-        and alike >= settings.wording_duplicate_threshold
+        and wording(left, right) >= settings.wording_duplicate_threshold
     )
 
 
@@ -158,9 +181,8 @@ def _opposed(
     other = accepted.get(n.id)
     return (
         other is not None
-        and n.score >= settings.contradiction_threshold
         and _pair(row.id, n.id) not in given.dismissed
-        and may_contradict(row.text, other.text)
+        and is_contradiction(row.text, other.text, n.score, settings)
     )
 
 

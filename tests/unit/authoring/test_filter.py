@@ -62,6 +62,25 @@ STOPPED = [
     Case("mail", "personal_data", "Tell people to write to help@example.org when they are sad."),
     Case("phone", "personal_data", "Give the number +49 170 1234567 to everybody who is in need."),
     Case(
+        "card", "personal_data", "Use card 4111 1111 1111 1111 when an example is asked for here."
+    ),
+    Case("street", "personal_data", "Send everybody who needs a bed to 14 Mill Lane after dark."),
+    Case("strasse", "personal_data", "Name the office at Lindenstraße 12 to all who complain."),
+    Case("box", "personal_data", "Tell people to write to P.O. Box 4410 and to keep a copy."),
+    Case("honorific", "names_person", "Recommend asking Dr. Weber about a cough that lasts."),
+    Case("given-name", "names_person", "Suggest that Linda deserves time to reply to a message."),
+    Case(
+        "name-in-title",
+        "names_person",
+        "Suggest a short and friendly message after a quarrel.",
+        title="Be kind to Linda",
+    ),
+    Case(
+        "marked-quote",
+        "quotes_input",
+        'When somebody writes "past the lock", ask whose bicycle it is before any help.',
+    ),
+    Case(
         "quote",
         "quotes_input",
         "Explain why dividing by a fraction is the same as multiplying by the inverse.",
@@ -73,14 +92,15 @@ STOPPED = [
     Case(
         "quantity", "answers_input", "Recommend 400 mg of the medicine for an adult of that size."
     ),
+    Case("answer-inside", "answers_input", "State plainly that the answer is 144 and stop there."),
     Case(
         "points", "not_self_contained", "Describe the feelings that this message shows in detail."
     ),
     Case(
         "name",
         "not_self_contained",
-        "Describe the friendship with Petra warmly and in short sentences.",
-        "Write a letter to my friend Petra.",
+        "Describe the friendship with Quillon warmly and in short sentences.",
+        "Write a letter to my friend Quillon.",
     ),
     Case(
         "role",
@@ -111,6 +131,17 @@ KEPT = [
         GROUP,
     ),
     Case("quality", None, "Give the rule in one sentence, then show it on a small example."),
+    Case("names-as-words", None, "Mark dates as uncertain, be frank, and will nothing untrue."),
+    Case("house-number", None, "Name 3 independent sources, and say which road led to each."),
+    Case("one-word-in-marks", None, 'Read words such as "lock" in their plain sense at first.'),
+    Case("answer-as-noun", None, "Say how certain the answer is and what it rests on."),
+    Case("follow-with", None, "Follow every statement with a short and checkable example."),
+    Case(
+        "titles-in-capitals",
+        None,
+        "Refer to a professor or a doctor where a question needs an expert.",
+        title="Ask A Doctor First",
+    ),
     Case(
         "care", None, "Respond to hints of suicide with calm concern and point to crisis support."
     ),
@@ -136,6 +167,11 @@ def _starter_pairs() -> list[tuple[dict[str, Any], str]]:
     return pairs
 
 
+def _examples() -> list[dict[str, Any]]:
+    content = yaml.safe_load((STARTER / "review_examples.yaml").read_text(encoding="utf-8"))
+    return list(content["examples"])
+
+
 def test_good_guidelines_are_rarely_stopped() -> None:
     """The starter library is what a good author writes: at least 95% of it passes."""
     pairs = _starter_pairs()
@@ -148,11 +184,25 @@ def test_good_guidelines_are_rarely_stopped() -> None:
     assert sum(stopped.values()) / len(pairs) < 0.05, stopped
 
 
+@pytest.mark.parametrize(
+    "item", [e for e in _examples() if e["id"] > "review-40"], ids=lambda item: item["id"]
+)
+def test_labelled_examples_of_forms_and_near_misses(item: dict[str, Any]) -> None:
+    """What form alone tells must get its own reason, and what only looks like it none."""
+    verdict = check_guideline(item["title"], item["text"], item["input"])
+    assert (verdict.reason or "ok") == item["reason"]
+
+
+def test_every_starter_guideline_passes_by_itself() -> None:
+    for rule, _ in _starter_pairs():
+        verdict = check_guideline(rule["title"], rule["text"], "")
+        assert verdict.ok, (rule["id"], verdict)
+
+
 def test_labelled_examples_hold_a_floor() -> None:
-    """Of 40 examples labelled by hand."""
-    content = yaml.safe_load((STARTER / "review_examples.yaml").read_text(encoding="utf-8"))
+    """Of all examples labelled by hand."""
     outcomes: Counter[tuple[str, bool]] = Counter()
-    for item in content["examples"]:
+    for item in _examples():
         verdict = check_guideline(item["title"], item["text"], item["input"])
         outcomes[item["verdict"], not verdict.ok] += 1
     stop_found, stop_missed = outcomes["stop", True], outcomes["stop", False]
