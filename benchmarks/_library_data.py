@@ -67,6 +67,22 @@ def reworded(text: str, rng: random.Random, strength: float = 0.08) -> str:
     return " ".join(result) or text
 
 
+_SAYS_THE_SAME = {
+    "and": "and also", "that": "which", "the": "", "a": "", "any": "", "or": "or even",
+    "people": "persons", "when": "whenever", "who": "that", "about": "on", "help": "aid",
+    "give": "offer", "before": "ahead of", "such": "like", "to": "in order to",
+}  # fmt: skip
+
+
+def paraphrased(text: str, rng: random.Random) -> str:
+    """The same demand with some little words changed: a planted duplicate."""
+    return " ".join(
+        part
+        for word in text.split()
+        if (part := _SAYS_THE_SAME.get(word, word) if rng.random() < 0.6 else word)
+    )
+
+
 def planted(n: int, n_per_original: int, seed: int = 0) -> list[str]:
     """n texts in random order, about `n_per_original` of which say the same as another."""
     rng = random.Random(seed)  # noqa: S311 - no secret

@@ -91,10 +91,9 @@ def _against_bare(engine: Engine, queries: Vectors, ef_search: int) -> list[Figu
         function = f"select id, title, text, score from library.search(%(q)b, {_RETRIEVER}, {K})"
         for warm_up in (True, False):
             for query in queries[:20] if warm_up else queries:
-                values = {"q": query}
-                bare_ms.append(_ms(lambda v=values: driver.execute(bare, v).fetchall()))
-                api_ms.append(_ms(lambda q=query: _search(connection, q)))
-                function_ms.append(_ms(lambda v=values: driver.execute(function, v).fetchall()))
+                bare_ms.append(_ms(_rows_of, driver, bare, query))
+                api_ms.append(_ms(_search, connection, query))
+                function_ms.append(_ms(_rows_of, driver, function, query))
     bare_p50, api_p50, function_p50 = (median(t[20:]) for t in (bare_ms, api_ms, function_ms))
     n = len(queries)
     ratio = api_p50 / bare_p50
@@ -119,10 +118,14 @@ def _against_bare(engine: Engine, queries: Vectors, ef_search: int) -> list[Figu
     ]
 
 
-def _ms(call: Callable[[], object]) -> float:
+def _ms(call: Callable[..., object], *arguments: object) -> float:
     started = time.perf_counter()
-    call()
+    call(*arguments)
     return (time.perf_counter() - started) * 1e3
+
+
+def _rows_of(driver: Any, statement: str, query: np.ndarray) -> list[Any]:
+    return driver.execute(statement, {"q": query}).fetchall()  # type: ignore[no-any-return]
 
 
 def _search(
@@ -231,7 +234,7 @@ def _point(
         for query in queries:
             # The first search of a page reads it from disk; what people wait for is the later ones.
             _search(connection, query)
-        times = [_ms(lambda q=query: _search(connection, q)) for query in queries]
+        times = [_ms(_search, connection, query) for query in queries]
         shares = []
         for query in queries[:200]:
             best = set((np.argpartition(-(vectors @ query), K)[:K] + 1).tolist())

@@ -102,7 +102,9 @@ def _decide(
             witness=foe.id if foe else None,
             score=foe.score if foe else None,
         )
-    if foe is not None:
+    twin = _twin(row, near, accepted, known, settings, given)
+    # What says the same as something nearer adds nothing to contradict.
+    if foe is not None and (twin is None or foe.score >= twin[0].score):
         return Decision(
             guideline_id=row.id,
             action="hold",
@@ -110,38 +112,42 @@ def _decide(
             witness=foe.id,
             score=foe.score,
         )
-    return _merge_or_activate(row, near, accepted, known, settings, given)
+    return Decision(guideline_id=row.id, action="activate") if twin is None else _join(row, *twin)
 
 
-def _merge_or_activate(
+def _twin(
     row: Any,
     near: Sequence[Neighbour],
     accepted: Mapping[int, Known],
     known: Mapping[int, Known],
     settings: LibrarySettings,
     given: Circumstances,
-) -> Decision:
+) -> tuple[Neighbour, Known] | None:
+    """The nearest guideline that says the same, active or retired."""
     for n in near:
         other = accepted.get(n.id) or known.get(n.id)
         if (
-            other is None
-            or _pair(row.id, n.id) in given.kept_apart
-            or not is_duplicate(row.text, other.text, n.score, settings)
+            other is not None
+            and _pair(row.id, n.id) not in given.kept_apart
+            and is_duplicate(row.text, other.text, n.score, settings)
         ):
-            continue
-        if other.state == "retired":
-            # No witness: this is not a contradiction.
-            reason = f"says the same as guideline {n.id}, which a person retired"
-            return Decision(guideline_id=row.id, action="hold", reason=reason)
-        return Decision(
-            guideline_id=row.id,
-            action="merge",
-            reason=f"says the same as {n.id}",
-            witness=n.id,
-            score=n.score,
-            wording=wording(row.text, other.text),
-        )
-    return Decision(guideline_id=row.id, action="activate")
+            return n, other
+    return None
+
+
+def _join(row: Any, twin: Neighbour, other: Known) -> Decision:
+    if other.state == "retired":
+        # No witness: this is not a contradiction.
+        reason = f"says the same as guideline {twin.id}, which a person retired"
+        return Decision(guideline_id=row.id, action="hold", reason=reason)
+    return Decision(
+        guideline_id=row.id,
+        action="merge",
+        reason=f"says the same as {twin.id}",
+        witness=twin.id,
+        score=twin.score,
+        wording=wording(row.text, other.text),
+    )
 
 
 def is_duplicate(left: str, right: str, cosine: float, settings: LibrarySettings) -> bool:

@@ -36,7 +36,10 @@ _INDEXED = (
     " order by e.embedding::halfvec({dimensions}) <#> %(query)b::halfvec({dimensions})"
     " limit {k} + 10) h order by score desc, id limit {k}"
 )
-_SERVED = {True: "g.state = 'active'", False: "g.served @> %(version)s and g.state <> 'retired'"}
+_SERVED = {
+    True: "g.state = 'active'",
+    False: "g.served @> %(version)s::int and g.state <> 'retired'",
+}
 _WORD_FILTERS = ("categories", "languages")
 _VECTORS = (
     "select q.position, f.id, f.title, f.text, f.category, f.score"

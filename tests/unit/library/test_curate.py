@@ -80,11 +80,17 @@ def test_one_turned_word_holds_what_would_else_be_merged() -> None:
     assert _decide_one(Row(2, turned), 0.8, _known(text)).action == "activate"
 
 
-def test_opposite_is_found_behind_a_nearer_duplicate() -> None:
+@pytest.mark.parametrize(
+    ("same", "opposite", "expected"), [(0.97, 0.8, ("merge", 1)), (0.9, 0.95, ("hold", 2))]
+)
+def test_the_nearer_of_a_duplicate_and_an_opposite_decides(
+    same: float, opposite: float, expected: tuple[str, int]
+) -> None:
+    # Merging serves no new words, so nothing comes in that could contradict the farther one.
     known = {1: Known("t", GIVE, "active"), 2: Known("t", DENY, "active")}
-    near = {3: [Neighbour(1, 0.97), Neighbour(2, 0.8)]}
+    near = {3: sorted([Neighbour(1, same), Neighbour(2, opposite)], key=lambda n: -n.score)}
     (decision,) = decide([Row(3, GIVE_TOO)], near, known, BOUNDS, Circumstances())
-    assert (decision.action, decision.witness) == ("hold", 2)
+    assert (decision.action, decision.witness) == expected
 
 
 def test_dismissed_conflict_is_published_and_still_not_merged() -> None:
