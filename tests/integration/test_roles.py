@@ -257,9 +257,7 @@ def test_analysts_decide_nothing(
         connection.execute(f"select library.{call}")
 
 
-def test_no_person_makes_temporary_objects(
-    empty_database_url: str, logins: dict[str, str]
-) -> None:
+def test_no_person_makes_temporary_objects(empty_database_url: str, logins: dict[str, str]) -> None:
     # A right on the database itself, which copies of a template do not inherit.
     migrate(empty_database_url)
     for role in ("analyst", "reviewer"):
@@ -399,9 +397,7 @@ def test_the_application_restores_nothing(
             )
 
 
-def test_the_embedded_server_lets_people_in(
-    postgres_url: str, own_home: Path
-) -> None:
+def test_the_embedded_server_lets_people_in(postgres_url: str, own_home: Path) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("create database guidealign")
     url = postgres_url.rsplit("/", 1)[0] + "/guidealign"
