@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -167,7 +170,7 @@ def _grants(connection: psycopg.Connection, role: str, table: str) -> str:
 
 
 def test_every_base_table_has_a_decision(
-    filled: Engine, postgres_url: str, database_url: str, logins: dict[str, str]
+    filled: Engine, database_url: str, logins: dict[str, str]
 ) -> None:
     with psycopg.connect(database_url) as connection:
         tables = [
@@ -413,6 +416,15 @@ def test_the_embedded_server_lets_people_in(postgres_url: str, own_home: Path) -
                 assert found == (0,)
                 query = "select has_function_privilege('library.retire(bigint, text)', 'execute')"
                 assert connection.execute(query).fetchone() == (login == "reviewer",)
+        for option, login in (([], "analyst"), (["--reviewer"], "reviewer")):
+            done = subprocess.run(
+                [sys.executable, "-m", "guidealign.cli", "psql", *option, "-Atc", "select user"],
+                env=os.environ | {"GUIDEALIGN_DATABASE_URL": url},
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            assert done.stdout.strip() == login
         with psycopg.connect(postgres_url) as connection:
             stored = connection.execute(
                 "select rolpassword like 'SCRAM%%' from pg_authid where rolname = any(%s)",
