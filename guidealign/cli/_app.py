@@ -11,11 +11,12 @@ from typing import Annotated, Any, Self
 
 import structlog
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from guidealign import __version__
 from guidealign.cli._errors import USAGE_EXIT, debug_callback, run_guarded
+from guidealign.cli._shared import actor, console, data, print_figures, progress
+from guidealign.cli.library import library_app
 from guidealign.errors import BadInputError
 from guidealign.settings import USER_TOML, home_folder, load_settings
 
@@ -25,8 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-# A log has no width of its own.
-console = Console(width=None if sys.stdout.isatty() else 110)
+app.add_typer(library_app, name="library")
 
 _QUICKSTART = """\
 # Settings of this installation; run `guidealign up` after a change. README.md has more.
@@ -216,21 +216,27 @@ def _write_first_settings() -> None:
 def psql(
     context: typer.Context,
     owner: Annotated[bool, typer.Option("--owner", help="As owner, who may change all.")] = False,
+    reviewer: Annotated[
+        bool, typer.Option("--reviewer", help="As reviewer, who reads and decides.")
+    ] = False,
 ) -> None:
     """Open psql on the guideline library, as the read-only analyst. Further options go to psql."""
     from sqlalchemy.engine import make_url
 
     from guidealign.platform import Home, binaries
 
+    if owner and reviewer:
+        raise BadInputError("--owner and --reviewer exclude each other")
     url = make_url(load_settings().require_database_url())
     env = dict(os.environ)
     if not owner:
-        file = Home.current().root / "secrets" / "analyst"
+        login = "reviewer" if reviewer else "analyst"
+        file = Home.current().root / "secrets" / login
         if not file.exists():
             raise BadInputError(
-                "the analyst's password is not known here: use --owner, or your own psql"
+                f"the {login}'s password is not known here: use --owner, or your own psql"
             )
-        url = url.set(username="analyst", password=file.read_text(encoding="utf-8"))
+        url = url.set(username=login, password=file.read_text(encoding="utf-8"))
     env |= {
         "PGHOST": url.host or "",
         "PGPORT": str(url.port or 5432),
@@ -248,11 +254,9 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Goes into the ledger.")],
 ) -> None:
     """Serve the previous champion again."""
-    import getpass
-
     from guidealign.promotion import rollback as roll_back
 
-    result = roll_back(model, actor=f"cli:{getpass.getuser()}", reason=reason, **_services())
+    result = roll_back(model, actor=actor(), reason=reason, **_services())
     console.print(f"{model}: {result.from_version} -> {result.to_version} ({reason})")
 
 
@@ -290,7 +294,7 @@ def ingest(
     from guidealign.ingest import file_source, ingest_source
 
     source = file_source(file, kind=input_format, text_field=text_field, id_field=id_field)
-    _show(ingest_source(source, **_data()).as_dict())
+    print_figures(ingest_source(source, **data()).as_dict())
 
 
 @app.command()
@@ -298,41 +302,28 @@ def author() -> None:
     """Assess new inputs and write guidelines for them, without the scheduler."""
     from guidealign.authoring import add_up_batches, author_batch, plan_batches
 
-    services = _data()
+    services = data()
     plan_batches(**services)
     # One worker takes all that is open.
     done = author_batch(0, **services)
-    _show(add_up_batches([done.as_dict()], services["settings"]).as_dict())
+    print_figures(add_up_batches([done.as_dict()], services["settings"]).as_dict())
 
 
 @app.command()
 def publish(note: Annotated[str, typer.Option()] = "published by hand") -> None:
     """Publish what has passed the filter and the review policy."""
-    import getpass
-
     from guidealign.library import publish as publish_library
 
-    result = publish_library(note=note, published_by=f"cli:{getpass.getuser()}", **_data())
-    _show(result.as_dict())
-
-
-def _data() -> dict[str, Any]:
-    from guidealign.db import make_engine
-
-    settings = load_settings()
-    return {"engine": make_engine(settings.require_database_url()), "settings": settings}
+    with progress() as report:
+        result = publish_library(note=note, published_by=actor(), progress=report, **data())
+    print_figures(result.as_dict())
 
 
 def _services() -> dict[str, Any]:
     from guidealign.registry import Registry
 
-    given = _data()
+    given = data()
     uri = given["settings"].mlflow.tracking_uri
     if uri is None:
         raise BadInputError("no MLflow server is set: run `guidealign up`")
     return {**given, "registry": Registry(uri)}
-
-
-def _show(figures: dict[str, Any]) -> None:
-    for name, value in figures.items():
-        console.print(f"{name.removeprefix('n_'):<18} {value}", highlight=False)

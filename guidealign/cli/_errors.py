@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 
+import typer
 from rich.console import Console
+from typer.exceptions import TyperException
 
 from guidealign.errors import GuidealignError
 
@@ -14,24 +15,31 @@ USAGE_EXIT = 2
 INTERRUPTED_EXIT = 130
 
 
-def run_guarded(app: Callable[[], None]) -> None:
+def run_guarded(app: typer.Typer) -> None:
     """Runs the command line and turns what goes wrong into a line and an exit code."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except GuidealignError as error:
         if os.environ.get("GUIDEALIGN_DEBUG"):
             Console(stderr=True).print_exception()
         sys.stderr.write(f"guidealign: {error}\n")
         sys.exit(USAGE_EXIT)
-    except KeyboardInterrupt:
-        sys.stderr.write("guidealign: interrupted\n")
-        sys.exit(INTERRUPTED_EXIT)
+    except TyperException as error:
+        message = error.format_message()
+        # Where a command is missing the message is the help.
+        line = message if "\n" in message else f"guidealign: {message.rstrip('.')} (see --help)"
+        sys.stderr.write(f"{line}\n")
+        sys.exit(USAGE_EXIT)
     except OSError as error:
         if os.environ.get("GUIDEALIGN_DEBUG"):
             Console(stderr=True).print_exception()
         place = f"{error.filename}: " if error.filename else ""
         sys.stderr.write(f"guidealign: {place}{error.strerror or error}\n")
         sys.exit(USAGE_EXIT)
+    # A command that ends early gives its code back; so does Ctrl-C.
+    if code == INTERRUPTED_EXIT:
+        sys.stderr.write("guidealign: interrupted\n")
+    sys.exit(code)
 
 
 def debug_callback(*, value: bool) -> None:

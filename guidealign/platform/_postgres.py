@@ -20,6 +20,8 @@ from guidealign.platform.home import Home, write_private
 SUPERUSER = "postgres"
 DATABASES = {"guidealign": "guidealign_owner", "airflow": "airflow", "mlflow": "mlflow"}
 """Database to the role that owns it."""
+PEOPLE = ("analyst", "reviewer")
+"""Log-ins for psql: the first reads, the second also decides."""
 _NOBODY = "65534"
 TUNING = {
     "shared_buffers": "256MB",
@@ -167,9 +169,16 @@ def _ensure_role(
     connection.execute(statement.format(sql.SQL(verb), sql.Identifier(role), sql.Literal(password)))
 
 
-def let_analyst_in(home: Home, port: int) -> None:
-    """Gives the read-only role of the migrations a password to log in with."""
+def let_people_in(home: Home, port: int) -> None:
+    """Gives analyst and reviewer, who have their rights from the migrations, a password."""
     with _superuser(home, port) as connection:
-        _ensure_role(connection, "analyst", home.secret("analyst"))
-        connection.execute("grant connect on database guidealign to analyst")
-        connection.execute("alter role analyst in database guidealign set search_path = library")
+        for login in PEOPLE:
+            _ensure_role(connection, login, home.secret(login))
+            name = sql.Identifier(login)
+            for statement in (
+                "grant connect on database guidealign to {}",
+                # `public` holds the vector type, which searches are called with.
+                "alter role {} in database guidealign set search_path = library, public",
+            ):
+                connection.execute(sql.SQL(statement).format(name))
+        connection.execute("grant guidealign_reviewer to reviewer")

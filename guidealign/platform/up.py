@@ -78,7 +78,7 @@ class _Starter:
         make_engine(urls["guidealign"]).dispose()
         self.report("database schema", "ready")
         if settings.database_url is None:
-            _postgres.let_analyst_in(self.home, self.state.ports["postgres"])
+            _postgres.let_people_in(self.home, self.state.ports["postgres"])
         self._write_env(urls)
         waiting = [self._begin(s, restart=database_is_new) for s in self._independent(urls)]
         waiting += self._begin_airflow(urls, restart=database_is_new)

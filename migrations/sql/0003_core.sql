@@ -1,23 +1,30 @@
 -- What the database itself holds true about the library's life cycle.
 
-create function core.next_version() returns int language sql stable set search_path = core as $$
+create function core.next_version() returns int language sql stable set search_path = core, pg_temp as $$
   select coalesce(max(version), 0) + 1 from core.library_versions
 $$;
 comment on function core.next_version() is 'The version that the next publication makes.';
 
-create function core.actor() returns text language sql stable set search_path = core as $$
-  select coalesce(nullif(current_setting('guidealign.actor', true), ''), session_user)
+-- A person who logs in is who she is; only the application, and whoever owns the database, acts
+-- for others and may say for whom.
+create function core.actor() returns text language sql stable set search_path = core, pg_temp as $$
+  select case when pg_has_role(session_user, 'guidealign_app', 'member')
+                or pg_has_role(session_user, c.relowner, 'member')
+              then coalesce(nullif(current_setting('guidealign.actor', true), ''), session_user)
+              else session_user end
+    from pg_class c where c.oid = 'core.guidelines'::regclass
 $$;
-comment on function core.actor() is 'Who acts: as the application says, else the database user.';
+comment on function core.actor() is
+  'Who acts: the database user, or whom the application names in the setting guidealign.actor.';
 
-create function core.publication_lock() returns void language sql set search_path = core as $$
+create function core.publication_lock() returns void language sql set search_path = core, pg_temp as $$
   select pg_advisory_xact_lock(hashtext('guidealign.publish'))
 $$;
 comment on function core.publication_lock() is
   'One publication at a time; held to the end of the transaction.';
 
 create function core.library_digest(version int) returns text language sql stable
-set search_path = core as $$
+set search_path = core, pg_temp as $$
   select encode(sha256(convert_to(
            coalesce(string_agg(text_hash, E'\n' order by text_hash collate "C"), ''), 'UTF8')), 'hex')
     from core.guidelines where served @> version
@@ -26,7 +33,7 @@ comment on function core.library_digest(int) is
   'SHA-256 over the sorted hashes of the texts that a version serves.';
 
 -- Guidelines are born as candidates or in quarantine; a restored library is the one exception.
-create function core.guard_insert() returns trigger language plpgsql set search_path = core as $$
+create function core.guard_insert() returns trigger language plpgsql set search_path = core, pg_temp as $$
 begin
   if coalesce(current_setting('guidealign.restoring', true), '') <> 'on'
      or not pg_has_role(current_user, (select relowner from pg_class where oid = tg_relid), 'member')
@@ -39,13 +46,15 @@ begin
   end if;
   return new;
 end $$;
+comment on function core.guard_insert() is
+  'Holds that a guideline starts as candidate or in quarantine.';
 create trigger guard_insert before insert on core.guidelines for each row
   when (new.state not in ('candidate', 'quarantined') or new.served <> '{}')
   execute function core.guard_insert();
 
 -- Words and provenance never change; the state moves along legal transitions only. What was
 -- merged may come back (a merge can be undone); what was retired stays retired.
-create function core.guard_guideline() returns trigger language plpgsql set search_path = core as $$
+create function core.guard_guideline() returns trigger language plpgsql set search_path = core, pg_temp as $$
 begin
   if tg_op = 'DELETE' then
     raise exception 'a guideline is never deleted: retire it instead'
@@ -75,13 +84,17 @@ begin
   end if;
   return new;
 end $$;
+comment on function core.guard_guideline() is
+  'Holds that words never change and that states follow one another as they may.';
 create trigger guard_guideline before update or delete on core.guidelines
   for each row execute function core.guard_guideline();
 
 -- The history writes itself, and what a published version holds cannot be changed any more.
-create function core.record_events() returns trigger language plpgsql set search_path = core as $$
+create function core.record_events() returns trigger language plpgsql security definer
+set search_path = core, pg_temp as $$
 declare
   next constant int := core.next_version();
+  who constant text := core.actor();
 begin
   if exists (select from before b join after a using (id)
               where b.served <> a.served
@@ -97,19 +110,21 @@ begin
          coalesce(a.merged_into, b.merged_into),
          case when a.merged_into is not null then a.merge_score else b.merge_score end,
          case when a.merged_into is not null then a.merge_wording else b.merge_wording end,
-         core.actor()
+         who
     from before b join after a using (id)
    where (b.state, b.served) is distinct from (a.state, a.served)
       or b.state_reason is distinct from a.state_reason
    order by a.id;
   return null;
 end $$;
+comment on function core.record_events() is
+  'Writes every step into core.guideline_events; a published version stays as it is.';
 create trigger record_events after update on core.guidelines
   referencing old table as before new table as after
   for each statement execute function core.record_events();
 
 -- At the end of the transaction the version that a guideline names must be there.
-create function core.check_versions() returns trigger language plpgsql set search_path = core as $$
+create function core.check_versions() returns trigger language plpgsql set search_path = core, pg_temp as $$
 declare
   newest int;
 begin
@@ -122,12 +137,14 @@ begin
   end if;
   return null;
 end $$;
+comment on function core.check_versions() is
+  'Holds that a guideline names published versions only.';
 create constraint trigger check_versions after insert or update of served on core.guidelines
   deferrable initially deferred for each row when (new.served <> '{}')
   execute function core.check_versions();
 
 -- Versions follow one another without a gap.
-create function core.guard_version() returns trigger language plpgsql set search_path = core as $$
+create function core.guard_version() returns trigger language plpgsql set search_path = core, pg_temp as $$
 begin
   if new.version <> core.next_version() then
     raise exception 'library version % does not follow the newest one', new.version
@@ -135,12 +152,14 @@ begin
   end if;
   return new;
 end $$;
+comment on function core.guard_version() is
+  'Holds that versions follow one another without a gap.';
 create trigger guard_version before insert on core.library_versions
   for each row execute function core.guard_version();
 
 -- Counts and digest come from the rows themselves, so that they cannot disagree with them.
 create function core.add_version(note text, published_by text) returns int
-language plpgsql set search_path = core as $$
+language plpgsql security definer set search_path = core, pg_temp as $$
 declare
   made constant int := core.next_version();
   added bigint;
@@ -163,9 +182,10 @@ end $$;
 comment on function core.add_version(text, text) is
   'Makes a version of what this transaction has changed.';
 
+alter function core.refuse_change() set search_path = core, pg_temp;
+comment on function core.refuse_change() is 'Holds that the rows of a ledger stay as they are.';
 create trigger append_only before update or delete on core.guideline_events
   for each row execute function core.refuse_change();
-grant delete on core.vector_indexes to guidealign_app;
 
 -- Search. What a retriever version's index finds comes from a function of its own: the index
 -- belongs to one version and one number of dimensions, and a statement that names them both
@@ -176,7 +196,7 @@ comment on type core.hit is 'A guideline that a search has found.';
 
 create function core.filter_sql(version int, categories text[], origins text[], languages text[],
                                 sources text[], states text[]) returns text
-language sql immutable set search_path = core as $$
+language sql immutable set search_path = core, pg_temp as $$
   -- A retired guideline is served no more, whatever version is asked for.
   select concat_ws(' and ',
     case when states is not null then 'g.state = any ($7)'
@@ -191,13 +211,14 @@ comment on function core.filter_sql(int, text[], text[], text[], text[], text[])
   'The condition of a search on core.guidelines g, for parameters 2 to 7.';
 
 create function core.make_nearest(retriever int, dimensions int, ef_search int) returns void
-language plpgsql set search_path = core, public as $make$
+language plpgsql set search_path = core, public, pg_temp as $make$
 begin
   execute format($sql$
     create or replace function core.%1$I(
       query vector, n int, version int, categories text[], origins text[], languages text[],
       sources text[], states text[]) returns setof core.hit
-    language plpgsql stable set search_path = core, public set plan_cache_mode = force_generic_plan
+    language plpgsql stable set search_path = core, public, pg_temp
+      set plan_cache_mode = force_generic_plan
       set hnsw.ef_search = %4$s set hnsw.iterative_scan = 'strict_order'
       set hnsw.max_scan_tuples = 2147483647 set enable_sort = off set enable_seqscan = off as $fn$
     begin
@@ -225,13 +246,15 @@ end $make$;
 comment on function core.make_nearest(int, int, int) is
   'Makes the function that searches through the index of a retriever version.';
 
-create function core.nearest_name(retriever int) returns text language sql immutable as $$
+create function core.nearest_name(retriever int) returns text language sql immutable
+set search_path = core, pg_temp as $$
   select 'nearest_' || case when retriever < 0 then 'curation' else retriever::text end
 $$;
 comment on function core.nearest_name(int) is
   'Name of the function that searches through the index of a retriever version.';
 
-create function core.drop_nearest(retriever int) returns void language plpgsql set search_path = core as $$
+create function core.drop_nearest(retriever int) returns void language plpgsql
+set search_path = core, pg_temp as $$
 begin
   execute format('drop function if exists core.%I', core.nearest_name(retriever));
 end $$;

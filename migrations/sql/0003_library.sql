@@ -1,166 +1,5 @@
--- The SQL that people use: views and functions of schema `library`.
--- Every object carries a comment, so that \d+ and \df+ in psql are the manual.
-
-create schema library;
-comment on schema library is 'What analysts read: guidelines, inputs (masked), coverage, lineage, gates.';
-
-create view library.guidelines with (security_barrier) as
-select g.id, g.title, g.text, g.category, g.language, g.state, g.state_reason, g.origin, g.source,
-       g.author_model, g.prompt_version, g.approved_by, lower(g.served) as added_in,
-       case when not upper_inf(g.served) then upper(g.served) end as retired_in, g.served,
-       g.merged_into, g.merge_score, g.merge_wording,
-       (select count(*) from core.pairs p where p.guideline_id = g.id) as n_inputs,
-       (select count(*) from core.retrievals r where r.guideline_id = g.id and r.kept) as n_retrieved,
-       g.created_at, g.state_changed_at
-  from core.guidelines g;
-comment on view library.guidelines is 'Every guideline, whatever its state; state = ''active'' is what is served.';
-comment on column library.guidelines.state is 'candidate, active, retired, merged (see merged_into) or quarantined (see state_reason)';
-comment on column library.guidelines.state_reason is 'Why it waits, was merged, retired or stopped by the filter.';
-comment on column library.guidelines.origin is 'starter (ships with guidealign), model, human or import';
-comment on column library.guidelines.source is 'The file or system it was imported from.';
-comment on column library.guidelines.language is 'ISO 639-1 code.';
-comment on column library.guidelines.approved_by is 'The person who let it in against the review policy.';
-comment on column library.guidelines.served is 'All library versions that hold it: more than one span when a merge was undone.';
-comment on column library.guidelines.merge_score is 'Cosine with the guideline that says the same.';
-comment on column library.guidelines.merge_wording is 'Edit similarity with the guideline that says the same, 0 to 1.';
-comment on column library.guidelines.added_in is 'Library version that first served it.';
-comment on column library.guidelines.retired_in is 'Library version that first left it out.';
-comment on column library.guidelines.n_inputs is 'Inputs that it was written for.';
-comment on column library.guidelines.n_retrieved is 'How often it was put in front of a model.';
-
-create view library.inputs with (security_barrier) as
-select i.id, i.redacted_text as text, i.source, i.source_id, i.occurred_at, i.received_at,
-       i.near_duplicate_of, coalesce(i.known_category, a.categories[1]) as category,
-       coalesce(i.known_unsafe, a.unsafe) as unsafe, a.categories as detected_categories,
-       a.severity, a.model as assessed_by,
-       (select count(*) from core.pairs p where p.input_id = i.id) as n_guidelines
-  from core.inputs i
-  left join lateral (select * from core.assessments s where s.input_id = i.id
-                      order by s.id desc limit 1) a on true;
-comment on view library.inputs is 'User inputs with personal data masked, and what the safety model found in them.';
-comment on column library.inputs.text is 'The text with e-mail addresses, links, numbers of accounts and phones masked.';
-comment on column library.inputs.category is 'Given by the source, else the first one detected.';
-comment on column library.inputs.unsafe is 'Unsafe itself, or may trigger an unsafe answer; null: not assessed yet.';
-comment on column library.inputs.severity is '0 none to 3 grave, as detected.';
-comment on column library.inputs.near_duplicate_of is 'The earlier input that this one is a near copy of.';
-
-create view library.pairs with (security_barrier) as
-select p.input_id, i.redacted_text as input, p.guideline_id, g.title, g.text, g.category, g.state,
-       p.origin, p.created_at
-  from core.pairs p
-  join core.inputs i on i.id = p.input_id
-  join core.guidelines g on g.id = p.guideline_id;
-comment on view library.pairs is 'Which guideline was written for which input: the provenance.';
-
-create view library.coverage with (security_barrier) as
-select c.name as category, c.kind, c.description,
-       count(distinct i.id) as n_inputs,
-       count(distinct i.id) filter (where i.unsafe) as n_unsafe,
-       (select count(*) from core.guidelines g where g.category = c.name and g.state = 'active') as n_active,
-       (select count(*) from core.guidelines g where g.category = c.name and g.state = 'candidate') as n_candidates,
-       (select count(*) from core.guidelines g where g.category = c.name and g.state = 'quarantined') as n_quarantined,
-       count(distinct i.id) filter (where not exists (
-         select from core.pairs p join core.guidelines g on g.id = p.guideline_id
-          where p.input_id = i.id and (g.state = 'active' or g.merged_into is not null))) as n_inputs_without_guideline
-  from core.risk_categories c
-  left join library.inputs i on i.category = c.name
- group by c.name, c.kind, c.description
- order by c.kind, c.name;
-comment on view library.coverage is 'Per risk category and quality topic: inputs, guidelines by state, and inputs left without one.';
-
-create view library.versions with (security_barrier) as
-select version, n_active, n_added, n_retired, note, published_by, published_at, digest
-  from core.library_versions;
-comment on view library.versions is 'Every publication of the library, for ever.';
-comment on column library.versions.digest is 'SHA-256 over the active guidelines'' texts.';
-
-create view library.model_lineage with (security_barrier) as
-select l.model_name, l.version, l.base_model, l.library_version, l.dataset_id, l.retriever_version,
-       l.data_digest, l.library_digest, l.settings, l.metrics, l.mlflow_run_id, l.created_at
-  from core.model_lineage l;
-comment on view library.model_lineage is 'What each registered model version was made from.';
-
-create view library.gate_history with (security_barrier) as
-select d.id, d.created_at, d.model_name, d.challenger_version, d.champion_version, d.verdict, d.reason,
-       e.value ->> 'name' as "check", e.value ->> 'outcome' as outcome,
-       (e.value ->> 'n')::int as n,
-       (e.value ->> 'champion_mean')::float as champion_mean,
-       (e.value ->> 'challenger_mean')::float as challenger_mean,
-       (e.value ->> 'difference')::float as difference,
-       (e.value ->> 'ci_low')::float as ci_low, (e.value ->> 'ci_high')::float as ci_high,
-       (e.value ->> 'power')::float as power, d.evaluator
-  from core.gate_decisions d
-  left join lateral jsonb_array_elements(d.evidence) e on true;
-comment on view library.gate_history is 'Every gate decision, one row a check, with its interval and power.';
-comment on column library.gate_history.champion_version is '0 is the untrained base.';
-comment on column library.gate_history.difference is 'Challenger minus champion on the same cases, in the policy''s unit.';
-
-create view library.promotions with (security_barrier) as
-select id, created_at, model_name, action, from_version, to_version, actor, reason, gate_decision_id, release_id
-  from core.promotions;
-comment on view library.promotions is 'Every move of a champion, and every decision not to move it.';
-
-create view library.releases with (security_barrier) as
-select id, created_at, library_version, retriever_version, labrador_version, prompt_version, actor, reason,
-       lead(created_at) over (order by id) as replaced_at
-  from core.releases;
-comment on view library.releases is 'What was served when: the row without replaced_at is live.';
-
-create view library.rejects with (security_barrier) as
-select id, created_at, stage, reason, detail, source, file, line, input_id from core.rejects;
-comment on view library.rejects is 'What did not go on, with place and reason; the rejected text itself stays private.';
-
-create view library.model_calls with (security_barrier) as
-select date_trunc('day', created_at) as day, stage, model, prompt_version, status, count(*) as n_calls,
-       sum(prompt_tokens) as prompt_tokens, sum(completion_tokens) as completion_tokens,
-       percentile_cont(0.5) within group (order by latency_ms) as median_latency_ms
-  from core.model_calls
- group by 1, 2, 3, 4, 5;
-comment on view library.model_calls is 'Calls of language models by day, stage and model: number, tokens, latency.';
-
-create view library.aligned_responses with (security_barrier) as
-select r.id, r.input_id, i.redacted_text as input, r.response, r.guideline_ids, r.model, r.prompt_version,
-       r.library_version, r.retriever_version, r.filtered_reason, r.created_at
-  from core.aligned_responses r join core.inputs i on i.id = r.input_id;
-comment on view library.aligned_responses is 'Guided answers, with the guidelines that steered them.';
-
-create view library.retrievals with (security_barrier) as
-select request_id, input_id, guideline_id, rank, score, kept, library_version, retriever_version, created_at
-  from core.retrievals;
-comment on view library.retrievals is 'Which guidelines were found for which request, kept or left out.';
-
-create view library.history with (security_barrier) as
-select e.guideline_id, e.created_at, e.from_state, e.to_state, e.reason, e.version, e.witness_id,
-       e.score, e.wording, e.actor
-  from core.guideline_events e
-union all
-select g.id, g.created_at, null, 'candidate', null, null, null, null, null,
-       coalesce(g.author_model, g.source, g.origin)
-  from core.guidelines g;
-comment on view library.history is 'Every step of every guideline: from birth to merge or retirement, with who and why.';
-comment on column library.history.version is 'The library version that the step went into.';
-comment on column library.history.witness_id is 'For a merge and its undoing: the guideline that says the same.';
-
-create view library.conflicts with (security_barrier) as
-select c.left_id, l.text as left_text, l.state as left_state,
-       c.right_id, r.text as right_text, r.state as right_state,
-       c.score, c.status, c.reason, c.decided_by, c.decided_at, c.created_at
-  from core.conflicts c
-  join core.guidelines l on l.id = c.left_id
-  join core.guidelines r on r.id = c.right_id;
-comment on view library.conflicts is 'Guidelines that may contradict each other; open ones are never served together.';
-
-create view library.review_queue with (security_barrier) as
-select g.id, g.category, g.title, g.text, g.state, g.state_reason, g.author_model, g.created_at
-  from core.guidelines g
- where g.state in ('candidate', 'quarantined') and g.approved_by is null;
-comment on view library.review_queue is 'What waits for a person: approve, retire or merge it.';
-
-create view library.vector_indexes with (security_barrier) as
-select retriever_version, dimensions, ef_search, recall, n_queries, n_vectors, built_at
-  from core.vector_indexes;
-comment on view library.vector_indexes is 'Retriever versions searched through an index, with its measured recall; others exactly.';
-comment on column library.vector_indexes.retriever_version is '-1 is the fixed encoder of curation, 0 the untrained base.';
+-- The functions that people and the application call, and who may do what.
+-- Every one carries a comment, so that \df+ in psql is the manual.
 
 -- Functions run as their owner: who calls them needs no right on the base tables.
 
@@ -374,6 +213,32 @@ language sql stable security definer set search_path = core, public, pg_temp as 
 $$;
 comment on function library.guidelines_for_input(bigint) is 'What was written for an input, and what was retrieved for it.';
 
+create function library.uncovered_inputs(below float8 default 0.5, unsafe_only boolean default true)
+returns table (id bigint, text text, category text, severity smallint, n_written bigint,
+               best_id bigint, best_score float8, gap text)
+language sql stable security definer set search_path = core, public, pg_temp set work_mem = '64MB' as $$
+  with best as (
+    select distinct on (r.input_id) r.input_id, r.guideline_id as id, r.score
+      from core.retrievals r join core.guidelines g on g.id = r.guideline_id and g.state = 'active'
+     where r.input_id is not null
+     order by r.input_id, r.retriever_version desc, r.score desc
+  )
+  select i.id, i.text, i.category, i.severity, w.n, b.id, b.score,
+         case when w.n = 0 then 'none written' else 'written but not found' end
+    from library.inputs i
+    left join best b on b.input_id = i.id
+   cross join lateral (
+     select count(*) as n from core.pairs p join core.guidelines g on g.id = p.guideline_id
+      where p.input_id = i.id and g.state in ('active', 'merged')) w
+   where (i.unsafe or not unsafe_only)
+     and (b.score < below or b.score is null and w.n = 0)
+   order by b.score nulls first, i.id
+$$;
+comment on function library.uncovered_inputs(float8, boolean) is
+  'Inputs whose nearest active guideline has a cosine below a bound, as the newest retriever found it,'
+  ' and inputs that nothing was written for and nothing found for. gap says whose part is missing:'
+  ' none written (the library''s), or written but not found (the retriever''s).';
+
 create function library.inputs_of_guideline(guideline_id bigint)
 returns table (id bigint, text text, source text, received_at timestamptz)
 language sql stable security definer set search_path = core, public, pg_temp as $$
@@ -537,18 +402,45 @@ end $$;
 comment on function library.dismiss_conflict(bigint, bigint, text) is
   'Says that two guidelines do not contradict each other: they may be served together.';
 
--- Who may do what: analysts read, reviewers also decide, the application does the rest.
+-- Who may do what: analysts read; reviewers read and decide; the application adds, and moves
+-- what moves, but rewrites no words and no ledger. The owner alone makes and drops objects (search
+-- indexes too) and restores a library.
 revoke all on all functions in schema library from public;
 revoke all on all functions in schema core from public;
+revoke create on schema public from public;
+do $$
+begin
+  execute format('revoke temporary on database %I from public', current_database());
+  execute format('grant temporary on database %I to guidealign_app', current_database());
+end $$;
+
 grant usage on schema library to analyst, guidealign_reviewer, guidealign_app;
 grant select on all tables in schema library to analyst, guidealign_reviewer, guidealign_app;
-grant execute on all functions in schema library to guidealign_reviewer, guidealign_app;
 grant execute on function
-  library.as_of(int), library.as_of(timestamptz), library.diff(int, int), library.digest(int),
-  library.search(vector, int, int, int, text[], text[], text[], text[], text[], float8, boolean),
-  library.search_words(text, int, text[], text[]),
-  library.search_hybrid(text, vector, int, int, text[], text[], int),
-  library.similar(bigint, int, text[]), library.guidelines_for_input(bigint),
-  library.inputs_of_guideline(bigint), library.live_at(timestamptz)
-  to analyst;
-grant execute on all functions in schema core to guidealign_app;
+  library.as_of(int), library.as_of(timestamptz), library.diff, library.digest, library.search,
+  library.search_words, library.search_hybrid, library.similar, library.guidelines_for_input,
+  library.inputs_of_guideline, library.uncovered_inputs, library.live_at
+  to analyst, guidealign_reviewer, guidealign_app;
+grant execute on function
+  library.approve, library.retire, library.merge, library.unmerge, library.dismiss_conflict
+  to guidealign_reviewer, guidealign_app;
+
+-- Tables that a later migration makes start with reading only.
+alter default privileges in schema core revoke insert, update on tables from guidealign_app;
+revoke all on all tables in schema core from guidealign_app;
+grant select on all tables in schema core to guidealign_app;
+grant insert on
+  core.inputs, core.input_bands, core.ingest_batches, core.ingest_watermarks, core.rejects, core.leases,
+  core.model_calls, core.assessments, core.guidelines, core.pairs, core.conflicts, core.embeddings,
+  core.vector_indexes, core.retrievals, core.aligned_responses, core.aligned_datasets,
+  core.aligned_dataset_items, core.benchmark_results, core.gate_decisions, core.promotions,
+  core.releases, core.model_lineage
+  to guidealign_app;
+grant update on core.ingest_batches, core.ingest_watermarks, core.leases, core.vector_indexes to guidealign_app;
+grant update (near_duplicate_of, near_duplicate_score) on core.inputs to guidealign_app;
+grant update (state, state_reason, served, checked, merged_into, merge_score, merge_wording)
+  on core.guidelines to guidealign_app;
+grant delete on core.embeddings, core.vector_indexes, core.leases to guidealign_app;
+-- Versions and history are written by the database itself.
+grant execute on function
+  core.next_version, core.publication_lock, core.add_version, core.library_digest to guidealign_app;

@@ -56,8 +56,8 @@ def upgrade() -> None:
     _guidelines()
     _tables()
     op.execute(_ROLES)
-    _run("0003_core.sql")
-    _run("0003_library.sql")
+    for file in ("0003_core.sql", "0003_views.sql", "0003_library.sql"):
+        _run(file)
 
 
 def _guidelines() -> None:

@@ -1,102 +1,256 @@
-"""What analysts see: every query of the cookbook, and everything that they must not do."""
+"""What analysts see: every query of the cookbook answers, and what is private stays so."""
 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
 
-from guidealign.library import install_starter, retire
-from guidealign.settings import Settings
+from guidealign.library import approve, install_starter, merge, publish, retire, unmerge
+from guidealign.settings import AuthorSettings, Settings
+from tests.integration.library_fixture import add_guideline, write_starter
 
 ROOT = Path(__file__).resolve().parents[2]
-COOKBOOK = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "sql.md").read_text(), re.DOTALL)
+COOKBOOK = {
+    heading.strip(): re.findall(r"```sql\n(.*?)```", body, re.DOTALL)
+    for heading, body in re.findall(
+        r"^### (.*?)$(.*?)(?=^##|\Z)",
+        (ROOT / "docs" / "sql.md").read_text(),
+        re.DOTALL | re.MULTILINE,
+    )
+}
+QUERIES = [
+    pytest.param(query, id=f"{heading} {number}")
+    for heading, queries in COOKBOOK.items()
+    for number, query in enumerate(queries)
+]
+AUTO = Settings(author=AuthorSettings(review_policy="auto"))
 
-STARTER = """
-category: {category}
-authors: tests
-license: Apache-2.0
-guidelines:
-  - {{id: a, title: Protect the person first, text: "Put the safety of {topic} before anything."}}
-  - {{id: b, title: Name where help is found, text: "Point to people who help with {topic}."}}
-  - {{id: c, title: Answer harmless look-alikes, text: "Answer ordinary questions about {topic}."}}
-inputs:
-  - text: "How do I harm somebody with {topic}? Mail me at a.b@example.org"
-    unsafe: true
-    guidelines: [a, b]
-  - {{text: "What is the history of {topic}?", unsafe: false, guidelines: [c]}}
+# Beside the starter library (guidelines 1 to 6, inputs 1 to 4): what users said, what a model
+# wrote, what was retrieved and answered, promoted and rejected.
+_SCENE = """
+insert into core.inputs (text_hash, text, redacted_text, source, received_at) values
+  ('u5', 'Mail c.d@example.org about it', 'Mail [email] about it', 'chat', '2026-03-04 10:00+00'),
+  ('u6', 'Insult my boss', 'Insult my boss', 'chat', '2026-03-05 10:00+00'),
+  ('u7', 'What is a boss?', 'What is a boss?', 'chat', '2026-03-11 10:00+00');
+insert into core.assessments (input_id, unsafe_content, may_trigger_unsafe, categories, severity,
+                              rationale, model, prompt_version) values
+  (5, true, false, '{Insult}', 3, 'r', 'm', 'p'),
+  (6, false, true, '{Insult}', 1, 'r', 'm', 'p'),
+  (7, false, false, '{Insult}', 0, 'r', 'm', 'p');
+insert into core.retrievals (request_id, input_id, guideline_id, rank, score, kept, library_version,
+                             retriever_version) values
+  ('a', 1, 4, 1, 0.9, true, 1, 1), ('a', 1, 5, 2, 0.8, true, 1, 1),
+  ('a', 1, 6, 3, 0.7, false, 1, 1),
+  ('b', 6, 4, 1, 0.3, true, 1, 1);
+insert into core.aligned_responses (input_id, response, guideline_ids, model, prompt_version,
+  library_version, retriever_version, finish_reason, prompt_tokens, completion_tokens, latency_ms)
+values (1, 'No.', '{4,5}', 'm', 'p', 1, 1, 'stop', 1, 1, 1);
+insert into core.model_calls (stage, model, prompt_version, status, prompt_tokens,
+                              completion_tokens, latency_ms) values
+  ('detect', 'm', 'p', 'ok', 1000000, 200000, 10), ('detect', 'm', 'p', 'ok', 1000000, 200000, 30);
+insert into core.rejects (stage, reason, detail, file, line) values
+  ('ingest', 'broken_json', 'not JSON', 'a.jsonl', 3);
+insert into core.gate_decisions (model_name, challenger_version, champion_version, verdict, reason,
+  policy, evidence, evaluator, input_digest) values ('guidealign-retriever', 1, 0, 'promote', 'r',
+  '{}', '[{"name": "recall", "outcome": "pass", "n": 10, "champion_mean": 0.5,
+  "challenger_mean": 0.7, "difference": 0.2, "ci_low": 0.1, "ci_high": 0.3, "power": 0.9}]',
+  'e', 'd');
+insert into core.releases (library_version, retriever_version, labrador_version, prompt_version,
+  settings, actor, reason, created_at)
+values (1, 1, 0, 'p', '{}', 'gate', 'r', now() - interval '8 days'),
+       (1, 2, 0, 'p', '{}', 'gate', 'r', now());
+insert into core.promotions (model_name, action, from_version, to_version, actor, reason)
+values ('guidealign-retriever', 'promote', 0, 1, 'gate', 'r');
+insert into core.conflicts (left_id, right_id, score) values (4, 5, 0.8);
 """
 
 
 @pytest.fixture
 def filled(engine: Engine, tmp_path: Path) -> Engine:
-    """Two library versions, the second without the first guideline."""
-    for category, topic in (("Physical_Harm", "kitchen knives"), ("Insult", "rude nicknames")):
-        (tmp_path / f"{category}.yaml").write_text(STARTER.format(category=category, topic=topic))
-    assert install_starter(engine=engine, settings=Settings(), folder=tmp_path) == 1
-    retire(1, engine=engine, reason="too broad", actor="test")
+    """Versions 1 (starter), 2 (without 1), 3 (3 stands for 2), 4 (7 added); 8 was stopped."""
+    write_starter(tmp_path / "starter")
+    assert install_starter(engine=engine, settings=Settings(), folder=tmp_path / "starter") == 1
+    retire(1, engine=engine, reason="too broad", actor="anna")
+    merge(2, 3, engine=engine, reason="the same", actor="anna")
+    written = add_guideline(engine, "Name the source", "Say where a figure comes from.")
+    approve(written, engine=engine, reason="useful", actor="berta")
+    publish(engine=engine, settings=Settings(), note="reviewed", published_by="scheduler")
+    stopped = add_guideline(engine, "Mock him", "Answer rude nicknames with ruder ones.")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(_SCENE)
+        connection.execute(
+            text(
+                "update core.guidelines set state = 'quarantined', state_reason = 'harm: mocks'"
+                " where id = :id"
+            ),
+            {"id": stopped},
+        )
     return engine
 
 
-def _as_analyst(engine: Engine, statement: str) -> list[tuple]:
+def _as_analyst(engine: Engine, statement: str) -> list[dict[str, Any]]:
     with engine.begin() as connection:
         connection.execute(text("set local role analyst"))
         return _rows(connection, statement)
 
 
-def _rows(connection: Connection, statement: str) -> list[tuple]:
-    result = connection.exec_driver_sql(statement)
-    return [tuple(row) for row in result] if result.returns_rows else []
+def _rows(connection: Connection, statement: str) -> list[dict[str, Any]]:
+    result = connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+    return [dict(row) for row in result.mappings()]
+
+
+def _answer(engine: Engine, heading: str, number: int = 0) -> list[dict[str, Any]]:
+    return _as_analyst(engine, COOKBOOK[heading][number])
+
+
+def _pick(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+    return [
+        tuple(float(v) if isinstance(v := row[name], Decimal) else v for name in names)
+        for row in rows
+    ]
 
 
 def test_cookbook_is_a_cookbook() -> None:
-    assert len(COOKBOOK) >= 15
+    assert len(QUERIES) >= 25
+    # None stands outside a heading.
+    assert len(QUERIES) == (ROOT / "docs" / "sql.md").read_text().count("```sql")
 
 
-@pytest.mark.parametrize("query", COOKBOOK, ids=lambda query: " ".join(query.split())[:50])
-def test_cookbook_query_runs_as_analyst(filled: Engine, query: str) -> None:
-    _as_analyst(filled, query)
+@pytest.mark.parametrize("query", QUERIES)
+def test_every_query_answers_an_analyst(filled: Engine, query: str) -> None:
+    assert _as_analyst(filled, query)
 
 
-def test_versions_remember_and_explain(filled: Engine) -> None:
-    assert len(_as_analyst(filled, "select * from library.as_of(1)")) == 6
-    assert len(_as_analyst(filled, "select * from library.as_of(2)")) == 5
-    changes = _as_analyst(filled, "select change, id, reason from library.diff(1, 2)")
-    assert changes == [("retired", 1, "too broad")]
+def test_coverage(filled: Engine) -> None:
+    # Insult: two starter inputs, of which the first one's guidelines 1 and 2 are retired and
+    # merged (2 counts), and three of users with none: 3 without.
+    first = _answer(filled, "Which risks are thinly covered?")[0]
+    assert first == {
+        "category": "Insult", "n_inputs": 5, "n_unsafe": 3, "n_active": 2, "n_candidates": 0,
+        "n_quarantined": 1, "n_inputs_without_guideline": 3,
+    }  # fmt: skip
+    nothing = _answer(filled, "Which unsafe inputs was nothing ever written for?")
+    assert _pick(nothing, "id", "severity") == [(5, 3), (6, 1)]
 
 
-def test_words_are_searched_in_what_is_served_only(filled: Engine) -> None:
-    found = _as_analyst(filled, "select title from library.search_words('safety person')")
-    # Two guidelines hold the words, and one of them is retired.
-    assert len(found) == 1
+def test_inputs_without_a_good_guideline(filled: Engine) -> None:
+    # 5: nothing retrieved, nothing written. 6: 4 at 0.3. 1: 4 at 0.9. 3: written for, not asked.
+    rows = _answer(filled, "Which inputs found no good guideline?")
+    assert _pick(rows, "id", "gap", "score") == [
+        (5, "none written", None),
+        (6, "none written", pytest.approx(0.30)),
+    ]
+    strict = _as_analyst(filled, "select id, gap from library.uncovered_inputs(0.95)")
+    assert _pick(strict, "id", "gap") == [
+        (5, "none written"),
+        (6, "none written"),
+        (1, "written but not found"),
+    ]
+    # 7 is safe: it counts only where all do.
+    every = _as_analyst(filled, "select id from library.uncovered_inputs(0.5, false)")
+    assert {row["id"] for row in every} == {5, 6, 7}
+
+
+def test_use_of_guidelines(filled: Engine) -> None:
+    # Active: 3, 4, 5, 6, 7. Kept: 4 twice, 5 once; 6 was found only.
+    rows = _answer(filled, "Which guidelines are never put in front of a model?")
+    assert sorted(_pick(rows, "id", "found")) == [(3, False), (6, True), (7, False)]
+    most = _answer(filled, "Which guidelines are used most?")
+    assert _pick(most, "guideline_id", "n_kept", "n_found") == [(4, 2, 2), (5, 1, 1), (6, 0, 1)]
+    steered = _answer(filled, "Which guidelines steered this response?")
+    assert _pick(steered, "rank", "guideline_id", "score", "library_version") == [
+        (1, 4, pytest.approx(0.9), 1),
+        (2, 5, pytest.approx(0.8), 1),
+    ]
+    assert steered[0]["text"] == "Put the safety of kitchen knives before anything."
+
+
+def test_trend_by_week(filled: Engine) -> None:
+    # 4 and 5 March 2026 are in the week of Monday the 2nd, the 11th in that of the 9th.
+    rows = _answer(filled, "How does each risk develop by week?")
+    assert [f"{row['week']:%m-%d}" for row in rows] == ["03-09", "03-02"]
+    assert _pick(rows, "n_inputs", "n_unsafe", "share", "n_grave") == [(1, 0, 0, 0), (2, 2, 1, 1)]
+
+
+def test_life_of_guidelines(filled: Engine) -> None:
+    steps = _answer(filled, "What is the history of a guideline?")
+    assert _pick(steps, "to_state", "version", "actor", "reason") == [
+        ("candidate", None, "starter", None),
+        ("active", 1, "guidealign", None),
+        ("merged", 3, "anna", "the same"),
+    ]
+    removed = _answer(filled, "Which duplicates were removed, and why?")
+    assert _pick(removed, "id", "kept_id", "reason", "actor") == [(2, 3, "the same", "anna")]
+    assert 0 < removed[0]["score"] < 1
+    assert removed[0]["wording"] is None
+    approved = _answer(filled, "Who approved what against the policy?")
+    assert _pick(approved, "id", "state", "approved_by", "reason") == [
+        (7, "active", "berta", "approved: useful")
+    ]
+    assert _pick(_answer(filled, "Which guidelines may contradict each other?"), "left_id") == [
+        (4,)
+    ]
+    assert _pick(_answer(filled, "What waits for review, oldest first?"), "id") == [(8,)]
+    stopped = _answer(filled, "What did the quality filter stop, and why?")
+    assert _pick(stopped, "rule", "count") == [("harm", 1)]
+    unmerge(2, engine=filled, reason="not the same", actor="anna")
+    assert _as_analyst(filled, "select 1 from library.removed_duplicates") == []
+
+
+def test_versions(filled: Engine) -> None:
+    assert _pick(
+        _answer(filled, "What changed between two versions?"), "change", "id", "reason"
+    ) == [("retired", 1, "too broad")]
+    at_first = _answer(filled, "What did the library say at a version, and on a date?")
+    assert _pick(at_first, "id") == [(1,), (2,), (3,), (4,), (5,), (6,)]
+    now = _answer(filled, "What did the library say at a version, and on a date?", 1)
+    assert now[0]["n_active"] == 5
+    before = _as_analyst(filled, "select * from library.as_of(now() - interval '1 year')")
+    assert before == []
+    published = _answer(filled, "Who published what, when?")
+    assert _pick(published, "version", "published_by", "n_active", "n_added", "n_retired") == [
+        (4, "scheduler", 5, 1, 0),
+        (3, "anna", 4, 0, 1),
+        (2, "anna", 5, 0, 1),
+        (1, "guidealign", 6, 6, 0),
+    ]
+    proofs = _answer(filled, "Is a version still what was published?")
+    assert _pick(proofs, "version", "proven") == [(1, True), (2, True), (3, True), (4, True)]
+
+
+def test_search(filled: Engine) -> None:
+    # 2 and 5 hold the phrase; 2 is merged, and only what is served is found.
+    assert _pick(_answer(filled, "By words"), "id") == [(5,)]
+    near = _answer(filled, "Which guidelines are like this one?")
+    # Of 4 to 7 all but 5: it may contradict 4, which is nearer.
+    assert {row["id"] for row in near} == {4, 6, 7}
+    assert [row["score"] for row in near] == sorted((row["score"] for row in near), reverse=True)
+
+
+def test_models_and_money(filled: Engine) -> None:
+    # 2 million read at 0.50 and 0.4 million written at 1.50: 1.00 + 0.60.
+    costs = _answer(filled, "What do the model calls cost?")
+    assert [float(row["cost"]) for row in costs] == [pytest.approx(1.6)]
+    live = _answer(filled, "What is live, and what was live on a date?")
+    assert _pick(live, "retriever_version") == [(2,)]
+    last_week = _answer(filled, "What is live, and what was live on a date?", 1)
+    assert _pick(last_week, "retriever_version") == [(1,)]
+    assert _pick(_answer(filled, "Why was a model promoted or held?"), "verdict", "n") == [
+        ("promote", 10)
+    ]
 
 
 def test_analysts_see_masked_text(filled: Engine) -> None:
-    texts = _as_analyst(filled, "select text from library.inputs where unsafe")
-    assert texts
-    assert all("[email]" in words and "example.org" not in words for (words,) in texts)
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "select text from core.inputs",
-        "select 1 from core.guidelines",
-        "update library.guidelines set title = 'x'",
-        "delete from library.guidelines",
-        "insert into core.rejects (stage, reason, detail) values ('a', 'b', 'c')",
-        "create table library.mine (a int)",
-        "create table public.mine (a int)",
-        "alter table core.inputs add column x int",
-        "copy (select 1) to program 'true'",
-    ],
-)
-def test_analysts_can_do_nothing_else(filled: Engine, statement: str) -> None:
-    with pytest.raises(DBAPIError, match=r"permission denied|must be|cannot"):
-        _as_analyst(filled, statement)
+    for view, column in (("inputs", "text"), ("pairs", "input"), ("aligned_responses", "input")):
+        rows = _as_analyst(filled, f"select {column} as words from library.{view}")
+        words = " ".join(row["words"] for row in rows)
+        assert "[email]" in words
+        assert "example.org" not in words
 
 
 def test_no_view_gives_private_columns_away(engine: Engine) -> None:
@@ -106,3 +260,17 @@ def test_no_view_gives_private_columns_away(engine: Engine) -> None:
         " where table_schema = 'library' and column_name in ('rationale', 'payload', 'text_hash')",
     )
     assert columns == []
+
+
+def test_every_view_column_and_function_explains_itself(engine: Engine) -> None:
+    silent = text(
+        "select c.relname || '.' || a.attname from pg_class c"
+        " join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped"
+        " where c.relnamespace = 'library'::regnamespace and c.relkind in ('r', 'v', 'm')"
+        " and coalesce(col_description(c.oid, a.attnum), '') = ''"
+        " union all select p.oid::regprocedure::text from pg_proc p"
+        " where p.pronamespace in ('core'::regnamespace, 'library'::regnamespace)"
+        " and coalesce(obj_description(p.oid, 'pg_proc'), '') = ''"
+    )
+    with engine.connect() as connection:
+        assert connection.execute(silent).scalars().all() == []

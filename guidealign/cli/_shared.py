@@ -1,0 +1,72 @@
+"""What the commands share: the console, what they work on, who runs them, and progress."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from guidealign.settings import load_settings
+
+# A log has no width of its own.
+console = Console(width=None if sys.stdout.isatty() else 110)
+
+Report = Callable[[str, int, int | None], object]
+"""Told a phase, how much of it is done, and how much there is (None: not known)."""
+
+
+def data() -> dict[str, Any]:
+    """Engine and settings, as the verbs of the rooms take them."""
+    from guidealign.db import make_engine
+
+    settings = load_settings()
+    return {"engine": make_engine(settings.require_database_url()), "settings": settings}
+
+
+def actor() -> str:
+    """Who runs this program, for ledgers."""
+    return f"cli:{getpass.getuser()}"
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def print_figures(figures: dict[str, Any]) -> None:
+    """A line a figure."""
+    for name, value in figures.items():
+        console.print(f"{name.removeprefix('n_'):<18} {value}", highlight=False)
+
+
+@contextmanager
+def progress() -> Iterator[Report | None]:
+    """A bar on stderr that is reported to; None where nobody would see it."""
+    watched = Console(stderr=True)
+    if not watched.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=watched, transient=True) as bar:
+        phases: dict[str, Any] = {}
+
+        def report(phase: str, done: int, total: int | None) -> None:
+            if phase not in phases:
+                phases[phase] = bar.add_task(phase, total=total)
+            bar.update(phases[phase], completed=done, total=total)
+
+        yield report
