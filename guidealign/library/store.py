@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from guidealign.errors import BadInputError
+from guidealign.library._copy import HEADER, TRAILER, vector_rows
 from guidealign.library.model import Decision, GuidelineRow, PairRow
 
 Rows = Iterable[tuple[Any, ...]]
@@ -92,12 +93,15 @@ _ADD_CONFLICTS = text(
     " where witness is not null and action in ('hold', 'activate')"
     " on conflict do nothing"
 )
-_NEW_VECTORS = text(
-    "create temporary table new_vectors (guideline_id bigint, embedding vector) on commit drop"
+# Held to the end of the transaction: what has no vector now has none until the COPY is in.
+_VECTOR_LOCK = text("select pg_advisory_xact_lock(hashtext('guidealign.vectors'), :retriever)")
+_HAVE_VECTORS = text(
+    "select guideline_id from core.embeddings where retriever_version = :retriever"
+    " and guideline_id = any(:ids)"
 )
-_ADD_VECTORS = text(
-    "insert into core.embeddings (retriever_version, guideline_id, embedding)"
-    " select :retriever, guideline_id, embedding from new_vectors on conflict do nothing"
+_COPY_VECTORS = (
+    "copy core.embeddings (retriever_version, guideline_id, embedding)"
+    " from stdin (format binary)"
 )
 _COUNT_VECTORS = text(
     "select count(*) as n, max(vector_dims(embedding)) as dimensions from core.embeddings"
@@ -186,9 +190,12 @@ def driver(connection: Connection) -> psycopg.Connection[Any]:
 
 
 def add_vectors(
-    connection: Connection, retriever: int, ids: Sequence[int], vectors: NDArray[np.float32]
-) -> None:
-    """Stores vectors of guidelines that have none of that version.
+    connection: Connection,
+    retriever: int,
+    ids: Sequence[int] | NDArray[np.int64],
+    vectors: NDArray[np.float32],
+) -> int:
+    """Stores vectors of guidelines that have none of that version; returns how many.
 
     Args:
         connection: with an open transaction.
@@ -196,15 +203,21 @@ def add_vectors(
         ids: of the guidelines, (n,).
         vectors: L2-normalised, (n, dimensions).
     """
-    connection.execute(_NEW_VECTORS)
-    copy_rows(
-        connection,
-        "new_vectors",
-        ("guideline_id", "embedding"),
-        ("int8", "vector"),
-        zip(ids, vectors, strict=True),
-    )
-    connection.execute(_ADD_VECTORS, {"retriever": retriever})
+    wanted, first = np.unique(np.asarray(ids, dtype=np.int64), return_index=True)
+    connection.execute(_VECTOR_LOCK, {"retriever": retriever})
+    known = connection.execute(_HAVE_VECTORS, {"retriever": retriever, "ids": wanted.tolist()})
+    new = ~np.isin(wanted, np.fromiter(known.scalars(), dtype=np.int64))
+    if not new.any():
+        return 0
+    rows = vectors if new.all() and len(first) == len(vectors) else None
+    if rows is None or not np.array_equal(first, np.arange(len(first))):
+        rows = vectors[first[new]]
+    with driver(connection).cursor().copy(_COPY_VECTORS) as copy:
+        copy.write(HEADER)
+        for block in vector_rows(retriever, wanted[new], rows):
+            copy.write(block)
+        copy.write(TRAILER)
+    return int(new.sum())
 
 
 def read_vectors(
