@@ -22,11 +22,19 @@ from guidealign.library.search import (
 )
 from guidealign.library.starter import install_starter, read_starter
 from guidealign.library.store import add_vectors, guidelines_at, pairs_at
+from guidealign.library.transfer import (
+    ExportResult,
+    ImportResult,
+    export_library,
+    import_library,
+)
 
 __all__ = [
     "CURATION_VERSION",
+    "ExportResult",
     "FuzzyDuplicates",
     "GuidelineRow",
+    "ImportResult",
     "IndexResult",
     "PairRow",
     "PublishResult",
@@ -39,7 +47,9 @@ __all__ = [
     "drop_embeddings",
     "embed_texts",
     "encoder_folder",
+    "export_library",
     "guidelines_at",
+    "import_library",
     "install_starter",
     "latest_version",
     "merge",

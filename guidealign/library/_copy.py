@@ -15,7 +15,10 @@ _BLOCK_ROWS = 1_000
 
 
 def vector_rows(
-    retriever: int, ids: NDArray[np.int64], vectors: NDArray[np.float32]
+    retriever: int,
+    ids: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    places: NDArray[np.intp],
 ) -> Iterator[bytes]:
     """Rows (retriever_version int4, guideline_id int8, embedding vector) as COPY wants them.
 
@@ -25,7 +28,8 @@ def vector_rows(
     Args:
         retriever: whose vectors.
         ids: of the guidelines, (n,).
-        vectors: finite, (n, dimensions).
+        vectors: finite, (any number, dimensions).
+        places: which of the vectors belong to the ids, (n,).
 
     Yields:
         Blocks of whole rows, to be written between `HEADER` and `TRAILER`.
@@ -51,5 +55,5 @@ def vector_rows(
     for start in range(0, len(ids), _BLOCK_ROWS):
         part = rows[: len(ids) - start]
         part["id"] = ids[start : start + _BLOCK_ROWS]
-        part["elements"] = vectors[start : start + _BLOCK_ROWS]
+        part["elements"] = vectors[places[start : start + _BLOCK_ROWS]]
         yield part.tobytes()

@@ -100,8 +100,7 @@ _HAVE_VECTORS = text(
     " and guideline_id = any(:ids)"
 )
 _COPY_VECTORS = (
-    "copy core.embeddings (retriever_version, guideline_id, embedding)"
-    " from stdin (format binary)"
+    "copy core.embeddings (retriever_version, guideline_id, embedding) from stdin (format binary)"
 )
 _COUNT_VECTORS = text(
     "select count(*) as n, max(vector_dims(embedding)) as dimensions from core.embeddings"
@@ -207,16 +206,12 @@ def add_vectors(
     connection.execute(_VECTOR_LOCK, {"retriever": retriever})
     known = connection.execute(_HAVE_VECTORS, {"retriever": retriever, "ids": wanted.tolist()})
     new = ~np.isin(wanted, np.fromiter(known.scalars(), dtype=np.int64))
-    if not new.any():
-        return 0
-    rows = vectors if new.all() and len(first) == len(vectors) else None
-    if rows is None or not np.array_equal(first, np.arange(len(first))):
-        rows = vectors[first[new]]
-    with driver(connection).cursor().copy(_COPY_VECTORS) as copy:
-        copy.write(HEADER)
-        for block in vector_rows(retriever, wanted[new], rows):
-            copy.write(block)
-        copy.write(TRAILER)
+    if new.any():
+        with driver(connection).cursor().copy(_COPY_VECTORS) as copy:
+            copy.write(HEADER)
+            for block in vector_rows(retriever, wanted[new], vectors, first[new]):
+                copy.write(block)
+            copy.write(TRAILER)
     return int(new.sum())
 
 
