@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 
 from guidealign.ingest import mark_near_duplicates
 from guidealign.library.model import CURATION_VERSION
-from guidealign.library.store import add_vectors, copy_rows
+from guidealign.library._copy import text_rows
+from guidealign.library.store import add_vectors, copy_blocks, copy_rows
 from guidealign.library.transfer import _store
 from guidealign.library.transfer._check import keep
 from guidealign.library.transfer._ids import LEFT_OUT, UNKNOWN, IdMap
@@ -23,18 +24,8 @@ from guidealign.library.transfer.model import BadRow, Chunk, Rows
 _STAYS_AWAY = {"retired", "quarantined", "merged"}
 """States of guidelines that the other library does not serve; a merged one's inputs count for
 the one that it was merged into."""
-_NEW_GUIDELINE = {
-    "id": "int8",
-    "text_hash": "text",
-    "title": "text",
-    "text": "text",
-    "category": "text",
-    "language": "text",
-    "author_model": "text",
-    "prompt_version": "text",
-    "origin": "text",
-    "source": "text",
-}
+_TEXTS = ("text_hash", "title", "text", "category", "language", "author_model", "prompt_version")
+"""Of a new guideline, as the file has them."""
 _NEW_INPUT = {
     "id": "int8",
     "text_hash": "text",
@@ -106,9 +97,11 @@ class Adding:
     def _count(self, kind: str, **numbers: int) -> None:
         self.counts.update({f"{kind}:{what}": n for what, n in numbers.items() if n})
 
-    def _add_inputs(self, connection: Connection, rows: Rows) -> list[BadRow]:
-        new = self._new(connection, "core.inputs", self.inputs, rows)
-        _copy(connection, "core.inputs", _NEW_INPUT, new, (self.source,))
+    def _add_inputs(self, connection: Connection, given: Rows) -> list[BadRow]:
+        new = self._new(connection, "core.inputs", self.inputs, given)
+        columns: list[Any] = [new.columns[name] for name in _NEW_INPUT if name != "source"]
+        rows = zip(*columns, repeat(self.source, len(new)), strict=True)
+        copy_rows(connection, "core.inputs", list(_NEW_INPUT), list(_NEW_INPUT.values()), rows)
         texts = list(zip(new.columns["id"], new.columns["text"], strict=True))
         mark_near_duplicates(connection, texts, threshold=self.near_threshold)
         return []
@@ -116,9 +109,13 @@ class Adding:
     def _add_guidelines(self, connection: Connection, rows: Rows) -> list[BadRow]:
         wanted = self._wanted(rows)
         new = self._new(connection, "core.guidelines", self.guidelines, wanted)
-        languages = [language or "en" for language in new.columns["language"]]
-        new = Rows(new.kind, new.lines, {**new.columns, "language": languages})
-        _copy(connection, "core.guidelines", _NEW_GUIDELINE, new, ("import", self.source))
+        if len(new):
+            columns = {"origin": "import", "source": self.source}
+            columns |= {name: new.columns[name] for name in _TEXTS if any(new.columns[name])}
+            if "language" in columns:
+                columns["language"] = [own or "en" for own in columns["language"]]
+            block = text_rows(np.array(new.columns["id"]), list(columns.values()))
+            copy_blocks(connection, "core.guidelines", ("id", *columns), [block])
         return []
 
     def _wanted(self, rows: Rows) -> Rows:
@@ -241,22 +238,6 @@ def _known(connection: Connection, table: str, ids: IdMap, rows: Rows) -> None:
     found = _store.known_ids(connection, table, hashes)
     places = [place for place, own in enumerate(hashes) if own in found]
     ids.add([rows.columns["id"][p] for p in places], [found[hashes[p]] for p in places])
-
-
-def _copy(
-    connection: Connection,
-    table: str,
-    types: dict[str, str],
-    rows: Rows,
-    constants: Sequence[str],
-) -> None:
-    """Adds rows; the last columns are the same in each."""
-    if not len(rows):
-        return
-    names = list(types)
-    columns: list[Any] = [rows.columns[name] for name in names[: len(names) - len(constants)]]
-    columns += map(repeat, constants)
-    copy_rows(connection, table, names, list(types.values()), zip(*columns, strict=False))
 
 
 def _bad(rows: Rows, wrong: NDArray[np.bool_], reason: str, detail: str) -> list[BadRow]:
