@@ -224,7 +224,10 @@ def add_vectors(
     if new.any():
         blocks = vector_rows(retriever, wanted[new], vectors, first[new])
         copy_blocks(
-            connection, "core.embeddings", ("retriever_version", "guideline_id", "embedding"), blocks
+            connection,
+            "core.embeddings",
+            ("retriever_version", "guideline_id", "embedding"),
+            blocks,
         )
     return int(new.sum())
 

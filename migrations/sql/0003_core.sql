@@ -202,3 +202,5 @@ comment on function core.add_version(text, text) is
 create trigger append_only before update or delete on core.guideline_events
   for each row execute function core.refuse_change();
 grant delete on core.vector_indexes to guidealign_app;
+-- A bulk load draws its ids before it writes, so that it knows them without asking back.
+grant usage on sequence core.guidelines_id_seq, core.inputs_id_seq to guidealign_app;

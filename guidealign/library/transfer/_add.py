@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from guidealign.ingest import mark_near_duplicates
-from guidealign.library.model import CURATION_VERSION
 from guidealign.library._copy import text_rows
+from guidealign.library.model import CURATION_VERSION
 from guidealign.library.store import add_vectors, copy_blocks, copy_rows
 from guidealign.library.transfer import _store
 from guidealign.library.transfer._check import keep
@@ -110,7 +109,7 @@ class Adding:
         wanted = self._wanted(rows)
         new = self._new(connection, "core.guidelines", self.guidelines, wanted)
         if len(new):
-            columns = {"origin": "import", "source": self.source}
+            columns: dict[str, Any] = {"origin": "import", "source": self.source}
             columns |= {name: new.columns[name] for name in _TEXTS if any(new.columns[name])}
             if "language" in columns:
                 columns["language"] = [own or "en" for own in columns["language"]]

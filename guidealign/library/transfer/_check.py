@@ -67,13 +67,17 @@ def _column(field: Field, values: Any, n: int, problems: dict[int, _WrongValueEr
     converted = []
     for place, value in enumerate(values):
         try:
-            if value is None and not field.optional:
-                raise _WrongValueError("missing_field", f"no field {field.name!r}")
-            converted.append(None if value is None else convert(field, value))
+            converted.append(_missing(field) if value is None else convert(field, value))
         except _WrongValueError as problem:
             problems.setdefault(place, problem)
             converted.append(None)
     return converted
+
+
+def _missing(field: Field) -> Any:
+    if not field.optional:
+        raise _WrongValueError("missing_field", f"no field {field.name!r}")
+    return None
 
 
 def _is_right(field: Field, values: Iterable[Any]) -> bool:

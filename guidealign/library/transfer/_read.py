@@ -228,7 +228,8 @@ def _parquet_chunk(start: int, batch: pa.RecordBatch, kinds: dict[str, Kind]) ->
     known = [kind for kind in found if kind in ORDER]
     for kind in sorted(known, key=ORDER.__getitem__):
         if kind in kinds:
-            part, lines = batch, range(start + 1, start + 1 + len(batch))
+            part: pa.RecordBatch = batch
+            lines: Sequence[int] = range(start + 1, start + 1 + len(batch))
             if len(found) > 1:
                 places = pc.indices_nonzero(pc.equal(batch.column("kind"), kind))
                 part, lines = batch.take(places), [start + 1 + p for p in places.to_pylist()]

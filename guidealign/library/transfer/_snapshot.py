@@ -41,7 +41,7 @@ with recursive canonical(id, target) as (
 """
 # The same label as the pairs that a retriever is trained on: the source's, else the newest found.
 _SERVED_INPUTS = (
-    _SERVED
+    _SERVED  # noqa: S608
     + """
 select i.id, i.redacted_text as text, coalesce(i.known_category, a.categories[1]) as known_category,
        coalesce(i.known_unsafe, a.unsafe) as known_unsafe
@@ -54,12 +54,12 @@ select i.id, i.redacted_text as text, coalesce(i.known_category, a.categories[1]
 _SERVED_QUERIES = {
     "input": _SERVED_INPUTS,
     "guideline": "select * from core.guidelines where served @> %(version)s::int",
-    "pair": _SERVED + "select input_id, guideline_id from served_pairs",
+    "pair": _SERVED + "select input_id, guideline_id from served_pairs",  # noqa: S608
     "vector": "select e.* from core.embeddings e join core.guidelines g on g.id = e.guideline_id"
     " where g.served @> %(version)s::int",
 }
 _DPR = (
-    _SERVED
+    _SERVED  # noqa: S608
     + """
 , labelled as (
   select i.id, i.redacted_text, coalesce(i.known_category, a.categories[1]) as category
@@ -100,14 +100,13 @@ def count(connection: Connection, kind: Kind, version: int | None) -> int:
 def read(connection: Connection, kind: Kind, version: int | None) -> Iterator[list[Any]]:
     """The records of a kind in blocks: columns in the order of its fields."""
     names = ", ".join(field.name for field in kind.fields)
-    query = _with_clause(kind, version, f"select {names} from records order by {_KEYS[kind.name]}")
+    query = _with_clause(kind, version, f"select {names} from records order by {_KEYS[kind.name]}")  # noqa: S608
     with driver(connection).cursor("export", binary=True) as cursor:
         cursor.itersize = CHUNK_ROWS
         cursor.execute(query, {"version": version})
         while rows := cursor.fetchmany(CHUNK_ROWS):
             columns = list(zip(*rows, strict=True))
-            for part in _alike(kind, columns):
-                yield part
+            yield from _alike(kind, columns)
 
 
 def read_dpr(connection: Connection, version: int) -> Iterator[tuple[str, str | None, list[Any]]]:
@@ -121,7 +120,7 @@ def read_dpr(connection: Connection, version: int) -> Iterator[tuple[str, str | 
 
 def count_dpr(connection: Connection, version: int) -> dict[str, int]:
     """How many inputs, guidelines and pairs such an export has."""
-    query = _SERVED + (
+    query = _SERVED + (  # noqa: S608
         "select count(distinct input_id), count(distinct guideline_id), count(*) from served_pairs"
     )
     with driver(connection).cursor() as cursor:

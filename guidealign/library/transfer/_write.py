@@ -87,7 +87,7 @@ class ParquetWriter:
         schema = parquet_schema().with_metadata({HEADER_KEY: _encode(header.as_dict()).encode()})
         self._schema = schema
         # Vectors do not shrink, so that packing them would only cost time.
-        packed = {name: "zstd" for name in _leaves(schema)} | {_VECTOR_COLUMN: "none"}
+        packed = dict.fromkeys(_leaves(schema), "zstd") | {_VECTOR_COLUMN: "none"}
         self._file = pq.ParquetWriter(
             stream,
             schema,
@@ -149,7 +149,7 @@ def whole_file(target: Path) -> Iterator[IO[bytes]]:
         stream = unfinished.open("wb")
     except OSError as error:
         raise BadInputError(
-            f"{target} cannot be written: {error.strerror}; choose a folder that exists and is yours"
+            f"{target} cannot be written: {error.strerror}; choose a folder that is there and yours"
         ) from error
     try:
         with stream:
