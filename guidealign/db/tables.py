@@ -369,7 +369,7 @@ class Pair(Base):
     input_id: Mapped[int] = mapped_column(ForeignKey(Input.id), primary_key=True)
     guideline_id: Mapped[int] = mapped_column(ForeignKey(Guideline.id), primary_key=True)
     assessment_id: Mapped[int | None] = mapped_column(ForeignKey(Assessment.id))
-    origin: Mapped[str] = mapped_column(comment="starter, model or human")
+    origin: Mapped[str] = mapped_column(comment="starter, model, human or import")
     created_at: Mapped[datetime] = _now()
     __table_args__ = (Index(None, "guideline_id"),)
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 """Signature, flags (none) and length of the extension (none)."""
 TRAILER = b"\xff\xff"
-_BLOCK_ROWS = 1000
-"""Rows encoded at a time: 1.6 MB at 384 dimensions, which stays in the processor's cache."""
+_BLOCK_ROWS = 100
+"""Rows encoded at a time: 160 kB at 384 dimensions; the socket takes them, the server works on."""
 
 
 def text_rows(ids: NDArray[np.int64], columns: Sequence[Sequence[str | None] | str]) -> memoryview:

@@ -142,6 +142,15 @@ def _guidelines() -> None:
         existing_comment="starter, model or human",
         comment="starter, model, human or import",
     )
+    op.alter_column(
+        "pairs",
+        "origin",
+        schema="core",
+        existing_type=text,
+        existing_nullable=False,
+        existing_comment="starter, model or human",
+        comment="starter, model, human or import",
+    )
     for table, column, key in _UNKEYED:
         op.drop_constraint(op.f(f"fk_{table}_{column}_{key}"), table, schema="core")
     op.create_table_comment(

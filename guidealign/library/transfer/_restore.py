@@ -20,6 +20,7 @@ from guidealign.library.transfer._schema import FULL, Kind
 from guidealign.library.transfer._texts import normalise_guidelines
 from guidealign.library.transfer.model import Chunk, Header, Progress, Rows
 
+_CONTRADICTIONS = (psycopg.IntegrityError, psycopg.DataError)
 _IS_OWNER = text(
     "select pg_has_role(current_user, relowner, 'member') from pg_class"
     " where oid = cast('core.guidelines' as regclass)"
@@ -91,8 +92,8 @@ def restore(
             _LOADERS.get(kind, _load)(connection, FULL[kind], rows)
         connection.execute(_SEQUENCES)
         connection.execute(text("set constraints all immediate"))
-    except (psycopg.IntegrityError, DBAPIError) as error:
-        if isinstance(error, DBAPIError) and not isinstance(error.orig, psycopg.IntegrityError):
+    except (*_CONTRADICTIONS, DBAPIError) as error:
+        if isinstance(error, DBAPIError) and not isinstance(error.orig, _CONTRADICTIONS):
             raise
         reason = str(getattr(error, "orig", error)).splitlines()[0]
         raise IntegrityError(

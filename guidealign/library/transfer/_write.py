@@ -141,6 +141,8 @@ def _vector_column(vectors: np.ndarray) -> pa.Array:
 def whole_file(target: Path) -> Iterator[IO[bytes]]:
     """A stream that becomes the target once all is written and on disk, and else nothing.
 
+    What a killed process has written stays beside the target as a hidden file `.part`.
+
     Raises:
         BadInputError: the folder is missing or cannot be written.
     """

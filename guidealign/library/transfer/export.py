@@ -41,7 +41,8 @@ def export_library(
     without states and history: the file to share. The DPR format is always of one version, the
     newest unless told, and masked; guidelines without an input have no place in it.
 
-    The file appears when it is complete; what stood there before is replaced then.
+    The file appears when it is complete; what stood there before is replaced then. Rows come
+    from a server-side cursor block by block, so that memory does not grow with the library.
 
     Args:
         file: the target.
