@@ -17,7 +17,7 @@ _NO_CATEGORY = ("unknown_category", "the category is none of the library's")
 
 
 def prepare(chunk: Chunk, settings: Settings) -> Chunk:
-    """Checks and normalises records; needs no database, so that it can run ahead of storing."""
+    """Checks and normalises records, without asking the database."""
     rows, bad = [], list(chunk.bad)
     for part in chunk.rows:
         good, wrong = check(part, ADDED[part.kind])

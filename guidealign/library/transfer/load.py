@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 import structlog
@@ -29,7 +26,6 @@ from guidealign.settings import Settings
 
 _ATTEMPTS = 5
 """At a chunk, when somebody else stores the same text at the same time."""
-_T = TypeVar("_T")
 # The statement's check of a chunk's vectors holds them all: in memory rather than on disk.
 _MEMORY = text("set local work_mem = '128MB'")
 
@@ -121,8 +117,8 @@ class _Run:
             counts=Counter(current.counts),
         )
         n_done = 0
-        chunks = read_chunks(self.source, ADDED)
-        for chunk in _ahead(map(partial(prepare, settings=self.settings), chunks)):
+        for raw in read_chunks(self.source, ADDED):
+            chunk = prepare(raw, self.settings)
             if chunk.end <= current.n_done:
                 with self.engine.connect() as connection:
                     adding.learn(connection, chunk)
@@ -191,15 +187,3 @@ class _Run:
             reject_reasons=rejects,
             resumed=resumed,
         )
-
-
-def _ahead(items: Iterable[_T]) -> Iterator[_T]:
-    """The same items, the next one made while one is worked on."""
-    source = iter(items)
-    done = object()
-    take: Callable[[], Any] = partial(next, source, done)
-    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
-        following = pool.submit(take)
-        while (item := following.result()) is not done:
-            following = pool.submit(take)
-            yield item
