@@ -187,17 +187,22 @@ def _copy_guidelines(
     version: int,
 ) -> None:
     step = round(1 / RARE_SHARE)
-    with connection.cursor().copy(
-        "copy core.guidelines (id, text_hash, title, text, category, origin, source, checked,"
-        " state, served) from stdin"
-    ) as copy:
+    connection.execute(
+        "create temporary table filled (id bigint, text_hash text, title text, text text,"
+        " category text, source text) on commit drop"
+    )
+    with connection.cursor().copy("copy filled from stdin") as copy:
         for id_, title, text, category in rows:
             source = RARE_SOURCE if id_ % step == 0 else None
-            span = f"{{[{version},)}}"
-            key = guideline_hash(title, text)
-            copy.write_row(
-                (id_, key, title, text, category, "import", source, True, "active", span)
-            )
+            copy.write_row((id_, guideline_hash(title, text), title, text, category, source))
+    connection.execute(
+        "insert into core.guidelines (id, text_hash, title, text, category, origin, source,"
+        " checked, state, served, words) overriding system value"
+        " select id, text_hash, title, text, category, 'import', source, true, 'active',"
+        " int4multirange(int4range(%s, null)), to_tsvector('english', title || ' ' || text)"
+        " from filled",
+        (version,),
+    )
 
 
 def _scalar(connection: psycopg.Connection[tuple[object, ...]], query: str) -> int:

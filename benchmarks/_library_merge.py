@@ -138,7 +138,8 @@ def _add(url: str, new: list[_New], first: int) -> None:
 def _accuracy(engine: Engine, new: list[_New], first: int) -> list[Figure]:
     query = "select id, merged_into from core.guidelines where id >= :first and state = 'merged'"
     with engine.connect() as connection:
-        merged = dict(connection.execute(text(query), {"first": first}).tuples().all())
+        rows = connection.execute(text(query), {"first": first}).all()
+    merged: dict[int, int] = {row.id: row.merged_into for row in rows}
     right = sum(
         1
         for id_, into in merged.items()

@@ -125,7 +125,7 @@ def _ms(call: Callable[..., object], *arguments: object) -> float:
 
 
 def _rows_of(driver: Any, statement: str, query: np.ndarray) -> list[Any]:
-    return driver.execute(statement, {"q": query}).fetchall()  # type: ignore[no-any-return]
+    return driver.execute(statement, {"q": query}).fetchall()
 
 
 def _search(

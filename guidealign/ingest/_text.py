@@ -26,6 +26,8 @@ def normalize_text(text: str) -> str:
 
     Normalising twice changes nothing more.
     """
+    if _is_plain(text):
+        return " ".join(text.split())
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     # NFKC can bring back what was removed and the other way round, so the filter runs first:
     # no character that survives it composes to a control character.
@@ -37,7 +39,14 @@ def normalize_text(text: str) -> str:
 
 def fold_text(text: str) -> str:
     """Case and white space out: texts that fold alike are the same input."""
+    if _is_plain(text):
+        return " ".join(text.lower().split())
     return " ".join(normalize_text(text).casefold().split())
+
+
+def _is_plain(text: str) -> bool:
+    """One line of printable ASCII: most texts, and there is nothing to look up in them."""
+    return text.isascii() and text.isprintable()
 
 
 def text_hash(text: str) -> str:

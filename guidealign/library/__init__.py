@@ -38,15 +38,23 @@ from guidealign.library.search import (
 )
 from guidealign.library.starter import install_starter, read_starter
 from guidealign.library.store import add_vectors, guidelines_at, pairs_at
+from guidealign.library.transfer import (
+    ExportResult,
+    ImportResult,
+    export_library,
+    import_library,
+)
 
 __all__ = [
     "CURATION_VERSION",
     "CategoryCounts",
     "Change",
+    "ExportResult",
     "FuzzyDuplicates",
     "GuidelineDetails",
     "GuidelineRow",
     "HistoryStep",
+    "ImportResult",
     "IndexResult",
     "LibraryStats",
     "NearGuideline",
@@ -63,8 +71,10 @@ __all__ = [
     "embed_texts",
     "embedded_versions",
     "encoder_folder",
+    "export_library",
     "guideline_history",
     "guidelines_at",
+    "import_library",
     "install_starter",
     "latest_version",
     "library_diff",

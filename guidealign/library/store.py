@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from guidealign.errors import BadInputError
+from guidealign.library._copy import HEADER, TRAILER, vector_rows
 from guidealign.library.model import Decision, GuidelineRow, PairRow
 
 Rows = Iterable[tuple[Any, ...]]
@@ -92,12 +93,11 @@ _ADD_CONFLICTS = text(
     " where witness is not null and action in ('hold', 'activate')"
     " on conflict do nothing"
 )
-_NEW_VECTORS = text(
-    "create temporary table new_vectors (guideline_id bigint, embedding vector) on commit drop"
-)
-_ADD_VECTORS = text(
-    "insert into core.embeddings (retriever_version, guideline_id, embedding)"
-    " select :retriever, guideline_id, embedding from new_vectors on conflict do nothing"
+# Held to the end of the transaction: what has no vector now has none until the COPY is in.
+_VECTOR_LOCK = text("select pg_advisory_xact_lock(hashtext('guidealign.vectors'), :retriever)")
+_HAVE_VECTORS = text(
+    "select e.guideline_id from unnest(cast(string_to_array(:ids, ',') as bigint[])) as n (id)"
+    " join core.embeddings e on e.retriever_version = :retriever and e.guideline_id = n.id"
 )
 _COUNT_VECTORS = text(
     "select count(*) as n, max(vector_dims(embedding)) as dimensions from core.embeddings"
@@ -166,14 +166,30 @@ def copy_rows(
         types: their SQL types; binary COPY casts nothing.
         rows: tuples.
     """
-    into = sql.SQL("copy {} ({}) from stdin (format binary)").format(
-        sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, columns))
-    )
-    cursor = driver(connection).cursor()
-    with cursor.copy(into) as copy:
+    with driver(connection).cursor().copy(_copy_into(table, columns)) as copy:
         copy.set_types(types)
         for row in rows:
             copy.write_row(row)
+
+
+def copy_blocks(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    blocks: Iterable[bytes | memoryview],
+) -> None:
+    """Adds rows that are encoded already (see `_copy`), in the connection's transaction."""
+    with driver(connection).cursor().copy(_copy_into(table, columns)) as copy:
+        copy.write(HEADER)
+        for block in blocks:
+            copy.write(block)
+        copy.write(TRAILER)
+
+
+def _copy_into(table: str, columns: Sequence[str]) -> sql.Composed:
+    return sql.SQL("copy {} ({}) from stdin (format binary)").format(
+        sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
 
 
 def driver(connection: Connection) -> psycopg.Connection[Any]:
@@ -186,9 +202,12 @@ def driver(connection: Connection) -> psycopg.Connection[Any]:
 
 
 def add_vectors(
-    connection: Connection, retriever: int, ids: Sequence[int], vectors: NDArray[np.float32]
-) -> None:
-    """Stores vectors of guidelines that have none of that version.
+    connection: Connection,
+    retriever: int,
+    ids: Sequence[int] | NDArray[np.int64],
+    vectors: NDArray[np.float32],
+) -> int:
+    """Stores vectors of guidelines that have none of that version; returns how many.
 
     Args:
         connection: with an open transaction.
@@ -196,15 +215,21 @@ def add_vectors(
         ids: of the guidelines, (n,).
         vectors: L2-normalised, (n, dimensions).
     """
-    connection.execute(_NEW_VECTORS)
-    copy_rows(
-        connection,
-        "new_vectors",
-        ("guideline_id", "embedding"),
-        ("int8", "vector"),
-        zip(ids, vectors, strict=True),
-    )
-    connection.execute(_ADD_VECTORS, {"retriever": retriever})
+    wanted, first = np.unique(np.asarray(ids, dtype=np.int64), return_index=True)
+    connection.execute(_VECTOR_LOCK, {"retriever": retriever})
+    # As one text: the driver takes longer over an array than the server over the query.
+    ids_text = ",".join(map(str, wanted.tolist()))
+    known = connection.execute(_HAVE_VECTORS, {"retriever": retriever, "ids": ids_text})
+    new = ~np.isin(wanted, np.fromiter(known.scalars(), dtype=np.int64))
+    if new.any():
+        blocks = vector_rows(retriever, wanted[new], vectors, first[new])
+        copy_blocks(
+            connection,
+            "core.embeddings",
+            ("retriever_version", "guideline_id", "embedding"),
+            blocks,
+        )
+    return int(new.sum())
 
 
 def read_vectors(

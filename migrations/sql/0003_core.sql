@@ -33,6 +33,7 @@ comment on function core.library_digest(int) is
   'SHA-256 over the sorted hashes of the texts that a version serves.';
 
 -- Guidelines are born as candidates or in quarantine; a restored library is the one exception.
+-- The trigger comes after the insert: one before it would slow every COPY down.
 create function core.guard_insert() returns trigger language plpgsql set search_path = core, pg_temp as $$
 begin
   if coalesce(current_setting('guidealign.restoring', true), '') <> 'on'
@@ -41,16 +42,53 @@ begin
     raise exception 'a guideline starts as candidate, not as %', new.state
       using errcode = 'restrict_violation';
   end if;
-  if new.state = 'active' then
-    new.words := to_tsvector('english', new.title || ' ' || new.text);
-  end if;
-  return new;
+  return null;
 end $$;
 comment on function core.guard_insert() is
   'Holds that a guideline starts as candidate or in quarantine.';
-create trigger guard_insert before insert on core.guidelines for each row
+create trigger guard_insert after insert on core.guidelines for each row
   when (new.state not in ('candidate', 'quarantined') or new.served <> '{}')
   execute function core.guard_insert();
+
+-- What a foreign key would promise, checked once a statement: a key's own check, row by row,
+-- takes longer than all the rest of a bulk load. Neither categories nor guidelines ever go.
+create function core.guard_categories() returns trigger language plpgsql set search_path = core, pg_temp as $$
+declare
+  unknown text;
+begin
+  select a.category into unknown from added a
+   where not exists (select from risk_categories c where c.name = a.category) limit 1;
+  if found then
+    raise exception 'there is no risk category %', unknown using errcode = 'foreign_key_violation';
+  end if;
+  return null;
+end $$;
+comment on function core.guard_categories() is 'Holds that every guideline has a known category.';
+create trigger guard_categories after insert on core.guidelines
+  referencing new table as added
+  for each statement execute function core.guard_categories();
+create trigger append_only before delete or update of name on core.risk_categories
+  for each row execute function core.refuse_change();
+
+create function core.guard_vectors() returns trigger language plpgsql set search_path = core, pg_temp as $$
+declare
+  unknown bigint;
+begin
+  select a.guideline_id into unknown from added a
+   where not exists (select from guidelines g where g.id = a.guideline_id) limit 1;
+  if found then
+    raise exception 'there is no guideline % for a vector', unknown
+      using errcode = 'foreign_key_violation';
+  end if;
+  return null;
+end $$;
+comment on function core.guard_vectors() is 'Holds that every vector belongs to a guideline.';
+create trigger guard_vectors after insert on core.embeddings
+  referencing new table as added
+  for each statement execute function core.guard_vectors();
+create trigger guard_moved_vectors after update on core.embeddings
+  referencing new table as added
+  for each statement execute function core.guard_vectors();
 
 -- Words and provenance never change; the state moves along legal transitions only. What was
 -- merged may come back (a merge can be undone); what was retired stays retired.

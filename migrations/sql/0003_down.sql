@@ -1,5 +1,7 @@
 -- The rules of guidelines as they stood before revision 0003.
 
+revoke usage on sequence core.guidelines_id_seq, core.inputs_id_seq from guidealign_app;
+
 create function core.guard_guideline() returns trigger language plpgsql as $$
 begin
   if tg_op = 'DELETE' then

@@ -430,16 +430,18 @@ alter default privileges in schema core revoke insert, update on tables from gui
 revoke all on all tables in schema core from guidealign_app;
 grant select on all tables in schema core to guidealign_app;
 grant insert on
-  core.inputs, core.input_bands, core.ingest_batches, core.ingest_watermarks, core.rejects, core.leases,
+  core.imports, core.inputs, core.input_bands, core.ingest_batches, core.ingest_watermarks, core.rejects, core.leases,
   core.model_calls, core.assessments, core.guidelines, core.pairs, core.conflicts, core.embeddings,
   core.vector_indexes, core.retrievals, core.aligned_responses, core.aligned_datasets,
   core.aligned_dataset_items, core.benchmark_results, core.gate_decisions, core.promotions,
   core.releases, core.model_lineage
   to guidealign_app;
-grant update on core.ingest_batches, core.ingest_watermarks, core.leases, core.vector_indexes to guidealign_app;
+grant update on core.imports, core.ingest_batches, core.ingest_watermarks, core.leases, core.vector_indexes to guidealign_app;
 grant update (near_duplicate_of, near_duplicate_score) on core.inputs to guidealign_app;
 grant update (state, state_reason, served, checked, merged_into, merge_score, merge_wording)
   on core.guidelines to guidealign_app;
+-- A bulk load draws its ids before it writes, so that it knows them without asking back.
+grant usage on sequence core.guidelines_id_seq, core.inputs_id_seq to guidealign_app;
 grant delete on core.embeddings, core.vector_indexes, core.leases to guidealign_app;
 -- Versions and history are written by the database itself.
 grant execute on function

@@ -40,6 +40,8 @@ begin
 end $$
 """
 _NOW = sa.text("now()")
+_UNKEYED = (("guidelines", "category", "risk_categories"), ("embeddings", "guideline_id", "guidelines"))
+"""Keys that a trigger checks instead: table, column, table that it refers to."""
 
 
 def _run(file: str) -> None:
@@ -159,6 +161,17 @@ def _guidelines() -> None:
         existing_comment="starter, model or human",
         comment="starter, model, human or import",
     )
+    op.alter_column(
+        "pairs",
+        "origin",
+        schema="core",
+        existing_type=text,
+        existing_nullable=False,
+        existing_comment="starter, model or human",
+        comment="starter, model, human or import",
+    )
+    for table, column, key in _UNKEYED:
+        op.drop_constraint(op.f(f"fk_{table}_{column}_{key}"), table, schema="core")
     op.create_table_comment(
         "embeddings",
         "A guideline's vector under one retriever version (-1: the fixed encoder of curation).",
@@ -244,6 +257,43 @@ def _tables() -> None:
         schema="core",
         comment="The search index of one retriever version: in use once its recall was measured.",
     )
+    op.create_table(
+        "imports",
+        sa.Column("id", big, sa.Identity(always=True), nullable=False),
+        sa.Column("file", text, nullable=False, comment="its name, without the folder"),
+        sa.Column("digest", text, nullable=False, comment="SHA-256 of the file"),
+        sa.Column("kind", text, nullable=False, comment="jsonl, parquet or dpr"),
+        sa.Column("mode", text, nullable=False, comment="add or restore"),
+        sa.Column("actor", text, nullable=False),
+        sa.Column(
+            "n_done",
+            big,
+            server_default="0",
+            nullable=False,
+            comment="records of the file that are stored: a run that was killed goes on there",
+        ),
+        sa.Column(
+            "counts",
+            postgresql.JSONB(),
+            server_default="{}",
+            nullable=False,
+            comment="what came of the records",
+        ),
+        sa.Column(
+            "own_retrievers",
+            sa.ARRAY(big),
+            server_default="{}",
+            nullable=False,
+            comment="retriever versions that had vectors here before: the file's are left out",
+        ),
+        sa.Column("started_at", moment, server_default=_NOW, nullable=False),
+        sa.Column("finished_at", moment),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_imports")),
+        sa.CheckConstraint("mode in ('add', 'restore')", name=op.f("ck_imports_mode")),
+        schema="core",
+        comment="A file that was loaded into the library, and how far.",
+    )
+    op.create_index(op.f("ix_imports_digest"), "imports", ["digest"], schema="core")
 
 
 def _two_guidelines(name: str, columns: list[sa.schema.SchemaItem], comment: str) -> None:
@@ -274,13 +324,24 @@ def downgrade() -> None:
     """Back to one interval a guideline: of several, the last one is kept."""
     op.execute("drop schema library cascade")
     op.execute(_DROP_INDEXES)
-    for trigger in ("guard_insert", "guard_guideline", "record_events", "check_versions"):
-        op.execute(f"drop trigger {trigger} on core.guidelines")
+    for trigger, table in (
+        ("guard_insert", "guidelines"),
+        ("guard_guideline", "guidelines"),
+        ("record_events", "guidelines"),
+        ("check_versions", "guidelines"),
+        ("guard_categories", "guidelines"),
+        ("guard_vectors", "embeddings"),
+        ("guard_moved_vectors", "embeddings"),
+        ("append_only", "risk_categories"),
+    ):
+        op.execute(f"drop trigger {trigger} on core.{table}")
     op.execute("drop trigger guard_version on core.library_versions")
-    for table in ("vector_indexes", "kept_apart", "conflicts", "guideline_events"):
+    for table in ("imports", "vector_indexes", "kept_apart", "conflicts", "guideline_events"):
         op.drop_table(table, schema="core")
     for function in (
         "guard_insert()",
+        "guard_categories()",
+        "guard_vectors()",
         "guard_guideline()",
         "record_events()",
         "check_versions()",
@@ -360,6 +421,16 @@ def downgrade() -> None:
             referent_schema="core",
             deferrable=True,
             initially="DEFERRED",
+        )
+    for table, column, key in _UNKEYED:
+        op.create_foreign_key(
+            op.f(f"fk_{table}_{column}_{key}"),
+            table,
+            key,
+            [column],
+            ["name" if key == "risk_categories" else "id"],
+            source_schema="core",
+            referent_schema="core",
         )
     for name, rule in (
         ("origin", "origin in ('starter', 'model', 'human')"),

@@ -43,6 +43,7 @@ APP_TABLES = {
     "gate_decisions": "i",
     "guideline_events": "",
     "guidelines": "iu",
+    "imports": "iU",
     "ingest_batches": "iU",
     "ingest_watermarks": "iU",
     "input_bands": "i",
@@ -387,16 +388,25 @@ def test_the_application_rewrites_nothing(
         connection.execute(statement)
 
 
-@pytest.mark.parametrize("state", ["active", "retired", "merged"])
+@pytest.mark.parametrize(
+    ("columns", "values"),
+    [
+        ("state, served, words", "'active', '{[1,)}', 'word'::tsvector"),
+        ("state", "'retired'"),
+        ("state, merged_into", "'merged', 1"),
+        ("served", "'{[1,2)}'"),
+    ],
+    ids=["active", "retired", "merged", "once served"],
+)
 def test_the_application_restores_nothing(
-    filled: Engine, database_url: str, logins: dict[str, str], state: str
+    filled: Engine, database_url: str, logins: dict[str, str], columns: str, values: str
 ) -> None:
     with _as(database_url, logins["app"]) as connection:
         connection.execute("set guidealign.restoring = 'on'")
         with pytest.raises(errors.RestrictViolation, match="starts as candidate"):
             connection.execute(
-                "insert into core.guidelines (text_hash, title, text, category, origin, state)"
-                f" values ('h', 't', 'x', 'Insult', 'human', '{state}')"
+                f"insert into core.guidelines (text_hash, title, text, category, origin, {columns})"
+                f" values ('h', 't', 'x', 'Insult', 'human', {values})"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
@@ -28,6 +29,21 @@ def test_no_control_character_is_left(words: str) -> None:
 @given(st.text(alphabet=st.characters(codec="ascii")))
 def test_case_and_blanks_do_not_make_another_input(words: str) -> None:
     assert text_hash(words.upper()) == text_hash(f"  {words.lower()}\n")
+
+
+def _one_by_one(words: str) -> str:
+    """The definition, without a short cut."""
+    words = words.replace("\r\n", "\n").replace("\r", "\n")
+    kept = "".join(c for c in words if c in "\n\t" or unicodedata.category(c)[0] != "C")
+    lines = unicodedata.normalize("NFKC", kept).split("\n")
+    joined = "\n".join(re.sub(r"[^\S\n]+", " ", line).strip() for line in lines)
+    return re.sub(r"\n{3,}", "\n\n", joined).strip()
+
+
+@given(st.text() | st.text(alphabet=st.characters(codec="ascii")) | st.text(alphabet="aB  ~!"))
+def test_short_cut_for_plain_texts_changes_nothing(words: str) -> None:
+    assert normalize_text(words) == _one_by_one(words)
+    assert fold_text(words) == " ".join(_one_by_one(words).casefold().split())
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
