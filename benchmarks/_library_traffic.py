@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from guidealign.library import (
     publish,
     search_vector,
 )
+from guidealign.records import Release
 from guidealign.settings import AuthorSettings, LibrarySettings, Settings
 
 N_READERS = 8
@@ -38,6 +40,8 @@ _K = 6
 _BATCH = 20
 _EMBED_ROWS = 2_000
 _PAUSE_S = 1.0
+_TASK_NICENESS = 10
+"""As the platform runs its tasks."""
 _PER_WORDING = 20
 _SETTINGS = Settings(
     author=AuthorSettings(review_policy="auto"), library=LibrarySettings(exact_below=1_000)
@@ -98,6 +102,8 @@ def _run(url: str, roles: list[tuple[str, int]], seconds: float) -> list[Report]
 
 
 def _worker(url: str, role: str, seed: int, seconds: float, go: Event, results: Any) -> None:
+    if role in {"publication", "embedding"}:
+        os.nice(_TASK_NICENESS)
     engine = make_engine(url)
     with engine.connect() as connection:
         connection.execute(text("select 1"))
@@ -132,34 +138,35 @@ def _read(engine: Engine, seed: int, ends: float, times: list[float], errors: li
         time.sleep(max(0.0, at - time.monotonic()))
         started = time.perf_counter()
         with engine.connect() as connection:
-            problem = _read_once(connection, queries[reads % len(queries)], check=reads % 10 == 0)
-        times.append((time.perf_counter() - started) * 1e3)
-        if problem:
-            errors.append(problem)
+            release, ids = _read_once(connection, queries[reads % len(queries)])
+            times.append((time.perf_counter() - started) * 1e3)
+            if problem := _problem(connection, release, ids):
+                errors.append(problem)
         reads += 1
         at += 1 / READS_PER_S
     return reads
 
 
-def _read_once(connection: Connection, query: NDArray[np.float32], *, check: bool) -> str | None:
+def _read_once(connection: Connection, query: NDArray[np.float32]) -> tuple[Release, list[int]]:
     release = latest_release(connection)
     assert release is not None
-    library, retriever = release.library_version, release.retriever_version
     found = search_vector(
         query,
         connection=connection,
-        retriever_version=retriever,
+        retriever_version=release.retriever_version,
         k=_K,
-        options=SearchOptions(library_version=library),
+        options=SearchOptions(library_version=release.library_version),
     )
-    if len(found) != _K:
-        return f"{len(found)} of {_K} for library {library}, retriever {retriever}"
-    if check:
-        ids = [hit.guideline_id for hit in found]
-        values = {"ids": ids, "library": library, "retriever": retriever}
-        if strangers := connection.execute(_STRANGERS, values).scalar_one():
-            return f"{strangers} of another version than {library}/{retriever}"
-    return None
+    return release, [hit.guideline_id for hit in found]
+
+
+def _problem(connection: Connection, release: Release, ids: list[int]) -> str | None:
+    served = f"library {release.library_version}, retriever {release.retriever_version}"
+    if len(ids) != _K:
+        return f"{len(ids)} of {_K} for {served}"
+    values = {"library": release.library_version, "retriever": release.retriever_version}
+    strangers = connection.execute(_STRANGERS, values | {"ids": ids}).scalar_one()
+    return f"{strangers} of another version than {served}" if strangers else None
 
 
 def _write(engine: Engine, seed: int) -> int:

@@ -109,6 +109,9 @@ class LibrarySettings(BaseModel):
     recall_queries: int = Field(default=200, ge=10)
     hnsw_m: int = Field(default=16, ge=2, le=100)
     hnsw_ef_construction: int = Field(default=128, ge=4, le=1000)
+    index_workers: int = Field(default=0, ge=0, le=64)
+    """Parallel workers of an index build beside the one that leads it; each takes a core from
+    those who search meanwhile."""
     index_memory_mb: int = Field(default=2_048, ge=1)
     """`maintenance_work_mem` of an index build; the graph should fit (about 1.2 kB a vector of 384
     dimensions)."""

@@ -22,6 +22,8 @@ _PENDING = text(
     "select i.id from core.inputs i"
     " where i.near_duplicate_of is null and i.source <> 'starter'"
     " and not exists (select from core.assessments a where a.input_id = i.id)"
+    # An imported library's inputs have their guidelines.
+    " and not exists (select from core.pairs p where p.input_id = i.id and p.origin = 'import')"
     " and not exists (select from core.leases l where l.task = 'author' and l.item_id = i.id)"
     " order by i.id limit :limit"
 )

@@ -73,6 +73,8 @@ def _build(connection: Connection, engine: Engine, version: int, settings: Setti
         if n < bounds.exact_below:
             return IndexResult(retriever_version=version, n_vectors=n, indexed=False)
         _create(connection, version, dimensions, bounds)
+        # Without statistics of the new vectors a search would sort them all.
+        store.driver(connection).execute("analyze core.embeddings")
     elif n < _GROWN * known.n_vectors:
         return IndexResult(
             retriever_version=version,
@@ -158,10 +160,14 @@ def _create(connection: Connection, version: int, dimensions: int, bounds: Libra
     )
     driver = store.driver(connection)
     driver.execute(sql.SQL("set maintenance_work_mem = {}").format(memory))
+    driver.execute(
+        sql.SQL("set max_parallel_maintenance_workers = {}").format(bounds.index_workers)
+    )
     try:
         driver.execute(build)
     finally:
         driver.execute("reset maintenance_work_mem")
+        driver.execute("reset max_parallel_maintenance_workers")
 
 
 def _drop(connection: Connection, version: int) -> None:

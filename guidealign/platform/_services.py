@@ -87,6 +87,10 @@ def mlflow_service(home: Home, port: int, database_url: str) -> Service:
     )
 
 
+# The scheduler's children run the tasks: whoever asks the library meanwhile does not wait for them.
+_LETS_OTHERS_GO_FIRST = {"scheduler": ("nice", "-n", "10")}
+
+
 def airflow_services(port: int, env: dict[str, str]) -> list[Service]:
     """Scheduler, dag-processor, triggerer and api-server as processes of their own."""
     extra = {
@@ -107,7 +111,7 @@ def airflow_services(port: int, env: dict[str, str]) -> list[Service]:
     return [
         Service(
             name=f"airflow-{part}",
-            command=(*_AIRFLOW, part, *extra.get(part, ())),
+            command=(*_LETS_OTHERS_GO_FIRST.get(part, ()), *_AIRFLOW, part, *extra.get(part, ())),
             env=env,
             ready=lambda part=part: ready(part),  # type: ignore[misc]  # bound per part
             port=port if part == "api-server" else None,
