@@ -219,7 +219,7 @@ def _run(
         try:
             rows = driver.cursor(binary=True).execute(query, values)
         except pg_errors.Error:
-            if not connection.in_transaction():
+            if not (driver.closed or connection.in_transaction()):
                 # SQLAlchemy has begun nothing, so it would not end what has failed here.
                 driver.rollback()
             raise

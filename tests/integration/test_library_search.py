@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -250,7 +249,7 @@ ASKED = st.lists(
 
 
 @pytest.fixture
-def always_through_the_index(engine: Engine) -> Iterator[None]:
+def always_through_the_index(engine: Engine) -> None:
     """Filters, too: `library.search` compares all matches where they are few."""
     with engine.begin() as connection:
         name = (
@@ -263,7 +262,6 @@ def always_through_the_index(engine: Engine) -> Iterator[None]:
         )
         assert changed != source
         connection.exec_driver_sql(changed.replace("%", "%%"))
-    yield
 
 
 def _search(
