@@ -1,6 +1,6 @@
 """The guidealign database: engine, tables, leases, migrations."""
 
-from guidealign.db.engine import guard_database, make_engine, normalize_url
+from guidealign.db.engine import guard_database, make_engine, normalize_url, session_lock
 from guidealign.db.leases import (
     Claim,
     claim,
@@ -30,4 +30,5 @@ __all__ = [
     "release_by_id",
     "release_holder",
     "schema_revision",
+    "session_lock",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -9,7 +10,7 @@ from typing import Any
 
 from pgvector.psycopg import register_vector
 from psycopg import errors as pg_errors
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
@@ -18,6 +19,9 @@ from guidealign.errors import ConfigurationError, PermanentError, ServiceUnavail
 _DRIVER = "postgresql+psycopg"
 _LOST_CODES = ("08", "53", "57")
 """SQLSTATE classes: connection exception, insufficient resources, operator intervention."""
+_POLL_S = 0.1
+_TRY_LOCK = text("select pg_try_advisory_lock(hashtext(:name))")
+_UNLOCK = text("select pg_advisory_unlock(hashtext(:name))")
 
 
 def normalize_url(url: str) -> str:
@@ -79,7 +83,13 @@ def guard_database() -> Iterator[None]:
     """
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except (
+        OperationalError,
+        InterfaceError,
+        # What the driver is asked for past SQLAlchemy: COPY, searches, concurrent builds.
+        pg_errors.OperationalError,
+        pg_errors.InterfaceError,
+    ) as error:
         raise ServiceUnavailableError(
             "the guidealign database does not answer: is it running? (`guidealign status`)"
         ) from error
@@ -94,3 +104,26 @@ def guard_database() -> Iterator[None]:
                 "the database schema is missing or old: run `guidealign up` or migrate it"
             ) from error
         raise
+
+
+@contextmanager
+def session_lock(connection: Connection, name: str) -> Iterator[None]:
+    """One holder of a name at a time on the whole installation; let go of when it dies.
+
+    Who comes second asks again and again: waiting inside a statement would hold a snapshot, an
+    index that is being built waits for every older snapshot, and where its builder has what the
+    waiting one's predecessor wants, all stand for ever.
+
+    Args:
+        connection: held for as long as the lock; with no transaction of the caller's open.
+        name: such as `guidealign.switch`.
+    """
+    while not connection.execute(_TRY_LOCK, {"name": name}).scalar_one():
+        connection.commit()
+        time.sleep(_POLL_S)
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.execute(_UNLOCK, {"name": name})
+        connection.commit()

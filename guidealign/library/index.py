@@ -14,9 +14,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 from psycopg import sql
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
-from guidealign.db import guard_database
+from guidealign.db import guard_database, session_lock
 from guidealign.library import store
 from guidealign.library.model import IndexResult
 from guidealign.library.search import SearchOptions, search_vector
@@ -27,8 +27,6 @@ _EF_STEPS = (40, 80, 160, 320, 640)
 _GROWN = 1.2
 """A graph takes in what is added; after this growth its recall is measured again."""
 _PROBE_NOISE = 0.5
-_LOCK = text("select pg_advisory_lock(hashtext('guidealign.index'), :version)")
-_UNLOCK = text("select pg_advisory_unlock(hashtext('guidealign.index'), :version)")
 
 log = structlog.get_logger()
 
@@ -41,7 +39,7 @@ def build_index(retriever_version: int, *, engine: Engine, settings: Settings) -
     `ef_search` whose recall of the nearest 6 reaches `library.least_recall`; when none does,
     search stays exact.
     """
-    with guard_database(), _locked(engine, retriever_version) as connection:
+    with guard_database(), _locked(engine) as connection:
         return _build(connection, engine, retriever_version, settings)
 
 
@@ -55,7 +53,7 @@ def drop_embeddings(keep: Collection[int], *, engine: Engine) -> list[int]:
         with engine.connect() as connection:
             gone = sorted(set(store.embedded_versions(connection)) - set(keep))
         for version in gone:
-            with _locked(engine, version) as connection:
+            with _locked(engine) as connection:
                 # First the row: readers turn to exact search before the index goes.
                 store.forget_index(connection, version)
                 _drop(connection, version)
@@ -177,11 +175,11 @@ def _drop(connection: Connection, version: int) -> None:
 
 
 @contextmanager
-def _locked(engine: Engine, version: int) -> Iterator[Connection]:
-    """A connection without transactions (concurrent builds need that), one a version."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(_LOCK, {"version": version})
-        try:
-            yield connection
-        finally:
-            connection.execute(_UNLOCK, {"version": version})
+def _locked(engine: Engine) -> Iterator[Connection]:
+    """A connection without transactions (concurrent builds need that), one at a time."""
+    # Two concurrent builds on one table would wait for each other, whatever their versions.
+    with (
+        engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        session_lock(connection, "guidealign.index"),
+    ):
+        yield connection

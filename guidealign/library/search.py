@@ -6,11 +6,14 @@ psql find the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from psycopg import errors as pg_errors
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DataError
 
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError
@@ -23,9 +26,10 @@ if TYPE_CHECKING:
 _COLUMNS = "id, title, text, category, score"
 # What `library.search` comes to for a version with an index, where nothing else is asked for and
 # no conflict is open. As a statement of its own it is planned once a connection; as a function
-# it costs half as much again. No row: the index is not to be used, or needs another ef_search.
+# it costs half as much again. No row: the index is not to be used, needs another ef_search, or
+# gave fewer than are put in order (what a scan of it finds may be served no more).
 _INDEXED = (
-    "select * from (select g.id, g.title, g.text, g.category,"
+    "with near as (select g.id, g.title, g.text, g.category,"
     " -(e.embedding <#> %(query)b) as score"
     " from core.embeddings e join core.guidelines g on g.id = e.guideline_id"
     " where e.retriever_version = {retriever} and {served} and exists"
@@ -34,7 +38,8 @@ _INDEXED = (
     " and i.ef_search <= current_setting('hnsw.ef_search', true)::int)"
     " and not exists (select from core.conflicts c where c.status = 'open')"
     " order by e.embedding::halfvec({dimensions}) <#> %(query)b::halfvec({dimensions})"
-    " limit {k} + 10) h order by score desc, id limit {k}"
+    " limit {k} + 10) select * from near where (select count(*) from near) = {k} + 10"
+    " order by score desc, id limit {k}"
 )
 _SERVED = {
     True: "g.state = 'active'",
@@ -93,8 +98,12 @@ def search_vector(
         retriever_version: whose vectors; -1 for the fixed encoder of curation.
         k: how many; fewer come back only when there are no more.
         options: filters, and how to search.
+
+    Raises:
+        BadInputError: k is below 1, or the vector is of another length than those searched.
     """
-    if options == SearchOptions(library_version=options.library_version) and k >= 1:
+    _require_some(k)
+    if options == SearchOptions(library_version=options.library_version):
         statement = _INDEXED.format(
             retriever=int(retriever_version),
             dimensions=len(vector),
@@ -116,9 +125,10 @@ def search_vectors(
     options: SearchOptions = _DEFAULT,
 ) -> list[list[RetrievedGuideline]]:
     """`search_vector` for many vectors (n, dimensions) in one round trip."""
+    _require_some(k)
     found: list[list[Any]] = [[] for _ in vectors]
     values = options.values() | {"queries": list(vectors), "retriever": retriever_version, "k": k}
-    with guard_database(), engine.connect() as connection:
+    with guard_database(), engine.connect() as connection, _as_bad_input():
         for row in connection.exec_driver_sql(_VECTORS, values):
             found[row.position - 1].append(row)
     return [_found(rows) for rows in found]
@@ -128,6 +138,7 @@ def search_words(
     words: str, *, connection: Connection, k: int, options: SearchOptions = _DEFAULT
 ) -> list[RetrievedGuideline]:
     """Active guidelines by their words, best first: "quoted phrases", or, -without."""
+    _require_some(k)
     return _call(connection, "search_words", (words, k), _only(options, _WORD_FILTERS))
 
 
@@ -141,6 +152,7 @@ def search_hybrid(
     options: SearchOptions = _DEFAULT,
 ) -> list[RetrievedGuideline]:
     """By words and by vector, the lists joined by reciprocal rank: sums of 1/(60 + rank)."""
+    _require_some(k)
     arguments = (words, vector, retriever_version, k)
     return _call(connection, "search_hybrid", arguments, _only(options, _WORD_FILTERS))
 
@@ -149,7 +161,26 @@ def similar_guidelines(
     guideline_id: int, *, connection: Connection, k: int
 ) -> list[RetrievedGuideline]:
     """Active guidelines nearest in meaning to a given one, by the fixed encoder of curation."""
+    _require_some(k)
     return _call(connection, "similar", (guideline_id, k), {})
+
+
+def _require_some(k: int) -> None:
+    if k < 1:
+        raise BadInputError(f"a search for {k} guidelines finds nothing: ask for at least 1")
+
+
+@contextmanager
+def _as_bad_input() -> Iterator[None]:
+    """Turns what the database refuses to compare into an error of the caller's."""
+    try:
+        yield
+    except (pg_errors.DataError, DataError) as error:
+        refusal = str(getattr(error, "orig", error)).splitlines()[0]
+        raise BadInputError(
+            f"the vector cannot be compared with those of this retriever ({refusal}): encode the"
+            " query with the same retriever version"
+        ) from error
 
 
 def _only(options: SearchOptions, names: Sequence[str]) -> dict[str, Any]:
@@ -158,7 +189,7 @@ def _only(options: SearchOptions, names: Sequence[str]) -> dict[str, Any]:
     Raises:
         BadInputError: another one is set; leaving it out would find too much.
     """
-    given = {k: v for k, v in options.values().items() if v not in (None, False)}
+    given = {k: v for k, v in options.values().items() if v is not None and v is not False}
     if unknown := sorted(set(given) - set(names)):
         raise BadInputError(
             f"a search by words cannot be limited by {', '.join(unknown)}:"
@@ -183,8 +214,15 @@ def _call(
 def _run(
     connection: Connection, query: str, values: Sequence[Any] | Mapping[str, Any]
 ) -> list[RetrievedGuideline]:
-    cursor = connection.connection.driver_connection.cursor(binary=True)  # type: ignore[union-attr]
-    rows = cursor.execute(query, values)
+    driver: Any = connection.connection.driver_connection
+    with _as_bad_input():
+        try:
+            rows = driver.cursor(binary=True).execute(query, values)
+        except pg_errors.Error:
+            if not (driver.closed or connection.in_transaction()):
+                # SQLAlchemy has begun nothing, so it would not end what has failed here.
+                driver.rollback()
+            raise
     return [
         RetrievedGuideline(
             guideline_id=id_, title=title, text=text, category=category, rank=rank, score=score

@@ -57,7 +57,9 @@ _CANDIDATES = text(
     "select g.id, g.title, g.text, g.category, g.author_model, g.origin, g.checked, g.approved_by,"
     " (select i.text from core.pairs p join core.inputs i on i.id = p.input_id"
     "   where p.guideline_id = g.id and not g.checked order by i.id limit 1) as input_text"
-    " from core.guidelines g where g.state = 'candidate' order by g.id for update of g"
+    " from core.guidelines g where g.state = 'candidate' and exists"
+    " (select from core.embeddings e where e.retriever_version = -1 and e.guideline_id = g.id)"
+    " order by g.id for update of g"
 )
 _ADD_VERSION = text("select core.add_version(:note, :published_by)")
 _NEW_VERSION = text(
@@ -145,7 +147,11 @@ def pairs_at(engine: Engine, version: int) -> list[PairRow]:
 
 
 def candidates(connection: Connection) -> list[Any]:
-    """Candidates in order, locked; `input_text` only where the filter has not seen them."""
+    """Candidates in order, locked; `input_text` only where the filter has not seen them.
+
+    What came after curation's embedding has no vector to be compared by: it waits for the next
+    publication.
+    """
     return list(connection.execute(_CANDIDATES))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
+from guidealign.db import session_lock
 from guidealign.records import LABRADOR_MODEL, RETRIEVER_MODEL, UNTRAINED_VERSION, Release
 
 _INSERT_RELEASE = text(
@@ -60,14 +61,8 @@ class Note:
 @contextmanager
 def switch_lock(engine: Engine) -> Iterator[None]:
     """One switch at a time on the whole installation; let go of when the holder dies."""
-    with engine.connect() as connection:
-        connection.execute(text("select pg_advisory_lock(hashtext('guidealign.switch'))"))
-        connection.commit()
-        try:
-            yield
-        finally:
-            connection.execute(text("select pg_advisory_unlock(hashtext('guidealign.switch'))"))
-            connection.commit()
+    with engine.connect() as connection, session_lock(connection, "guidealign.switch"):
+        yield
 
 
 def add_release(

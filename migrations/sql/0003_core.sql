@@ -111,7 +111,7 @@ begin
     if (old.state || '>' || new.state) <> all (array[
          'candidate>active', 'candidate>merged', 'candidate>quarantined', 'candidate>retired',
          'quarantined>candidate', 'quarantined>retired', 'active>retired', 'active>merged',
-         'merged>candidate', 'merged>active']) then
+         'merged>active']) then
       raise exception 'a guideline cannot go from % to %', old.state, new.state
         using errcode = 'restrict_violation';
     end if;
@@ -119,6 +119,9 @@ begin
     if new.state = 'active' and new.words is null then
       new.words := to_tsvector('english', new.title || ' ' || new.text);
     end if;
+  elsif new.merged_into is distinct from old.merged_into then
+    raise exception 'a merge is undone, not turned elsewhere'
+      using errcode = 'restrict_violation';
   end if;
   return new;
 end $$;
@@ -128,12 +131,19 @@ create trigger guard_guideline before update or delete on core.guidelines
   for each row execute function core.guard_guideline();
 
 -- The history writes itself, and what a published version holds cannot be changed any more.
+-- A merge goes into an active guideline; that one may be merged or retired later, but it never
+-- waits again, so a chain of merges has an end and the end is active or retired.
 create function core.record_events() returns trigger language plpgsql security definer
 set search_path = core, pg_temp as $$
 declare
-  next constant int := core.next_version();
+  next int;
   who constant text := core.actor();
 begin
+  if exists (select from before b join after a using (id) where b.served <> a.served) then
+    -- Without it another publication could make the version that these rows have in mind.
+    perform core.publication_lock();
+  end if;
+  next := core.next_version();
   if exists (select from before b join after a using (id)
               where b.served <> a.served
                 and b.served * int4multirange(int4range(null, next))
@@ -141,14 +151,23 @@ begin
     raise exception 'what a published version holds never changes'
       using errcode = 'restrict_violation';
   end if;
+  if exists (select from before b join after a using (id)
+               join core.guidelines target on target.id = a.merged_into
+              where a.merged_into is distinct from b.merged_into and target.state <> 'active') then
+    raise exception 'a guideline is merged into an active one only'
+      using errcode = 'restrict_violation';
+  end if;
   insert into core.guideline_events
-         (guideline_id, from_state, to_state, reason, version, witness_id, score, wording, actor)
+         (guideline_id, from_state, to_state, reason, version, witness_id, score, wording, actor,
+          created_at)
   select a.id, b.state, a.state, a.state_reason,
          case when a.served <> b.served then next end,
          coalesce(a.merged_into, b.merged_into),
          case when a.merged_into is not null then a.merge_score else b.merge_score end,
          case when a.merged_into is not null then a.merge_wording else b.merge_wording end,
-         who
+         who,
+         -- Not when the transaction began: it may have waited while others acted.
+         clock_timestamp()
     from before b join after a using (id)
    where (b.state, b.served) is distinct from (a.state, a.served)
       or b.state_reason is distinct from a.state_reason
@@ -199,22 +218,23 @@ create trigger guard_version before insert on core.library_versions
 create function core.add_version(note text, published_by text) returns int
 language plpgsql security definer set search_path = core, pg_temp as $$
 declare
-  made constant int := core.next_version();
+  made int;
   added bigint;
   gone bigint;
 begin
   perform core.publication_lock();
+  made := core.next_version();
   select count(*) filter (where g.served @> made and not g.served @> (made - 1)),
          count(*) filter (where g.served @> (made - 1) and not g.served @> made)
     into added, gone
     from core.guidelines g
    where g.id in (select guideline_id from core.guideline_events where guideline_events.version = made);
   insert into core.library_versions
-         (version, digest, n_active, n_added, n_retired, note, published_by)
+         (version, digest, n_active, n_added, n_retired, note, published_by, published_at)
   values (made, core.library_digest(made),
           coalesce((select n_active from core.library_versions where version = made - 1), 0)
             + added - gone,
-          added, gone, note, published_by);
+          added, gone, note, published_by, clock_timestamp());
   return made;
 end $$;
 comment on function core.add_version(text, text) is

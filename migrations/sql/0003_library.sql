@@ -23,11 +23,16 @@ comment on function library.as_of(timestamptz) is 'The newest published library 
 create function library.diff(from_version int, to_version int)
 returns table (change text, id bigint, title text, text text, category text, reason text)
 language sql stable security definer set search_path = core, public, pg_temp as $$
+  -- What took it out is told by its history: what is merged today may have been retired then.
   select case when g.served @> to_version then 'added'
-              when g.merged_into is not null then 'merged' else 'retired' end,
+              when e.to_state = 'merged' then 'merged' else 'retired' end,
          g.id, g.title, g.text, g.category,
-         case when not g.served @> to_version then g.state_reason end
+         case when not g.served @> to_version then e.reason end
     from core.guidelines g
+    left join lateral (
+      select s.to_state, s.reason from core.guideline_events s
+       where s.guideline_id = g.id and s.version <= to_version and s.to_state <> 'active'
+       order by s.id desc limit 1) e on not g.served @> to_version
    where g.id in (select e.guideline_id from core.guideline_events e
                    where e.version > least(from_version, to_version)
                      and e.version <= greatest(from_version, to_version))
@@ -66,7 +71,8 @@ begin
   if k is null or k < 1 then
     raise exception 'k is at least 1' using errcode = 'invalid_parameter_value';
   end if;
-  if coalesce(categories, origins, languages, sources, nullif(states, '{active}')) is not null then
+  if coalesce(categories, origins, languages, sources) is not null
+     or states is not null and (version is not null or states <> '{active}') then
     conds := core.filter_sql(version, categories, origins, languages, sources, states);
   end if;
   if not exact then
@@ -86,9 +92,15 @@ begin
   want := case when wary then 4 * k + 20 else k end;
   loop
     if indexed then
-      execute format('select array_agg(n) from core.%I($1, $2, $3, $4, $5, $6, $7, $8) n',
-                     core.nearest_name(retriever))
-        into hits using query, want, version, categories, origins, languages, sources, states;
+      begin
+        execute format('select array_agg(n) from core.%I($1, $2, $3, $4, $5, $6, $7, $8) n',
+                       core.nearest_name(retriever))
+          into hits using query, want, version, categories, origins, languages, sources, states;
+      exception when undefined_function then
+        -- The retriever's index was dropped since this search began.
+        indexed := false;
+        continue;
+      end;
       seen := coalesce(cardinality(hits), 0);
     elsif conds is not null then
       execute format(
@@ -167,10 +179,11 @@ language sql stable security definer set search_path = core, public, pg_temp as 
   -- Reciprocal rank fusion with its usual constant 60 (Cormack, Clarke, Buettcher, SIGIR 2009).
   with found as (
     select s.*, row_number() over (order by s.score desc, s.id) as place
-      from library.search_words(words, depth, categories, languages) s
+      from library.search_words(words, greatest(depth, k), categories, languages) s
     union all
     select s.*, row_number() over (order by s.score desc, s.id)
-      from library.search(query, retriever, depth, categories => categories, languages => languages) s)
+      from library.search(query, retriever, greatest(depth, k), categories => categories,
+                          languages => languages) s)
   select f.id, f.title, f.text, f.category, sum(1.0 / (60 + f.place))::float8
     from found f group by f.id, f.title, f.text, f.category order by 5 desc, 1 limit k
 $$;
