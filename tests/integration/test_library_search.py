@@ -199,8 +199,9 @@ def _fill(engine: Engine, shape: Shape, *, continuous: bool = False) -> Library:
 
 _INSERT = text(
     "insert into core.guidelines (text_hash, title, text, category, origin, language, source,"
-    " state, served, merged_into) values (:h, :t, :b, :category, :origin, :language, :source,"
-    " :state, cast(:span as int4multirange), :merged_into)"
+    " state, served, merged_into, words) values (:h, :t, :b, :category, :origin, :language,"
+    " :source, :state, cast(:span as int4multirange), :merged_into,"
+    " to_tsvector('english', :t || ' ' || :b))"
 )
 _CONFLICT = text(
     "insert into core.conflicts (left_id, right_id, score, status) values (:l, :r, 0.5, :status)"
