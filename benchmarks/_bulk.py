@@ -17,9 +17,10 @@ from pgvector import Vector
 from pgvector.psycopg import register_vector
 from sqlalchemy import Engine
 
+from benchmarks._library_data import database
 from benchmarks._report import Figure
 from guidealign.authoring import guideline_hash
-from guidealign.db import make_engine, migrate
+from guidealign.db import make_engine
 from guidealign.library import add_vectors, export_library, import_library
 from guidealign.library.store import copy_rows
 from guidealign.records import CATEGORIES
@@ -54,13 +55,17 @@ def measure_bulk(url: str, n: int, rounds: int) -> list[Figure]:
     import_s: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "library.parquet"
-        with _Database(url, "guidealign_bulk_source") as engine:
+        with database(url, "guidealign_bulk_source") as source:
+            engine = make_engine(source)
+            started = time.perf_counter()
             _fill(engine, rows, vectors)
+            own_tables_s = time.perf_counter() - started
             started = time.perf_counter()
             export_library(file, engine=engine, kind="parquet", vectors=True)
             export_s = time.perf_counter() - started
         for _ in range(rounds):
-            with _Database(url, "guidealign_bulk_target") as engine:
+            with database(url, "guidealign_bulk_target") as target:
+                engine = make_engine(target)
                 bare_s.append(_bare(engine, rows, vectors))
                 script_s.append(_script(engine, file))
                 started = time.perf_counter()
@@ -69,30 +74,39 @@ def measure_bulk(url: str, n: int, rounds: int) -> list[Figure]:
                 assert result.new == {"guideline": n, "vector": n}
     ratio = median(bare_s) / median(import_s)
     return [
-        Figure(figure="bare COPY", value=n / median(bare_s), unit="guidelines/s", n=rounds),
+        Figure(figure="bulk: bare COPY", value=n / median(bare_s), unit="guidelines/s", n=rounds),
         Figure(
-            figure="plain script from the same file",
+            figure="bulk: plain script from the same file",
             value=n / median(script_s),
             unit="guidelines/s",
             n=rounds,
         ),
-        Figure(figure="import", value=n / median(import_s), unit="guidelines/s", n=rounds),
+        Figure(figure="bulk: import", value=n / median(import_s), unit="guidelines/s", n=rounds),
         Figure(
-            figure="import against bare COPY",
+            figure="bulk: import against bare COPY",
             value=ratio,
             unit="ratio",
             n=rounds,
             target=f">= {LEAST_RATIO}",
             met=ratio >= LEAST_RATIO,
-            note=f"{n} guidelines with {_DIMENSIONS} dimensions, medians",
+            note=f"{n:,} guidelines, {_DIMENSIONS} dimensions. The server's work on two tables with"
+            " their indexes and checks alone takes longer than the target: see the next figure."
+            " Closing it means dropping and rebuilding the indexes around a load",
         ),
         Figure(
-            figure="import against the plain script",
+            figure="bulk: COPY from memory into the library's tables, against bare COPY",
+            value=median(bare_s) / own_tables_s,
+            unit="ratio",
+            n=1,
+            note="nothing read, normalised, hashed or looked up: what the import could reach",
+        ),
+        Figure(
+            figure="bulk: import against the plain script",
             value=median(script_s) / median(import_s),
             unit="ratio",
             n=rounds,
         ),
-        Figure(figure="export", value=n / export_s, unit="guidelines/s", n=1),
+        Figure(figure="bulk: export", value=n / export_s, unit="guidelines/s", n=1),
     ]
 
 
@@ -109,32 +123,6 @@ def _rows(n: int) -> tuple[list[tuple[str, str, str, str]], np.ndarray]:
     vectors = rng.standard_normal((n, _DIMENSIONS), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return rows, vectors
-
-
-class _Database:
-    """A migrated database for as long as the block lasts."""
-
-    def __init__(self, url: str, name: str) -> None:
-        self._server = url
-        self._name = name
-        self._url = url.rsplit("/", 1)[0] + "/" + name
-
-    def __enter__(self) -> Engine:
-        self._drop()
-        with psycopg.connect(self._server, autocommit=True) as connection:
-            connection.execute(f"create database {self._name}")
-        migrate(self._url)
-        # Connections from before the migration do not know the vector type.
-        make_engine(self._url).dispose()
-        return make_engine(self._url)
-
-    def __exit__(self, *_: object) -> None:
-        make_engine(self._url).dispose()
-        self._drop()
-
-    def _drop(self) -> None:
-        with psycopg.connect(self._server, autocommit=True) as connection:
-            connection.execute(f"drop database if exists {self._name} with (force)")
 
 
 def _fill(engine: Engine, rows: list[tuple[str, str, str, str]], vectors: np.ndarray) -> None:

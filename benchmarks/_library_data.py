@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from pgvector.psycopg import register_vector
 
 from guidealign.authoring import guideline_hash
+from guidealign.db import make_engine, migrate
 from guidealign.library import read_starter
 from guidealign.records import CATEGORIES
 
@@ -127,6 +129,23 @@ class Space:
         steps *= noise / np.linalg.norm(steps, axis=1, keepdims=True)
         moved = centres + steps
         return moved / np.linalg.norm(moved, axis=1, keepdims=True)
+
+
+@contextmanager
+def database(server_url: str, name: str) -> Iterator[str]:
+    """URL of a migrated database for as long as the block lasts."""
+    url = server_url.rsplit("/", 1)[0] + "/" + name
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    migrate(url)
+    # Connections from before the migration do not know the vector type.
+    make_engine(url).dispose()
+    try:
+        yield url
+    finally:
+        make_engine(url).dispose()
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(f"drop database {name} with (force)")
 
 
 def connect(url: str) -> psycopg.Connection[tuple[object, ...]]:

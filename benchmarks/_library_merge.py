@@ -20,13 +20,13 @@ from benchmarks._library_data import (
     Space,
     Vectors,
     connect,
+    database,
     fill,
     paraphrased,
     planted,
     reworded,
     sentence,
 )
-from benchmarks._library_search import database
 from benchmarks._report import Figure
 from guidealign.authoring import guideline_hash
 from guidealign.db import make_engine

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
-import psycopg
 from sqlalchemy import Connection, Engine, text
 
-from benchmarks._library_data import RARE_SOURCE, Space, Vectors, connect, fill, percentile
+from benchmarks._library_data import (
+    RARE_SOURCE,
+    Space,
+    Vectors,
+    connect,
+    database,
+    fill,
+    percentile,
+)
 from benchmarks._report import Figure
-from guidealign.db import make_engine, migrate
+from guidealign.db import make_engine
 from guidealign.library import SearchOptions, build_index, search_vector
 from guidealign.settings import Settings
 
@@ -31,29 +37,13 @@ class Point(NamedTuple):
     """A library of one size."""
 
     n: int
+    n_queries: int
     fill_s: float
     index_s: float
     p50_ms: float
     p99_ms: float
     recall: float
     megabytes: dict[str, float]
-
-
-@contextmanager
-def database(server_url: str, name: str) -> Iterator[str]:
-    """URL of a migrated database for as long as the block lasts."""
-    url = server_url.rsplit("/", 1)[0] + "/" + name
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    migrate(url)
-    # Connections from before the migration do not know the vector type.
-    make_engine(url).dispose()
-    try:
-        yield url
-    finally:
-        make_engine(url).dispose()
-        with psycopg.connect(server_url, autocommit=True) as connection:
-            connection.execute(f"drop database {name} with (force)")
 
 
 def measure_search(server_url: str, n: int, n_queries: int) -> list[Figure]:
@@ -75,6 +65,8 @@ def measure_search(server_url: str, n: int, n_queries: int) -> list[Figure]:
 def _indexed() -> Settings:
     settings = Settings()
     settings.library.exact_below = 1_000
+    # Nobody searches meanwhile.
+    settings.library.index_workers = 2
     return settings
 
 
@@ -250,6 +242,7 @@ def _point(
     guidelines, embeddings, index = (float(str(size)) / 1e6 for size in sizes)
     return Point(
         n=n,
+        n_queries=len(queries),
         fill_s=fill_s,
         index_s=index_s,
         p50_ms=percentile(times, 0.5),
@@ -268,8 +261,8 @@ def growth_figures(points: list[Point]) -> list[Figure]:
         size = f"{p.n:,} guidelines"
         note = ", ".join(f"{name} {megabytes:.0f} MB" for name, megabytes in p.megabytes.items())
         figures += [
-            Figure(figure=f"{size}: search p50", value=p.p50_ms, unit="ms", n=1000),
-            Figure(figure=f"{size}: search p99", value=p.p99_ms, unit="ms", n=1000),
+            Figure(figure=f"{size}: search p50", value=p.p50_ms, unit="ms", n=p.n_queries),
+            Figure(figure=f"{size}: search p99", value=p.p99_ms, unit="ms", n=p.n_queries),
             Figure(figure=f"{size}: recall@{K}", value=p.recall, unit="share", n=200),
             Figure(figure=f"{size}: filled", value=p.n / p.fill_s, unit="guidelines/s", n=1),
             Figure(figure=f"{size}: index built and measured", value=p.index_s, unit="s", n=1),

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, text
 
-from benchmarks._library_data import Space, fill, percentile, sentence
-from benchmarks._library_search import database
+from benchmarks._library_data import Space, database, fill, percentile, sentence
 from benchmarks._report import Figure
 from guidealign.authoring import guideline_hash
 from guidealign.db import current_release, latest_release, make_engine
