@@ -103,7 +103,8 @@ def _measure(
         store.make_nearest(connection, version, dimensions, ef_search)
         found = [_nearest(connection, version, query, exact=False) for query in queries]
         shares = [len(a & b) / len(b) for a, b in zip(found, exact, strict=True) if b]
-        recall = float(np.mean(shares))
+        # Nothing is served yet: nothing is known of the index.
+        recall = float(np.mean(shares)) if shares else 0.0
         if recall >= bounds.least_recall:
             store.set_index(connection, {**row, "ef_search": ef_search, "recall": recall})
             return IndexResult(

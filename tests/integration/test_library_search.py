@@ -390,6 +390,35 @@ def test_the_statement_of_its_own_goes_through_the_index(engine: Engine) -> None
         connection.rollback()
 
 
+def test_a_new_retriever_is_searched_through_its_index_at_once(engine: Engine) -> None:
+    n, dimensions = 8_000, 64
+    ids = list(range(1, n + 1))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("alter table core.embeddings set (autovacuum_enabled = off)")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("set local guidealign.restoring = 'on'")
+        connection.exec_driver_sql(
+            "insert into core.guidelines (text_hash, title, text, category, origin, state, served,"
+            " words) select i, 't', 'text ' || i, 'Insult', 'human', 'active', '{[1,)}', ''"
+            f" from generate_series(1, {n}) i"
+        )
+        connection.exec_driver_sql("select core.add_version('test', 'test')")
+        add_vectors(connection, 1, ids, unit_vectors(n, dimensions, seed=1))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # From now on the server knows of one retriever, and of next to no vector of another.
+        connection.exec_driver_sql("analyze core.embeddings")
+    with engine.begin() as connection:
+        add_vectors(connection, 2, ids, unit_vectors(n, dimensions, seed=2))
+    assert build_index(2, engine=engine, settings=INDEXED).indexed
+    query = "[" + ",".join(["0.125"] * dimensions) + "]"
+    with engine.connect() as connection:
+        plan = connection.exec_driver_sql(
+            "explain select guideline_id from core.embeddings where retriever_version = 2"
+            f" order by embedding::halfvec(64) <#> '{query}'::vector::halfvec(64) limit 16"
+        )
+        assert "ix_embeddings_hnsw_2" in "\n".join(plan.scalars())
+
+
 def _index_scans(connection: Connection) -> int:
     connection.exec_driver_sql("select pg_stat_force_next_flush()")
     query = (
