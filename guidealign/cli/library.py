@@ -52,6 +52,7 @@ def search(
     category: Annotated[list[str] | None, typer.Option(help="Repeat for several.")] = None,
     language: Annotated[list[str] | None, typer.Option(help="ISO 639-1 code.")] = None,
     origin: Annotated[list[str] | None, typer.Option(help="With --meaning.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="With --meaning: imported from.")] = None,
     state: Annotated[list[str] | None, typer.Option(help="With --meaning; not active.")] = None,
     version: Annotated[int | None, typer.Option(help="With --meaning: of a version.")] = None,
     distinct: Annotated[
@@ -65,8 +66,12 @@ def search(
 
     if meaning and hybrid:
         raise BadInputError("--meaning and --hybrid exclude each other: --hybrid takes both")
-    if not meaning and any(given is not None for given in (origin, state, version, distinct)):
-        raise BadInputError("--origin, --state, --version and --distinct work with --meaning only")
+    if not meaning and any(
+        given is not None for given in (origin, source, state, version, distinct)
+    ):
+        raise BadInputError(
+            "--origin, --source, --state, --version and --distinct work with --meaning only"
+        )
     _check("category", category, CATEGORIES)
     _check("origin", origin, ORIGINS)
     _check("state", state, STATES)
@@ -77,6 +82,7 @@ def search(
         library_version=version,
         categories=category,
         origins=origin,
+        sources=source,
         languages=language,
         states=state,
         distinct_at=distinct,
@@ -86,7 +92,8 @@ def search(
     if as_json:
         print_json([vars(guideline) for guideline in found])
     else:
-        console.print(tables.found(found) if found else "nothing found")
+        nothing = "nothing found" + ("" if meaning or hybrid else ": --meaning searches by sense")
+        console.print(tables.found(found) if found else nothing)
 
 
 def _check(option: str, given: list[str] | None, known: Collection[str]) -> None:
@@ -256,15 +263,19 @@ def import_(
 @library_app.command("export")
 def export_(
     file: Annotated[Path, typer.Argument(help="Is written.")],
-    kind: Annotated[ExportFormat, typer.Option("--format")] = ExportFormat.JSONL,
-    version: Annotated[int | None, typer.Option(help="None: the whole library.")] = None,
+    kind: Annotated[
+        ExportFormat | None, typer.Option("--format", help="Without: by the file's suffix.")
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option(help="What a version served, user inputs masked: to share.")
+    ] = None,
     vectors: Annotated[bool, typer.Option("--vectors", help="With embeddings.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the library, or one of its versions, to a file."""
+    """Write the library to a file. The whole of it holds user inputs as they came: keep it safe."""
     from guidealign.library import export_library
 
-    given: dict[str, Any] = {"kind": kind.value, "version": version, "vectors": vectors}
+    given: dict[str, Any] = {"kind": kind and kind.value, "version": version, "vectors": vectors}
     with progress() as report:
         result = export_library(file, engine=_engine(), progress=report, **given)
     _print_result(result.as_dict(), as_json)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from datasketch import MinHash
 
 from guidealign.ingest._text import fold_text
 
@@ -29,6 +28,9 @@ def jaccard(left: frozenset[str], right: frozenset[str]) -> float:
 
 def band_keys(parts: frozenset[str]) -> list[int]:
     """One signed 64-bit key a band, (N_BANDS,)."""
+    # Brings scipy in, which takes seconds: only who compares inputs waits for it.
+    from datasketch import MinHash
+
     sketch = MinHash(num_perm=N_BANDS * ROWS_PER_BAND, seed=1)
     sketch.update_batch([part.encode() for part in sorted(parts)])
     rows = np.asarray(sketch.hashvalues, dtype=np.uint64).reshape(N_BANDS, ROWS_PER_BAND)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import getpass
+import io
 import json
-import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import Engine, text
 
+from guidealign.cli import main
 from guidealign.library import install_starter, merge
 from guidealign.settings import Settings
 from tests.integration.library_fixture import add_guideline, write_starter
@@ -21,21 +24,23 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Cli:
-    """The program on one database."""
+    """The program on one database, in this process: a new one takes seconds to start."""
 
-    def __init__(self, database_url: str) -> None:
-        self._env = os.environ | {"GUIDEALIGN_DATABASE_URL": database_url, "COLUMNS": "200"}
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
+        monkeypatch.setenv("GUIDEALIGN_DATABASE_URL", database_url)
+        self._monkeypatch = monkeypatch
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "guidealign.cli", "library", *arguments],
-            env=self._env,
-            cwd=ROOT,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        out, err = io.StringIO(), io.StringIO()
+        self._monkeypatch.setattr(sys, "argv", ["guidealign", "library", *arguments])
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                main()
+                code: Any = 0
+            except SystemExit as end:
+                code = end.code or 0
+        structlog.reset_defaults()
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
     def text(self, *arguments: str) -> str:
         done = self.run(*arguments)
@@ -57,7 +62,7 @@ class Cli:
 
 
 @pytest.fixture
-def cli(engine: Engine, database_url: str, tmp_path: Path) -> Cli:
+def cli(engine: Engine, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Version 1: six guidelines; 7 is a candidate, 8 was stopped by the filter."""
     write_starter(tmp_path / "starter")
     install_starter(engine=engine, settings=Settings(), folder=tmp_path / "starter")
@@ -71,7 +76,7 @@ def cli(engine: Engine, database_url: str, tmp_path: Path) -> Cli:
             ),
             {"id": stopped},
         )
-    return Cli(database_url)
+    return Cli(monkeypatch, database_url)
 
 
 def _ids(found: list[dict[str, Any]]) -> set[int]:
