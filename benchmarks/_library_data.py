@@ -21,7 +21,7 @@ from pgvector.psycopg import register_vector
 
 from guidealign.authoring import guideline_hash
 from guidealign.db import make_engine, migrate
-from guidealign.library import read_starter
+from guidealign.library import read_starter, wording
 from guidealign.records import CATEGORIES
 
 DIMENSIONS = 384
@@ -85,14 +85,25 @@ def paraphrased(text: str, rng: random.Random) -> str:
     )
 
 
-def planted(n: int, n_per_original: int, seed: int = 0) -> list[str]:
-    """n texts in random order, about `n_per_original` of which say the same as another."""
+def planted(n: int, n_per_original: int, threshold: float, seed: int = 0) -> list[str]:
+    """n texts in random order, in groups that are near-duplicates of one of them.
+
+    Args:
+        n: texts.
+        n_per_original: texts a group.
+        threshold: least edit similarity of a group's texts with its original.
+        seed: of the random choices.
+    """
     rng = random.Random(seed)  # noqa: S311 - no secret
     texts: list[str] = []
     while len(texts) < n:
         original = sentence(rng)
-        copies = [reworded(original, rng) for _ in range(n_per_original - 1)]
-        texts += [original, *copies]
+        texts.append(original)
+        for _ in range(n_per_original - 1):
+            copy = reworded(original, rng)
+            while wording(original, copy) < threshold:
+                copy = reworded(original, rng, strength=0.04)
+            texts.append(copy)
     del texts[n:]
     rng.shuffle(texts)
     return texts

@@ -213,7 +213,7 @@ def _pair_s(ratio: Callable[[str, str], float], pairs: list[tuple[str, str]]) ->
 
 def measure_fuzzy(n: int, per_original: int, n_checked: int) -> list[Figure]:
     """The paper's number of guidelines at its threshold, and the kept set against brute force."""
-    texts = planted(n, per_original)
+    texts = planted(n, per_original, THRESHOLD)
     started = time.perf_counter()
     with Progress(console=console) as bar:
         task = bar.add_task("de-duplicating", total=n)
@@ -222,7 +222,7 @@ def measure_fuzzy(n: int, per_original: int, n_checked: int) -> list[Figure]:
         )
     minutes = (time.perf_counter() - started) / 60
     gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    sample = planted(n_checked, per_original, seed=7)
+    sample = planted(n_checked, per_original, THRESHOLD, seed=7)
     same = deduplicate_texts(sample, threshold=THRESHOLD).kept.tolist() == _brute_force(sample)
     below = _least_score(texts, result.witness)
     return [

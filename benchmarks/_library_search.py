@@ -258,16 +258,16 @@ def growth_figures(points: list[Point]) -> list[Figure]:
     """A few figures a size, and how the slowest searches grow."""
     figures = []
     for p in points:
-        size = f"{p.n:,} guidelines"
+        size = f"growth: {p.n:,} guidelines"
         note = ", ".join(f"{name} {megabytes:.0f} MB" for name, megabytes in p.megabytes.items())
         figures += [
-            Figure(figure=f"{size}: search p50", value=p.p50_ms, unit="ms", n=p.n_queries),
-            Figure(figure=f"{size}: search p99", value=p.p99_ms, unit="ms", n=p.n_queries),
-            Figure(figure=f"{size}: recall@{K}", value=p.recall, unit="share", n=200),
-            Figure(figure=f"{size}: filled", value=p.n / p.fill_s, unit="guidelines/s", n=1),
-            Figure(figure=f"{size}: index built and measured", value=p.index_s, unit="s", n=1),
+            Figure(figure=f"{size}, search p50", value=p.p50_ms, unit="ms", n=p.n_queries),
+            Figure(figure=f"{size}, search p99", value=p.p99_ms, unit="ms", n=p.n_queries),
+            Figure(figure=f"{size}, recall@{K}", value=p.recall, unit="share", n=200),
+            Figure(figure=f"{size}, filled", value=p.n / p.fill_s, unit="guidelines/s", n=1),
+            Figure(figure=f"{size}, index built and measured", value=p.index_s, unit="s", n=1),
             Figure(
-                figure=f"{size}: on disk",
+                figure=f"{size}, on disk",
                 value=sum(p.megabytes.values()),
                 unit="MB",
                 n=1,
@@ -279,7 +279,7 @@ def growth_figures(points: list[Point]) -> list[Figure]:
         ratio = large.p99_ms / small.p99_ms
         figures.append(
             Figure(
-                figure=f"search p99 at {large.n:,} against {small.n:,}",
+                figure=f"growth: search p99 at {large.n:,} against {small.n:,}",
                 value=ratio,
                 unit="ratio",
                 n=len(points),

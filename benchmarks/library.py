@@ -1,9 +1,14 @@
-"""The library at scale: load, search, merge, growth, and everything at once.
+"""The library at scale: load, search, merge, everything at once, growth, the paper's scale.
 
-Peers are measured on the same work in the same run; `--scale small` is the same at a tenth.
+Peers are measured on the same work in the same run. `--scale small` is the same at a tenth;
+`--part` measures some parts anew and leaves the other figures as they are.
 """
 
 from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
 
 from rich.console import Console
 
@@ -12,7 +17,7 @@ from benchmarks._library_growth_plot import plot_growth
 from benchmarks._library_merge import measure_fuzzy, measure_merge
 from benchmarks._library_search import growth_figures, measure_growth, measure_search
 from benchmarks._library_traffic import measure_traffic
-from benchmarks._report import publish, scale_of_command_line
+from benchmarks._report import RESULTS, Figure, publish
 from guidealign.platform import temporary_postgres
 
 _PAPER = 767_207
@@ -22,34 +27,71 @@ _PER_ORIGINAL = 23
 console = Console(stderr=True)
 
 
-def main() -> None:
-    scale = scale_of_command_line()
-    full = scale == "full"
-    figures = []
-    with temporary_postgres() as url:
-        _say("bulk load")
-        figures += measure_bulk(url, 100_000 if full else 10_000, rounds=3 if full else 1)
-        _say("search")
-        figures += measure_search(url, 100_000 if full else 10_000, n_queries=500 if full else 100)
-        _say("merge")
-        figures += measure_merge(url, 100_000 if full else 10_000, n_new=20_000 if full else 2_000)
-        _say("everything at once")
-        figures += measure_traffic(url, 30_000 if full else 5_000, seconds=60.0 if full else 15.0)
-        _say("growth")
-        sizes = [10_000, 100_000, 1_000_000] if full else [1_000, 10_000]
-        points = measure_growth(url, sizes, n_queries=1_000 if full else 200)
-        figures += growth_figures(points)
-    _say("the paper's scale")
-    figures += measure_fuzzy(
-        _PAPER if full else 20_000, _PER_ORIGINAL, n_checked=20_000 if full else 2_000
-    )
-    publish("library", scale, figures)
+def _bulk(url: str, full: bool) -> list[Figure]:
+    return measure_bulk(url, 100_000 if full else 10_000, rounds=3 if full else 1)
+
+
+def _search(url: str, full: bool) -> list[Figure]:
+    return measure_search(url, 100_000 if full else 10_000, n_queries=500 if full else 100)
+
+
+def _merge(url: str, full: bool) -> list[Figure]:
+    return measure_merge(url, 100_000 if full else 10_000, n_new=20_000 if full else 2_000)
+
+
+def _traffic(url: str, full: bool) -> list[Figure]:
+    return measure_traffic(url, 30_000 if full else 5_000, seconds=60.0 if full else 15.0)
+
+
+def _growth(url: str, full: bool) -> list[Figure]:
+    sizes = [10_000, 100_000, 1_000_000] if full else [1_000, 10_000]
+    points = measure_growth(url, sizes, n_queries=1_000 if full else 200)
     if full:
         plot_growth(points)
+    return growth_figures(points)
 
 
-def _say(what: str) -> None:
-    console.print(f"library: {what}", highlight=False)
+def _fuzzy(_url: str, full: bool) -> list[Figure]:
+    return measure_fuzzy(
+        _PAPER if full else 20_000, _PER_ORIGINAL, n_checked=20_000 if full else 2_000
+    )
+
+
+# Named as the figures begin.
+_PARTS: dict[str, Callable[[str, bool], list[Figure]]] = {
+    "bulk": _bulk,
+    "search": _search,
+    "merge": _merge,
+    "traffic": _traffic,
+    "growth": _growth,
+    "fuzzy": _fuzzy,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--scale", choices=["full", "small"], default="full")
+    parser.add_argument("--part", choices=list(_PARTS), action="append")
+    given = parser.parse_args()
+    wanted = given.part or list(_PARTS)
+    figures = _known() if given.part and given.scale == "full" else {}
+    for part in wanted:
+        console.print(f"library: {part}", highlight=False)
+        with temporary_postgres() as url:
+            figures[part] = _PARTS[part](url, given.scale == "full")
+        # After each part: what comes later may take long.
+        ordered = [figure for name in _PARTS for figure in figures.get(name, [])]
+        publish("library", given.scale, ordered)
+
+
+def _known() -> dict[str, list[Figure]]:
+    """What an earlier run has measured, by part."""
+    file = RESULTS / "library.json"
+    known: dict[str, list[Figure]] = {}
+    if file.exists():
+        for entry in json.loads(file.read_text(encoding="utf-8"))["figures"]:
+            known.setdefault(entry["figure"].partition(":")[0], []).append(Figure(**entry))
+    return known
 
 
 if __name__ == "__main__":

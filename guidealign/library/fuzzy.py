@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,9 @@ _BLOCK = 2_000
 """Texts that are compared with one state of what was kept."""
 _KEYS = 32
 # A pair that shares a quarter of its 4-grams shares one of 32 keys with probability 0.9999.
-_BUCKET = 16
+_BUCKET = 256
+_RARE = 32
+"""Most texts that share a key that says something; what more share is looked at last."""
 _TRIED = 16
 _GROUP = 64
 """Texts of like length that are compared with the kept ones of that length at once."""
@@ -162,11 +165,15 @@ class _Kept:
 
     def likely(self, text: str, keys: NDArray[np.uint32]) -> tuple[int, float] | None:
         """The best of the few kept texts that share most keys, if it is near enough."""
-        shared: Counter[int] = Counter()
-        for bucket, key in zip(self._buckets, keys.tolist(), strict=True):
-            shared.update(bucket.get(key, ()))
+        pairs = zip(self._buckets, keys.tolist(), strict=True)
+        shared = [members for bucket, key in pairs if (members := bucket.get(key))]
+        found = self._best(text, [members for members in shared if len(members) <= _RARE])
+        return found or self._best(text, shared)
+
+    def _best(self, text: str, shared: list[list[int]]) -> tuple[int, float] | None:
+        counts = Counter(chain.from_iterable(shared))
         best: tuple[int, float] | None = None
-        for position, _ in shared.most_common(_TRIED):
+        for position, _ in counts.most_common(_TRIED):
             value = fuzz.ratio(text, self._texts[position], score_cutoff=self.cutoff)
             if value >= self.cutoff and (best is None or value / 100.0 > best[1]):
                 best = (position, value / 100.0)
