@@ -52,18 +52,22 @@ def measure_bulk(url: str, n: int, rounds: int) -> list[Figure]:
     rows, vectors = _rows(n)
     bare_s: list[float] = []
     script_s: list[float] = []
+    tables_s: list[float] = []
     import_s: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "library.parquet"
         with database(url, "guidealign_bulk_source") as source:
             engine = make_engine(source)
-            started = time.perf_counter()
             _fill(engine, rows, vectors)
-            own_tables_s = time.perf_counter() - started
             started = time.perf_counter()
             export_library(file, engine=engine, kind="parquet", vectors=True)
             export_s = time.perf_counter() - started
         for _ in range(rounds):
+            with database(url, "guidealign_bulk_tables") as tables:
+                engine = make_engine(tables)
+                started = time.perf_counter()
+                _fill(engine, rows, vectors)
+                tables_s.append(time.perf_counter() - started)
             with database(url, "guidealign_bulk_target") as target:
                 engine = make_engine(target)
                 bare_s.append(_bare(engine, rows, vectors))
@@ -95,9 +99,9 @@ def measure_bulk(url: str, n: int, rounds: int) -> list[Figure]:
         ),
         Figure(
             figure="bulk: COPY from memory into the library's tables, against bare COPY",
-            value=median(bare_s) / own_tables_s,
+            value=median(bare_s) / median(tables_s),
             unit="ratio",
-            n=1,
+            n=rounds,
             note="nothing read, normalised, hashed or looked up: what the import could reach",
         ),
         Figure(
