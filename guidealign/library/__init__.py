@@ -37,13 +37,14 @@ from guidealign.library.search import (
     similar_guidelines,
 )
 from guidealign.library.starter import install_starter, read_starter
-from guidealign.library.store import add_vectors, guidelines_at, pairs_at
+from guidealign.library.store import guidelines_at, pairs_at
 from guidealign.library.transfer import (
     ExportResult,
     ImportResult,
     export_library,
     import_library,
 )
+from guidealign.library.vector_store import add_vectors
 
 __all__ = [
     "CURATION_VERSION",

@@ -17,7 +17,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine
 
 from guidealign.db import guard_database, session_lock
-from guidealign.library import store
+from guidealign.library import store, vector_store
 from guidealign.library.model import IndexResult
 from guidealign.library.search import SearchOptions, search_vector
 from guidealign.settings import LibrarySettings, Settings
@@ -51,20 +51,20 @@ def drop_embeddings(keep: Collection[int], *, engine: Engine) -> list[int]:
     """
     with guard_database():
         with engine.connect() as connection:
-            gone = sorted(set(store.embedded_versions(connection)) - set(keep))
+            gone = sorted(set(vector_store.embedded_versions(connection)) - set(keep))
         for version in gone:
             with _locked(engine) as connection:
                 # First the row: readers turn to exact search before the index goes.
-                store.forget_index(connection, version)
+                vector_store.forget_index(connection, version)
                 _drop(connection, version)
-                store.delete_vectors(connection, version)
+                vector_store.delete_vectors(connection, version)
     return gone
 
 
 def _build(connection: Connection, engine: Engine, version: int, settings: Settings) -> IndexResult:
     bounds = settings.library
-    n, dimensions = store.count_vectors(connection, version)
-    known = store.index_row(connection, version)
+    n, dimensions = vector_store.count_vectors(connection, version)
+    known = vector_store.index_row(connection, version)
     if known is None:
         # What a build left that died, or whose recall was too low.
         _drop(connection, version)
@@ -93,20 +93,20 @@ def _measure(
     connection: Connection, version: int, n: int, dimensions: int, bounds: LibrarySettings
 ) -> IndexResult:
     """Finds the ef_search that is good enough, and lets readers use it once this commits."""
-    queries = _probes(store.sample_vectors(connection, version, bounds.recall_queries))
+    queries = _probes(vector_store.sample_vectors(connection, version, bounds.recall_queries))
     # Seen by this transaction alone until it ends: the row, and the function that searches.
     exact = [_nearest(connection, version, query, exact=True) for query in queries]
     row = {"version": version, "dimensions": dimensions, "n_vectors": n, "n_queries": len(queries)}
     recall = 0.0
     for ef_search in _EF_STEPS:
-        store.set_index(connection, {**row, "ef_search": ef_search, "recall": recall})
-        store.make_nearest(connection, version, dimensions, ef_search)
+        vector_store.set_index(connection, {**row, "ef_search": ef_search, "recall": recall})
+        vector_store.make_nearest(connection, version, dimensions, ef_search)
         found = [_nearest(connection, version, query, exact=False) for query in queries]
         shares = [len(a & b) / len(b) for a, b in zip(found, exact, strict=True) if b]
         # Nothing is served yet: nothing is known of the index.
         recall = float(np.mean(shares)) if shares else 0.0
         if recall >= bounds.least_recall:
-            store.set_index(connection, {**row, "ef_search": ef_search, "recall": recall})
+            vector_store.set_index(connection, {**row, "ef_search": ef_search, "recall": recall})
             return IndexResult(
                 retriever_version=version,
                 n_vectors=n,
@@ -114,7 +114,7 @@ def _measure(
                 recall=recall,
                 ef_search=ef_search,
             )
-    store.forget_index(connection, version)
+    vector_store.forget_index(connection, version)
     return IndexResult(retriever_version=version, n_vectors=n, indexed=False, recall=recall)
 
 
@@ -172,7 +172,7 @@ def _create(connection: Connection, version: int, dimensions: int, bounds: Libra
 def _drop(connection: Connection, version: int) -> None:
     name = sql.Identifier("core", _name(version))
     store.driver(connection).execute(sql.SQL("drop index concurrently if exists {}").format(name))
-    store.drop_nearest(connection, version)
+    vector_store.drop_nearest(connection, version)
 
 
 @contextmanager

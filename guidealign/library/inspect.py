@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError
-from guidealign.library import store
+from guidealign.library import store, vector_store
 from guidealign.library.model import CURATION_VERSION
 
 T = TypeVar("T")
@@ -302,8 +302,8 @@ def library_stats(*, engine: Engine) -> LibraryStats:
 def embedded_versions(*, engine: Engine) -> list[int]:
     """Retriever versions that have vectors, the encoder of curation first."""
     with guard_database(), engine.connect() as connection:
-        n_curated, _ = store.count_vectors(connection, CURATION_VERSION)
-        trained = sorted(store.embedded_versions(connection))
+        n_curated, _ = vector_store.count_vectors(connection, CURATION_VERSION)
+        trained = sorted(vector_store.embedded_versions(connection))
         return [CURATION_VERSION, *trained] if n_curated else trained
 
 

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from guidealign.db import guard_database
-from guidealign.library import store
+from guidealign.library import store, vector_store
 from guidealign.library._embed import embed_texts
 from guidealign.library._near import neighbours
 from guidealign.library.curate import Circumstances, Known, decide, first_look
@@ -72,7 +72,9 @@ def embed_candidates(engine: Engine, settings: Settings, progress: Progress | No
             [f"{row.title}: {row.text}" for row in rows], settings.library.embedding_model
         )
         with engine.begin() as connection:
-            store.add_vectors(connection, CURATION_VERSION, [row.id for row in rows], vectors)
+            vector_store.add_vectors(
+                connection, CURATION_VERSION, [row.id for row in rows], vectors
+            )
         after = rows[-1].id
         done += len(rows)
         if progress:
@@ -118,12 +120,14 @@ def _curate(
 
 def _neighbours(connection: Connection, rows: Sequence[Any], settings: Settings) -> dict[int, Any]:
     compared = [row.id for row in rows if row.origin != "starter"]
-    own = list(store.read_vectors(connection, CURATION_VERSION, ids=compared))
+    own = list(vector_store.read_vectors(connection, CURATION_VERSION, ids=compared))
     if not own:
         return {}
     ids = np.concatenate([block[0] for block in own])
     vectors = np.concatenate([block[1] for block in own])
-    everything = store.read_vectors(connection, CURATION_VERSION, states=("active", "retired"))
+    everything = vector_store.read_vectors(
+        connection, CURATION_VERSION, states=("active", "retired")
+    )
     bounds = settings.library
     least = min(bounds.semantic_duplicate_threshold, bounds.contradiction_threshold)
     return neighbours(ids, vectors, chain(everything, [(ids, vectors)]), least)

@@ -14,11 +14,12 @@ from sqlalchemy import Connection
 from guidealign.ingest import mark_near_duplicates
 from guidealign.library._copy import text_rows
 from guidealign.library.model import CURATION_VERSION
-from guidealign.library.store import add_vectors, copy_blocks, copy_rows
+from guidealign.library.store import copy_blocks, copy_rows
 from guidealign.library.transfer import _store
 from guidealign.library.transfer._check import keep
 from guidealign.library.transfer._ids import LEFT_OUT, UNKNOWN, IdMap
 from guidealign.library.transfer.model import BadRow, Chunk, Rows
+from guidealign.library.vector_store import add_vectors
 
 _STAYS_AWAY = {"retired", "quarantined", "merged"}
 """States of guidelines that the other library does not serve; a merged one's inputs count for

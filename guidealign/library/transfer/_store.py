@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from guidealign.errors import ServiceUnavailableError
-from guidealign.library import store
+from guidealign.library import vector_store
 from guidealign.library.transfer.model import BadRow
 
 _OPEN = text(
@@ -121,7 +121,7 @@ def unfinished(connection: Connection, what: dict[str, Any]) -> OpenImport | Non
 
 def start(connection: Connection, what: dict[str, Any]) -> OpenImport:
     """Remembers that an import begins."""
-    own = store.embedded_versions(connection)
+    own = vector_store.embedded_versions(connection)
     import_id = connection.execute(_START, {**what, "own_retrievers": own}).scalar_one()
     return OpenImport(import_id, 0, {}, frozenset(own))
 
