@@ -274,5 +274,6 @@ def _figures(quiet: list[Report], busy: list[Report], seconds: float) -> list[Fi
             n=len(during),
             target=f"<= {MAX_SLOWDOWN:.0f}",
             met=ratio <= MAX_SLOWDOWN,
+            note="an index build and the encoder of a publication share the cores with the reads",
         ),
     ]

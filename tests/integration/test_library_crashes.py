@@ -93,7 +93,7 @@ MIDDLES = [
 @pytest.fixture
 def twin(postgres_url: str, migrated_template: str) -> Iterator[Engine]:
     """A second database, where nothing is disturbed."""
-    name = "undisturbed"
+    name = "undisturbed_library"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"create database {name} template {migrated_template}")
     engine = make_engine(postgres_url.rsplit("/", 1)[0] + "/" + name)
