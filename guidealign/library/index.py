@@ -94,11 +94,11 @@ def _measure(
 ) -> IndexResult:
     """Finds the ef_search that is good enough, and lets readers use it once this commits."""
     queries = _probes(vector_store.sample_vectors(connection, version, bounds.recall_queries))
-    # Seen by this transaction alone until it ends: the row, and the function that searches.
     exact = [_nearest(connection, version, query, exact=True) for query in queries]
     row = {"version": version, "dimensions": dimensions, "n_vectors": n, "n_queries": len(queries)}
     recall = 0.0
     for ef_search in _EF_STEPS:
+        # Seen by this transaction alone until it ends: the row, and the function that searches.
         vector_store.set_index(connection, {**row, "ef_search": ef_search, "recall": recall})
         vector_store.make_nearest(connection, version, dimensions, ef_search)
         found = [_nearest(connection, version, query, exact=False) for query in queries]

@@ -130,7 +130,7 @@ def search_vectors(
     values = options.values() | {"queries": list(vectors), "retriever": retriever_version, "k": k}
     with guard_database(), engine.connect() as connection, _as_bad_input():
         for row in connection.exec_driver_sql(_VECTORS, values):
-            found[row.position - 1].append(row)
+            found[row.position - 1].append(row[1:])
     return [_found(rows) for rows in found]
 
 
@@ -223,23 +223,14 @@ def _run(
                 # SQLAlchemy has begun nothing, so it would not end what has failed here.
                 driver.rollback()
             raise
+    return _found(rows)
+
+
+def _found(rows: Iterable[Any]) -> list[RetrievedGuideline]:
+    """From rows of `_COLUMNS`, best first."""
     return [
         RetrievedGuideline(
             guideline_id=id_, title=title, text=text, category=category, rank=rank, score=score
         )
         for rank, (id_, title, text, category, score) in enumerate(rows, start=1)
-    ]
-
-
-def _found(rows: Iterable[Any]) -> list[RetrievedGuideline]:
-    return [
-        RetrievedGuideline(
-            guideline_id=row.id,
-            title=row.title,
-            text=row.text,
-            category=row.category,
-            rank=rank,
-            score=row.score,
-        )
-        for rank, row in enumerate(rows, start=1)
     ]

@@ -14,7 +14,6 @@ from guidealign.db import guard_database
 from guidealign.errors import BadInputError
 from guidealign.library import store
 from guidealign.library.transfer import _dpr, _snapshot
-from guidealign.library.transfer._errors import guard_driver
 from guidealign.library.transfer._read import kind_by_suffix
 from guidealign.library.transfer._write import JsonlWriter, ParquetWriter, Writer, whole_file
 from guidealign.library.transfer.model import ExportResult, Header, Progress
@@ -57,7 +56,7 @@ def export_library(
         ServiceUnavailableError: the database does not answer.
     """
     chosen = kind_by_suffix(file, kind)
-    with guard_database(), guard_driver(), engine.begin() as connection:
+    with guard_database(), engine.begin() as connection:
         _snapshot.begin(connection)
         newest = store.latest_version(connection)
         wanted = version if version is not None or chosen != "dpr" else newest

@@ -17,7 +17,6 @@ from guidealign.db import guard_database
 from guidealign.errors import BadInputError, ServiceUnavailableError
 from guidealign.library.transfer import _restore, _store
 from guidealign.library.transfer._add import Adding
-from guidealign.library.transfer._errors import guard_driver
 from guidealign.library.transfer._prepare import prepare
 from guidealign.library.transfer._read import Source, open_source, read_chunks
 from guidealign.library.transfer._schema import ADDED, FULL
@@ -72,7 +71,7 @@ def import_library(
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     run = _Run(source, digest, engine, settings, actor, progress)
-    with guard_database(), guard_driver(), _store.file_lock(engine, digest, str(file)):
+    with guard_database(), _store.file_lock(engine, digest, str(file)):
         result = run.restore() if restore else run.add()
     log.info("imported", file=str(file), mode=result.mode, new=result.new)
     return result
