@@ -1,0 +1,1 @@
+-- Authoring: the work queue and the answers kept

@@ -1,0 +1,1 @@
+-- Takes revision 0005 back.

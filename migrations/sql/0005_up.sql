@@ -1,0 +1,1 @@
+-- The gateway: keys, what it logs, and feedback
