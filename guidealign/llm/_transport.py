@@ -1,12 +1,10 @@
-"""One event loop in one thread, one async client on it, retries around each request."""
+"""One async client of one endpoint, retries around each request."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tenacity import (
@@ -25,14 +23,13 @@ from guidealign.settings import EndpointSettings
 if TYPE_CHECKING:
     import openai
 
-_T = TypeVar("_T")
 _LONGEST_WAIT_S = 60.0
 """A longer Retry-After is the scheduler's to wait for, not a worker's."""
 _BACKOFF = wait_random_exponential(multiplier=0.5, max=20)
 
 
 class Transport:
-    """Sends chat requests to one endpoint; safe to use from several threads."""
+    """Sends chat requests to one endpoint."""
 
     def __init__(self, endpoint: EndpointSettings, stage: str) -> None:
         if not endpoint.base_url:
@@ -46,23 +43,16 @@ class Transport:
         host = parts.hostname or endpoint.base_url
         self.where = host if parts.port is None else f"{host}:{parts.port}"
         self._loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="llm")
-        self._thread.start()
         self._slots = asyncio.Semaphore(endpoint.concurrency)
         self._client: openai.AsyncOpenAI | None = None
 
-    def close(self) -> None:
-        """Closes connections and stops the loop; a second call does nothing."""
-        if self._loop.is_closed():
-            return
+    async def close(self) -> None:
+        """Closes the connections; a second call does nothing."""
         if self._client is not None:
-            self._run(self._client.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+            await self._client.close()
+            self._client = None
 
-    def send(self, request: dict[str, Any], sinks: tuple[RecordSink, ...]) -> ChatResult:
+    async def send(self, request: dict[str, Any], sinks: tuple[RecordSink, ...]) -> ChatResult:
         """Sends a request, again on transient errors, and records each try.
 
         Raises:
@@ -70,14 +60,6 @@ class Transport:
             ConfigurationError: key, model or path is wrong.
             BadInputError: the endpoint refuses this request.
         """
-        return self._run(self._send_with_retries(request, sinks))
-
-    def _run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-
-    async def _send_with_retries(
-        self, request: dict[str, Any], sinks: tuple[RecordSink, ...]
-    ) -> ChatResult:
         retrying = AsyncRetrying(
             retry=retry_if_exception(_worth_waiting),
             stop=stop_after_attempt(self.endpoint.max_retries + 1),
