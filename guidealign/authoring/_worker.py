@@ -21,7 +21,7 @@ from guidealign.errors import (
     PermanentError,
 )
 from guidealign.ingest import normalize_text
-from guidealign.llm import ChatClient, recorded_calls
+from guidealign.llm import AsyncChatClient, recorded_calls
 from guidealign.settings import AuthorSettings
 
 log = structlog.get_logger()
@@ -46,10 +46,10 @@ class Tries:
 
 
 class Worker:
-    """One batch's hands; `author_one` may run in several threads at a time."""
+    """One batch's hands; `author_one` may run in several tasks at a time."""
 
     def __init__(
-        self, engine: Engine, client: ChatClient, settings: AuthorSettings, *, holder: str
+        self, engine: Engine, client: AsyncChatClient, settings: AuthorSettings, *, holder: str
     ) -> None:
         self._engine = engine
         self._client = client
@@ -78,7 +78,7 @@ class Worker:
                 error="the batch was stopped",
             )
 
-    def author_one(self, item: Claim) -> AuthorResult:
+    async def author_one(self, item: Claim) -> AuthorResult:
         """Authors one input; what no further try can help ends in rejects.
 
         Raises:
@@ -87,7 +87,7 @@ class Worker:
         """
         tries = Tries()
         try:
-            authored = self._ask(item, tries)
+            authored = await self._ask(item, tries)
         except (ModelOutputError, BadInputError) as error:
             return self._failed(item, tries, error)
         except GuidealignError as error:
@@ -100,14 +100,14 @@ class Worker:
             log.warning("author.lease_lost", input_id=item.item_id)
         return saved or AuthorResult()
 
-    def _ask(self, item: Claim, tries: Tries) -> Authored:
+    async def _ask(self, item: Claim, tries: Tries) -> Authored:
         text = store.input_text(self._engine, item.item_id)
         client, settings, attempt = self._client, self._settings, item.attempt
         with tries.at("detect", SAFETY_PROMPT):
-            found = detect(client, text, attempt=attempt, settings=settings)
+            found = await detect(client, text, attempt=attempt, settings=settings)
         unsafe = found.detection.unsafe
         with tries.at("guidelines", SAFETY_PROMPT if unsafe else QUALITY_PROMPT):
-            drafts = write_guidelines(client, text, found, attempt=attempt, settings=settings)
+            drafts = await write_guidelines(client, text, found, attempt=attempt, settings=settings)
         return Authored(
             detection=found.detection,
             prompt_version=load_prompt(SAFETY_PROMPT).version,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,7 +16,7 @@ from guidealign.authoring._worker import Worker
 from guidealign.authoring.model import AuthorResult
 from guidealign.db import count_open, enqueue, guard_database
 from guidealign.errors import ModelOutputError
-from guidealign.llm import ChatClient, run_many
+from guidealign.llm import AsyncChatClient
 from guidealign.settings import Settings
 
 log = structlog.get_logger()
@@ -56,16 +57,25 @@ def author_batch(batch: int, *, engine: Engine, settings: Settings) -> AuthorRes
         ConfigurationError: the endpoint is not configured or refuses the key.
     """
     free_dead_holders(engine)
+    total = asyncio.run(_author(batch, engine, settings))
+    log.info("author.done", batch=batch, **total.as_dict())
+    return total
+
+
+async def _author(batch: int, engine: Engine, settings: Settings) -> AuthorResult:
     total = AuthorResult()
-    with ChatClient(settings.safety, stage="author") as client:
+    async with AsyncChatClient(settings.safety, stage="author") as client:
         worker = Worker(engine, client, settings.author, holder=holder_name(batch))
         while claims := worker.claim():
+            tasks = [asyncio.create_task(worker.author_one(item)) for item in claims]
             try:
-                results = run_many(claims, worker.author_one, settings.safety.concurrency)
+                results = await asyncio.gather(*tasks, return_exceptions=True)
             finally:
                 worker.give_back(claims)
-            total = sum(results, total)
-    log.info("author.done", batch=batch, **total.as_dict())
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+                total += result
     return total
 
 
