@@ -88,7 +88,7 @@ class Queue:
         return [Work(item.item_id, item.attempt, texts[item.item_id]) for item in new]
 
     async def next_open_s(self) -> float | None:
-        """Seconds until an input that waits after a failure is open; None: none waits."""
+        """Seconds until an input that nobody holds may be claimed; None: there is none."""
         return await self.transact(lambda connection: next_open_s(connection, store.TASK))
 
     def holds(self, input_id: int) -> bool:

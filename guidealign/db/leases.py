@@ -31,17 +31,15 @@ _CLAIM = text(
     returning l.item_id, l.attempts
     """
 )
-_OURS = (
-    " where l.task = :task and l.item_id = any(cast(:ids as bigint[]))"
-    " and l.holder = :holder and l.done_at is null"
-)
 _RENEW = text(
-    "update core.leases l set leased_until = now() + make_interval(secs => :lease_s),"
-    f" heartbeat_at = now(){_OURS} returning l.item_id"
+    "update core.leases set leased_until = now() + make_interval(secs => :lease_s),"
+    " heartbeat_at = now() where task = :task and item_id = any(cast(:ids as bigint[]))"
+    " and holder = :holder and done_at is null returning item_id"
 )
 _COMPLETE = text(
-    "update core.leases l set done_at = now(), holder = null, leased_until = null"
-    f"{_OURS} returning l.item_id"
+    "update core.leases set done_at = now(), holder = null, leased_until = null"
+    " where task = :task and item_id = any(cast(:ids as bigint[]))"
+    " and holder = :holder and done_at is null returning item_id"
 )
 _RELEASE = text(
     """
@@ -75,9 +73,9 @@ _COUNT = text(
     "select count(*) from core.leases where task = :task and done_at is null and failed_at is null"
 )
 _NEXT = text(
-    "select extract(epoch from min(not_before) - now()) from core.leases"
+    "select extract(epoch from min(greatest(not_before, now())) - now()) from core.leases"
     " where task = :task and done_at is null and failed_at is null"
-    " and holder is null and not_before > now()"
+    " and (leased_until is null or leased_until < now())"
 )
 
 
@@ -165,6 +163,6 @@ def count_open(connection: Connection, task: str) -> int:
 
 
 def next_open_s(connection: Connection, task: str) -> float | None:
-    """Seconds until the first item that waits after a failure is open; None: none waits."""
+    """Seconds until an item that nobody holds may be claimed, 0 for now; None: there is none."""
     found = connection.execute(_NEXT, {"task": task}).scalar_one()
     return None if found is None else max(0.0, float(found))
