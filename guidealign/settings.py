@@ -50,7 +50,7 @@ class FallbackSettings(BaseModel):
     """A model to ask when those before it do not answer; what is not set is the endpoint's.
 
     With a `base_url` of its own it has a key of its own too: the endpoint's key goes to the
-    endpoint alone. Another model has other prices.
+    endpoint alone. Another model or server has other prices.
     """
 
     model: str | None = None
@@ -77,7 +77,7 @@ class EndpointSettings(BaseModel):
     """With `/v1`; None: the embedded platform starts a server and fills it in."""
     api_key: SecretStr = SecretStr("none")
     model: str = "model"
-    concurrency: int = Field(default=2, ge=1, le=1024)
+    concurrency: int = Field(default=2, ge=1, le=1000)
     """Most requests under way at a time; fewer while the server refuses or stalls."""
     timeout_s: float = Field(default=300.0, gt=0)
     """Of one request, from sending to the end of the answer."""
@@ -127,10 +127,18 @@ class AuthorSettings(BaseModel):
     temperature: float = Field(default=0.7, ge=0, le=2)
     max_tokens: int = Field(default=400, ge=16)
     max_guidelines: int = Field(default=5, ge=1, le=12)
-    batch_size: int = Field(default=4, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    """Inputs that a worker claims at a time, and stores at a time at most."""
     max_inputs_per_run: int = Field(default=100_000, ge=1)
-    lease_s: int = Field(default=600, ge=10)
+    lease_s: float = Field(default=120.0, ge=1)
+    """After so long without a heartbeat of its worker an input is taken back."""
     max_attempts: int = Field(default=3, ge=1)
+    """Then an input is given up: a dead letter."""
+    retry_wait_s: float = Field(default=2.0, ge=0)
+    """Before an input's second try; twice as long before each further one."""
+    retry_wait_max_s: float = Field(default=120.0, ge=0)
+    budget: BudgetSettings = BudgetSettings()
+    """Of one run, all its workers together."""
     review_policy: ReviewPolicy = "human"
     """`auto`: what passes the quality filter is published; `human`: it waits as candidate."""
     review_policy_by_model: dict[str, ReviewPolicy] = {}
