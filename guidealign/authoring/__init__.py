@@ -1,7 +1,19 @@
 """Writes guidelines for inputs: detects what is unsafe, asks, filters, stores once."""
 
 from guidealign.authoring.author import add_up_batches, author_batch, plan_batches
-from guidealign.authoring.filter import check_guideline, stopped_example
+from guidealign.authoring.calibration import (
+    CalibrationReport,
+    InjectionReport,
+    Outcome,
+    Pace,
+    calibrate,
+    confusion_svg,
+    measure_injection,
+    stored_calibration,
+    stored_injection,
+)
+from guidealign.authoring.compare import PromptComparison, compare_prompts, labelled_inputs
+from guidealign.authoring.filter import FILTER_RULES, check_guideline, stopped_example
 from guidealign.authoring.model import (
     AuthorResult,
     Detection,
@@ -9,16 +21,31 @@ from guidealign.authoring.model import (
     GuidelineDraft,
     guideline_hash,
 )
+from guidealign.authoring.register import register_prompts
 
 __all__ = [
+    "FILTER_RULES",
     "AuthorResult",
+    "CalibrationReport",
     "Detection",
     "FilterVerdict",
     "GuidelineDraft",
+    "InjectionReport",
+    "Outcome",
+    "Pace",
+    "PromptComparison",
     "add_up_batches",
     "author_batch",
+    "calibrate",
     "check_guideline",
+    "compare_prompts",
+    "confusion_svg",
     "guideline_hash",
+    "labelled_inputs",
+    "measure_injection",
     "plan_batches",
+    "register_prompts",
     "stopped_example",
+    "stored_calibration",
+    "stored_injection",
 ]

@@ -70,11 +70,7 @@ def _tells(word: str) -> bool:
 
 
 def _content_pairs(said: list[str]) -> set[tuple[str, str]]:
-    return {
-        (left, right)
-        for left, right in pairwise(said)
-        if _tells(left) and _tells(right)
-    }
+    return {(left, right) for left, right in pairwise(said) if _tells(left) and _tells(right)}
 
 
 @lru_cache(maxsize=4)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from guidealign.authoring._orders import RULES_VERSION
 from guidealign.authoring._prompts import Prompt, read_prompt
 from guidealign.authoring.calibration.answers import (
     AnswerLog,
@@ -17,7 +18,7 @@ from guidealign.authoring.calibration.answers import (
     answer_key,
     ask_all,
 )
-from guidealign.authoring.calibration.ask import ask_quality, ask_whole
+from guidealign.authoring.calibration.ask import ask_detection, ask_quality, ask_whole
 from guidealign.authoring.calibration.cases import balanced, load_cases
 from guidealign.authoring.filter import check_guideline
 from guidealign.authoring.write import PromptPair, packaged_prompts
@@ -92,39 +93,39 @@ def labelled_inputs(limit: int) -> dict[str, bool | None]:
 
 
 def compare_prompts(
-    left: str,
-    right: str,
+    sources: tuple[str, str],
     inputs: dict[str, bool | None],
     *,
     settings: Settings,
     answers: Path,
+    verdicts_only: bool = False,
     progress: Progress | None = None,
 ) -> PromptComparison:
     """Asks the configured model about each input with both prompts.
 
     Args:
-        left: a packaged prompt's name (`safety`, `quality`) or a file of that form.
-        right: the same, and for the same branch.
+        sources: two of the same branch, each a packaged prompt's name (`safety`, `quality`) or a
+            file of that form.
         inputs: texts with the right verdict, None where nobody knows it.
         settings: the endpoint `safety` and the section `author`.
         answers: a JSONL file that keeps what was answered; none of it is asked again.
+        verdicts_only: ask safety prompts for no guidelines, which take most of the time.
         progress: told how far it is.
 
     Raises:
         BadInputError: something is no prompt, or they are for different branches.
         TransientError: the model server is away; what was answered is kept.
     """
-    prompts = (read_prompt(left), read_prompt(right))
-    if _detects(prompts[0]) != _detects(prompts[1]):
+    first, second = (_Asker(read_prompt(s), settings, verdicts_only) for s in sources)
+    if first.detects != second.detects:
         raise BadInputError(
-            f"{left} and {right} are for different branches: a safety prompt has `=== ask`,"
-            " a quality prompt has not"
+            f"{sources[0]} and {sources[1]} are for different branches: a safety prompt has"
+            " `=== ask`, a quality prompt has not"
         )
     log = AnswerLog(answers)
-    asyncio.run(_ask(prompts, list(inputs), settings, log, progress))
+    asyncio.run(_ask((first, second), list(inputs), settings, log, progress))
     sides = [
-        [log.find(_key(prompt, text, settings)) or Outcome() for text in inputs]
-        for prompt in prompts
+        [log.find(asker.key(text)) or Outcome() for text in inputs] for asker in (first, second)
     ]
     items = tuple(
         Compared(text=text, unsafe=unsafe, left=one, right=other)
@@ -132,48 +133,58 @@ def compare_prompts(
     )
     return PromptComparison(
         model=settings.safety.model,
-        left=_side(prompts[0], inputs, sides[0]),
-        right=_side(prompts[1], inputs, sides[1]),
+        left=_side(first.prompt, inputs, sides[0]),
+        right=_side(second.prompt, inputs, sides[1]),
         inputs=items,
     )
 
 
-def _detects(prompt: Prompt) -> bool:
-    return "ask" in prompt.templates
+class _Asker:
+    """What one prompt is asked for, and how an answer of it is known again."""
 
+    def __init__(self, prompt: Prompt, settings: Settings, verdicts_only: bool) -> None:
+        self.prompt = prompt
+        self.detects = "ask" in prompt.templates
+        self._settings = settings
+        packaged = packaged_prompts()
+        self._pair = (
+            PromptPair(prompt, packaged.quality)
+            if self.detects
+            else PromptPair(packaged.safety, prompt)
+        )
+        self._ask = (
+            ask_quality if not self.detects else ask_detection if verdicts_only else ask_whole
+        )
 
-def _key(prompt: Prompt, text: str, settings: Settings) -> str:
-    author = settings.author
-    options = f"{author.max_guidelines}/{author.max_tokens}/{author.temperature}"
-    other = packaged_prompts().quality.version if _detects(prompt) else ""
-    return answer_key(
-        "compare", settings.safety.model, prompt.version, prompt.content, other, options, text
-    )
+    def key(self, text: str) -> str:
+        author, pair = self._settings.author, self._pair
+        return answer_key(
+            self._ask.__name__,
+            self._settings.safety.model,
+            pair.safety.version,
+            pair.quality.version,
+            f"{author.max_guidelines}/{author.max_tokens}/{author.temperature}/{RULES_VERSION}",
+            text,
+        )
+
+    async def ask(self, client: AsyncChatClient, text: str) -> Outcome:
+        return await self._ask(client, text, self._settings.author, self._pair)
 
 
 async def _ask(
-    prompts: Sequence[Prompt],
+    askers: Sequence[_Asker],
     texts: Sequence[str],
     settings: Settings,
     log: AnswerLog,
     progress: Progress | None,
 ) -> None:
-    packaged = packaged_prompts()
     async with AsyncChatClient(settings.safety, stage="compare") as client:
-        # One prompt after the other: a server's prefix cache holds one of them at a time.
-        for prompt in prompts:
-            if _detects(prompt):
-                ask, pair = ask_whole, PromptPair(prompt, packaged.quality)
-            else:
-                ask, pair = ask_quality, PromptPair(packaged.safety, prompt)
-            questions = {
-                _key(prompt, text, settings): partial(ask, client, text, settings.author, pair)
-                for text in texts
-            }
-            about = {
-                key: {"model": client.model, "prompt": prompt.version} for key in questions
-            }
-            await ask_all(questions, about, log, prompt.version, progress)
+        # One prompt after the other: a server's prefix cache holds few of them at a time.
+        for asker in askers:
+            questions = {asker.key(text): partial(asker.ask, client, text) for text in texts}
+            about = {"model": client.model, "prompt": asker.prompt.version}
+            known = dict.fromkeys(questions, about)
+            await ask_all(questions, known, log, asker.prompt.version, progress)
 
 
 def _summary(outcome: Outcome) -> tuple[object, ...]:

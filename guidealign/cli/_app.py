@@ -16,6 +16,7 @@ from rich.table import Table
 from guidealign import __version__
 from guidealign.cli._errors import USAGE_EXIT, debug_callback, run_guarded
 from guidealign.cli._shared import actor, console, data, print_figures, progress
+from guidealign.cli.author_prompts import add_prompt_commands
 from guidealign.cli.library import library_app
 from guidealign.errors import BadInputError
 from guidealign.settings import USER_TOML, home_folder, load_settings
@@ -27,6 +28,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(library_app, name="library")
+author_app = typer.Typer()
+add_prompt_commands(author_app)
+app.add_typer(author_app, name="author")
 
 _QUICKSTART = """\
 # Settings of this installation; run `guidealign up` after a change. README.md has more.
@@ -297,9 +301,11 @@ def ingest(
     print_figures(ingest_source(source, **data()).as_dict())
 
 
-@app.command()
-def author() -> None:
-    """Assess new inputs and write guidelines for them, without the scheduler."""
+@author_app.callback(invoke_without_command=True)
+def author(context: typer.Context) -> None:
+    """Assess new inputs and write guidelines for them, without the scheduler; measure how well."""
+    if context.invoked_subcommand is not None:
+        return
     from guidealign.authoring import add_up_batches, author_batch, plan_batches
 
     services = data()
