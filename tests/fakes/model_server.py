@@ -28,6 +28,7 @@ class ChatRequest:
     path: str
     body: dict[str, Any]
     headers: dict[str, str]
+    """By lower-case name."""
     number: int
     at: float = field(default_factory=time.monotonic)
 
@@ -85,7 +86,7 @@ class ModelServer:
         self.requests: list[ChatRequest] = []
         self.stopping = threading.Event()
         self._lock = threading.Lock()
-        self._in_flight = 0
+        self.in_flight = 0
         self.max_in_flight = 0
         self._http = ThreadingHTTPServer(
             ("127.0.0.1", 0), type("Handler", (_Handler,), {"stub": self})
@@ -111,8 +112,8 @@ class ModelServer:
         with self._lock:
             request = ChatRequest(path, body, headers, len(self.requests))
             self.requests.append(request)
-            self._in_flight += 1
-            self.max_in_flight = max(self.max_in_flight, self._in_flight)
+            self.in_flight += 1
+            self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
             answer = self.responder(request)
             reply = Reply(text=answer) if isinstance(answer, str) else answer
@@ -120,7 +121,7 @@ class ModelServer:
             return reply
         finally:
             with self._lock:
-                self._in_flight -= 1
+                self.in_flight -= 1
 
 
 @contextmanager
@@ -196,7 +197,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         body = json.loads(self.rfile.read(length) or b"{}")
-        reply = self.stub.answer(self.path, body, dict(self.headers))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        reply = self.stub.answer(self.path, body, headers)
         if reply.drop or reply.hang:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
