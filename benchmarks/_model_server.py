@@ -17,6 +17,7 @@ import random
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import cast
 
 import uvloop
 
@@ -71,8 +72,8 @@ class Connection(asyncio.Protocol):
         self._waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
-        self._transport = transport  # type: ignore[assignment]
+        # uvloop's transports are not registered as asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
@@ -124,10 +125,13 @@ class Connection(asyncio.Protocol):
                 b'{"error": {"message": "slow down"}}',
             )
         elif fault == "junk":
-            self._send(b"200 OK", b'{"choices": [{"index": 0, "mess')
+            self._send(b"200 OK", _completion('Sure! {"id": 1, "verdict": per'))
+        elif fault == "stall":
+            self._send(b"504 Gateway Timeout", b'{"error": {"message": "late"}}')
         else:
             self._plan.answered[question] += 1
-            self._send(b"200 OK", _completion(question))
+            answer = {"id": question, "verdict": bool(question % 2)}
+            self._send(b"200 OK", _completion(json.dumps(answer)))
 
     def _send(self, status: bytes, body: bytes) -> None:
         if self._transport is not None:
@@ -137,12 +141,11 @@ class Connection(asyncio.Protocol):
             )
 
 
-def _completion(question: int) -> bytes:
-    answer = {"id": question, "verdict": bool(question % 2)}
-    message = {"role": "assistant", "content": json.dumps(answer)}
+def _completion(text: str) -> bytes:
+    message = {"role": "assistant", "content": text}
     return json.dumps(
         {
-            "id": f"chat-{question}",
+            "id": "chat-1",
             "object": "chat.completion",
             "created": 0,
             "model": "bench",

@@ -21,12 +21,14 @@ from guidealign.authoring.model import (
     GuidelineDraft,
     guideline_hash,
 )
+from guidealign.authoring.queue import DeadLetters, QueueCounts, count_queue, retry_dead_letters
 from guidealign.authoring.register import register_prompts
 
 __all__ = [
     "FILTER_RULES",
     "AuthorResult",
     "CalibrationReport",
+    "DeadLetters",
     "Detection",
     "FilterVerdict",
     "GuidelineDraft",
@@ -34,17 +36,20 @@ __all__ = [
     "Outcome",
     "Pace",
     "PromptComparison",
+    "QueueCounts",
     "add_up_batches",
     "author_batch",
     "calibrate",
     "check_guideline",
     "compare_prompts",
     "confusion_svg",
+    "count_queue",
     "guideline_hash",
     "labelled_inputs",
     "measure_injection",
     "plan_batches",
     "register_prompts",
+    "retry_dead_letters",
     "stopped_example",
     "stored_calibration",
     "stored_injection",

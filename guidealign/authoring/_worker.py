@@ -9,7 +9,7 @@ import random
 import structlog
 
 from guidealign.authoring._ask import Tries, ask_model
-from guidealign.authoring._queue import Queue, Work
+from guidealign.authoring._leased import Queue, Work
 from guidealign.authoring._writer import Writer
 from guidealign.authoring.model import Authored
 from guidealign.authoring.store import Finished, Unfinished
@@ -36,8 +36,9 @@ class Worker:
     """Asks about `width` inputs at a time; who is done takes the next at once.
 
     A failure that may be the server's (no answer after all retries) is held against an input
-    only when another one is answered after it. When too many in a row get no answer, or nothing
-    else is left to ask, the server is away: that ends the run and counts against no input.
+    only when another one is answered after it. When too many in a row get no answer, or none at
+    all did, the server is away: that ends the run and counts against no input. The last few of a
+    run that get no answer wait for the next run.
 
     Args:
         queue: where inputs come from.
@@ -57,6 +58,7 @@ class Worker:
         width: int,
     ) -> None:
         self.stopped_by_budget: str | None = None
+        self.n_unanswered = 0
         self._queue = queue
         self._writer = writer
         self._client = client
@@ -65,6 +67,7 @@ class Worker:
         self._ready: asyncio.Queue[Work] = asyncio.Queue(settings.batch_size)
         self._n_under_way = 0
         self._idle = asyncio.Event()
+        self._any_answered = False
         self._unanswered: list[tuple[Work, Tries, TransientError]] = []
 
     async def run(self) -> None:
@@ -95,6 +98,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         why = self.stopped_by_budget or "the worker was stopped"
+        self.n_unanswered = len(self._unanswered)
         try:
             for work, tries, error in self._unanswered:
                 await self._writer.add(self._back(work, tries, str(error)))
@@ -127,7 +131,7 @@ class Worker:
         await self._writer.flush()
         wait_s = await self._queue.next_open_s()
         if wait_s is None:
-            if self._unanswered:
+            if self._unanswered and not self._any_answered:
                 raise self._unanswered[0][2]
             return True
         await asyncio.sleep(min(wait_s, _POLL_S))
@@ -180,6 +184,7 @@ class Worker:
         await self._writer.add(
             Finished(input_id=work.input_id, authored=authored, calls=tries.calls)
         )
+        self._any_answered = True
         # The server answers: those that it did not answer before have had their try.
         unanswered, self._unanswered = self._unanswered, []
         for other, its_tries, error in unanswered:

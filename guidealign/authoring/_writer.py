@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from guidealign.authoring import store
 from guidealign.authoring._cache import AnswerCache, find_answers, keep_answers
-from guidealign.authoring._queue import Queue
+from guidealign.authoring._leased import Queue
 from guidealign.authoring.model import AuthorResult
 from guidealign.errors import ServiceUnavailableError
 from guidealign.llm import CachedAnswer

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from guidealign.authoring import store
 from guidealign.authoring._holders import free_dead_holders, holder_name
-from guidealign.authoring._queue import Queue
+from guidealign.authoring._leased import Queue
 from guidealign.authoring._spending import Ledger, left_of, spent_before
 from guidealign.authoring._worker import Worker
 from guidealign.authoring._writer import Writer
@@ -99,6 +99,7 @@ async def _author(
         spent = client.usage
     return replace(
         writer.result,
+        n_unanswered=worker.n_unanswered,
         n_requests=spent.n_requests,
         n_cached=spent.n_cached,
         prompt_tokens=spent.prompt_tokens,

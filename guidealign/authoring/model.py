@@ -147,6 +147,8 @@ class AuthorResult:
     n_filtered: int = 0
     n_failed: int = 0
     """Inputs that were given up: dead letters."""
+    n_unanswered: int = 0
+    """Inputs that got no answer in the end: they are open again, for the next run."""
     n_requests: int = 0
     """Sent to the model, repeated ones included."""
     n_cached: int = 0

@@ -21,7 +21,9 @@ _CLAIM = text(
     """
     update core.leases l
        set holder = :holder, leased_until = now() + make_interval(secs => :lease_s),
-           heartbeat_at = now(), attempts = attempts + 1
+           heartbeat_at = now(),
+           -- A lease that ran out under its holder, who goes on with it, is no new attempt.
+           attempts = attempts + cast(holder is distinct from :holder as int)
       from (select item_id from core.leases
              where task = :task and done_at is null and failed_at is null
                and (leased_until is null or leased_until < now())

@@ -11,15 +11,16 @@ import structlog
 from pydantic import BaseModel
 
 from guidealign.errors import (
-    BadInputError,
     ConfigurationError,
     ModelOutputError,
     TransientError,
 )
+from guidealign.llm._fallbacks import in_order
+from guidealign.llm._form import Form, UnreadableError, schema_of
 from guidealign.llm._lane import Answer, Lane, Question
 from guidealign.llm._ledger import Ledger
 from guidealign.llm._stream import ChatStream
-from guidealign.llm._typed import Form, UnreadableError, refuses_schema, schema_of
+from guidealign.llm._typed import ask_typed
 from guidealign.llm.cache import CachedAnswer, CacheScope, ResponseCache, cache_key
 from guidealign.llm.model import (
     ChatResult,
@@ -36,7 +37,6 @@ _T = TypeVar("_T")
 _NEXT_MODEL = (TransientError, ConfigurationError, ModelOutputError)
 """What another model may do better; a refused request is refused everywhere."""
 
-_NO_KEY = EndpointSettings().api_key
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ class AsyncChatClient:
         cache: ResponseCache | None = None,
     ) -> None:
         self._ledger = Ledger(budget or BudgetSettings())
-        self._lanes = [Lane(one, stage, self._ledger) for one in _in_order(endpoint, budget)]
+        self._lanes = [Lane(one, stage, self._ledger) for one in in_order(endpoint, budget)]
         self._cache = cache
 
     async def __aenter__(self) -> Self:
@@ -177,7 +177,7 @@ class AsyncChatClient:
 
             async def ask(lane: Lane, question: Question) -> tuple[ValueT, ChatResult]:
                 try:
-                    return await _ask_typed(lane, question, form)
+                    return await ask_typed(lane, question, form)
                 except UnreadableError as error:
                     raise InvalidAnswerError(
                         f"model {lane.model} gave no valid {schema.__name__} in 2 tries: {error}",
@@ -279,67 +279,6 @@ class AsyncChatClient:
             completion_tokens=result.completion_tokens,
         )
         await self._cache.put(key, answer)
-
-
-async def _ask_typed(
-    lane: Lane, question: Question, form: Form[ValueT]
-) -> tuple[ValueT, ChatResult]:
-    """A value from one model, in two tries.
-
-    Raises:
-        UnreadableError: the repaired answer is not of the form either.
-    """
-    messages = question.body["messages"]
-    for last in (False, True):
-        answer = await _ask_for_form(lane, question, form, messages)
-        try:
-            value = form.read(answer.result)
-        except UnreadableError as error:
-            lane.record(answer, "invalid", str(error))
-            if last:
-                raise
-            messages = form.repair(messages, answer.result.text, str(error))
-        else:
-            lane.record(answer, "ok")
-            return value, answer.result
-    raise AssertionError("unreachable: the last try returns or raises")
-
-
-async def _ask_for_form(
-    lane: Lane, question: Question, form: Form[Any], messages: list[Message]
-) -> Answer:
-    if not lane.refuses_schemas:
-        try:
-            return await lane.ask(question.turn(**form.request(messages, schemas=True)))
-        except BadInputError as error:
-            if not refuses_schema(error):
-                raise
-            lane.refuses_schemas = True
-    return await lane.ask(question.turn(**form.request(messages, schemas=False)))
-
-
-def _in_order(endpoint: EndpointSettings, budget: BudgetSettings | None) -> list[EndpointSettings]:
-    """The endpoint and its fallbacks, each with all that it needs."""
-    lanes = [endpoint]
-    for other in endpoint.fallbacks:
-        own_server = other.base_url is not None
-        key = other.api_key or (_NO_KEY if own_server else endpoint.api_key)
-        same_model = other.model is None and not own_server
-        changes = {
-            "base_url": other.base_url or endpoint.base_url,
-            "model": other.model or endpoint.model,
-            "api_key": key,
-            "prices": other.prices or (endpoint.prices if same_model else None),
-        }
-        lanes.append(endpoint.model_copy(update=changes))
-    if budget is not None and budget.max_cost_usd is not None:
-        unpriced = [one.model for one in lanes if one.prices is None]
-        if unpriced:
-            raise ConfigurationError(
-                f"a budget in dollars needs prices, and model {unpriced[0]} has none: set `prices`"
-                " on its endpoint or fallback"
-            )
-    return lanes
 
 
 def _body(

@@ -18,7 +18,15 @@ def start_worker(
     """Starts a worker that takes from the queue until it is empty."""
     given = json.dumps(author)
     return subprocess.Popen(
-        [sys.executable, "-m", __name__, database_url, base_url, str(worker), given],
+        [
+            sys.executable,
+            "-m",
+            "tests.fakes.author_worker",
+            database_url,
+            base_url,
+            str(worker),
+            given,
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
