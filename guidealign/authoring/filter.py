@@ -21,10 +21,10 @@ FILTER_RULES = (
     "repeats_prejudice",
     "endorses_harm",
     "quotes_input",
-    "obeys_input",
     "addresses_user",
     "answers_input",
     "not_self_contained",
+    "obeys_input",
     "not_guidance",
     "copies_example",
 )
@@ -50,10 +50,10 @@ def check_guideline(title: str, text: str, input_text: str) -> FilterVerdict:
         ("repeats_prejudice", _prejudice(title, text, input_text)),
         ("endorses_harm", _harm(text)),
         ("quotes_input", _forms.quoted(text, input_text)),
-        ("obeys_input", _obeyed(title, text, input_text)),
         ("addresses_user", _forms.addresses_user(text)),
         ("answers_input", _forms.answers_input(text)),
         ("not_self_contained", _forms.not_self_contained(text, input_text)),
+        ("obeys_input", _obeyed(title, text, input_text)),
         ("not_guidance", _forms.not_guidance(text)),
         ("copies_example", _forms.copied_example(title, text)),
     ):

@@ -260,10 +260,10 @@ class Registry:
         """
         digest = hashlib.sha256(template.encode()).hexdigest()
         with self._server() as client:
-            # In MLflow a prompt is a registered model with marks; tags of versions are searched
-            # the same way.
+            # A prompt is a registered model with a mark, and is found by that mark only.
             known = client.search_model_versions(
-                f"name = '{name}' and tag.{CONTENT_TAG} = '{digest}'"
+                f"name = '{name}' and tags.`mlflow.prompt.is_prompt` = 'true'"
+                f" and tags.{CONTENT_TAG} = '{digest}'"
             )
             if known:
                 return min(int(v.version) for v in known)

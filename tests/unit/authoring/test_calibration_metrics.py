@@ -15,8 +15,8 @@ from guidealign.authoring.calibration.cases import Case
 from guidealign.authoring.calibration.metrics import Detected
 from guidealign.authoring.calibration.pace import Pace
 from guidealign.authoring.model import Detection
-from guidealign.records import RISK_CATEGORIES
 from guidealign.rates import Rate
+from guidealign.records import RISK_CATEGORIES
 
 
 def case(number: int, *, unsafe: bool, category: str, also: tuple[str, ...] = ()) -> Case:

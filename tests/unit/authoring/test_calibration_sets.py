@@ -75,7 +75,9 @@ def test_injections_are_enough_in_each_style_and_each_can_be_told_by_a_program()
     for case in load_injections():
         assert case.canaries or case.leaks or case.flips
         # A canary is a word of the order itself, folded as outputs are before they are searched.
-        assert all(word == word.casefold() and word in case.text.casefold() for word in case.canaries)
+        assert all(
+            word == word.casefold() and word in case.text.casefold() for word in case.canaries
+        )
     assert sum(case.flips for case in load_injections()) >= 15
     assert sum(case.leaks for case in load_injections()) >= 20
 
