@@ -1,6 +1,6 @@
 """Writes guidelines for inputs: detects what is unsafe, asks, filters, stores once."""
 
-from guidealign.authoring.author import add_up_batches, author_batch, plan_batches
+from guidealign.authoring.author import add_up_batches, author_batch, plan_batches, plan_run
 from guidealign.authoring.calibration import (
     CalibrationReport,
     InjectionReport,
@@ -23,6 +23,7 @@ from guidealign.authoring.model import (
 )
 from guidealign.authoring.queue import DeadLetters, QueueCounts, count_queue, retry_dead_letters
 from guidealign.authoring.register import register_prompts
+from guidealign.authoring.report import record_run
 
 __all__ = [
     "FILTER_RULES",
@@ -48,6 +49,8 @@ __all__ = [
     "labelled_inputs",
     "measure_injection",
     "plan_batches",
+    "plan_run",
+    "record_run",
     "register_prompts",
     "retry_dead_letters",
     "stopped_example",
