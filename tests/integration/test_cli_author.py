@@ -16,11 +16,10 @@ from tests.fakes.model_server import ChatRequest, Reply, serve_model
 from tests.integration.authoring_fixture import HARMLESS, RISKY, add_inputs, rows, well_behaved
 
 ROOT = Path(__file__).resolve().parents[2]
+Done = subprocess.CompletedProcess[str]
 
 
-def _run(
-    database_url: str, *arguments: str, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def _run(database_url: str, *arguments: str, **environment: str) -> Done:
     return subprocess.run(
         [sys.executable, "-m", "guidealign.cli", "author", *arguments],
         env=os.environ | {"GUIDEALIGN_DATABASE_URL": database_url} | environment,
