@@ -57,9 +57,11 @@ def measure_model(scale: str, *, stored: bool = False) -> list[Figure]:
             given = {"settings": served, "answers": answers, "progress": pace}
             found = calibrate(limit=cases, **given)  # type: ignore[arg-type]
             through = measure_injection(limit=injections, **given)  # type: ignore[arg-type]
-    if scale == "full":
+    if scale == "full" and found.n_asked:
         PICTURE.write_text(confusion_svg(found), encoding="utf-8")
-    return [*detection_figures(found), *injection_figures(through), *speed_figures(found)]
+    figures = [*detection_figures(found), *injection_figures(through), *speed_figures(found)]
+    # A share of nothing is no figure.
+    return [figure for figure in figures if figure.n]
 
 
 def detection_figures(report: CalibrationReport) -> list[Figure]:
