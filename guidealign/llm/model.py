@@ -1,4 +1,4 @@
-"""What a chat call returns, and the record it leaves."""
+"""What a chat call returns, the record it leaves, and what all calls came to."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from guidealign.errors import ModelOutputError
 
+Message = dict[str, str]
 CallStatus = Literal["ok", "invalid", "error"]
 ValueT = TypeVar("ValueT", bound=BaseModel)
 
@@ -23,9 +24,13 @@ class ChatResult:
     text: str
     finish_reason: str
     model: str
+    """Who answered: the endpoint's model or one of its fallbacks."""
     prompt_tokens: int
     completion_tokens: int
     latency_ms: float
+    cached_tokens: int = 0
+    """Of the prompt, those that the server took from its prefix cache."""
+    cost_usd: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +47,8 @@ class CallRecord:
     prompt_tokens: int
     completion_tokens: int
     latency_ms: float
+    cached_tokens: int = 0
+    cost_usd: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +57,26 @@ class TypedResult(Generic[ValueT]):
 
     value: ValueT
     text: str
+    model: str
+    """Who answered: the endpoint's model or one of its fallbacks."""
     calls: tuple[CallRecord, ...]
+    """Empty when the answer came from the response cache."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a client's calls came to so far."""
+
+    n_requests: int = 0
+    """Sent, repeated and hedged ones included."""
+    n_failed: int = 0
+    """Sent and not answered."""
+    n_cached: int = 0
+    """Questions answered by the response cache: nothing was sent."""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
 
 
 class InvalidAnswerError(ModelOutputError):
@@ -67,7 +93,7 @@ _SINKS: ContextVar[tuple[RecordSink, ...]] = ContextVar("guidealign_llm_sinks", 
 
 @contextmanager
 def recorded_calls() -> Iterator[list[CallRecord]]:
-    """Collects every call made in the block by this thread, also those that failed."""
+    """Collects every call made in the block by this thread or task, also those that failed."""
     calls: list[CallRecord] = []
     token = _SINKS.set((*_SINKS.get(), calls.append))
     try:
@@ -77,5 +103,5 @@ def recorded_calls() -> Iterator[list[CallRecord]]:
 
 
 def current_sinks() -> tuple[RecordSink, ...]:
-    """Where this thread's calls are to be recorded now."""
+    """Where the calls of this thread or task are to be recorded now."""
     return _SINKS.get()
