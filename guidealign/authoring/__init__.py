@@ -1,6 +1,6 @@
 """Writes guidelines for inputs: detects what is unsafe, asks, filters, stores once."""
 
-from guidealign.authoring.author import add_up_batches, author_batch, plan_batches
+from guidealign.authoring.author import add_up_batches, author_batch, plan_batches, plan_run
 from guidealign.authoring.filter import check_guideline, stopped_example
 from guidealign.authoring.model import (
     AuthorResult,
@@ -9,16 +9,24 @@ from guidealign.authoring.model import (
     GuidelineDraft,
     guideline_hash,
 )
+from guidealign.authoring.queue import DeadLetters, QueueCounts, count_queue, retry_dead_letters
+from guidealign.authoring.report import record_run
 
 __all__ = [
     "AuthorResult",
+    "DeadLetters",
     "Detection",
     "FilterVerdict",
     "GuidelineDraft",
+    "QueueCounts",
     "add_up_batches",
     "author_batch",
     "check_guideline",
+    "count_queue",
     "guideline_hash",
     "plan_batches",
+    "plan_run",
+    "record_run",
+    "retry_dead_letters",
     "stopped_example",
 ]

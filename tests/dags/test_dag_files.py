@@ -119,3 +119,15 @@ def test_ingest_follows_schedule_and_source_of_the_settings(
     )["dags"]
     assert given["schedule"] == "15 * * * *" != unset["schedule"]
     assert (given["params"]["conn_id"], given["params"]["query"]) == ("warehouse", "select 1")
+
+
+def test_author_takes_its_budget_from_the_settings(parsed: dict[str, dict], tmp_path: Path) -> None:
+    (unset,) = parsed["guidealign_author.py"]["dags"]
+    assert unset["params"] == {"max_requests": None, "max_tokens": None, "max_cost_usd": None}
+    (given,) = _parse(
+        ROOT / "dags" / "guidealign_author.py",
+        tmp_path,
+        GUIDEALIGN_AUTHOR__BUDGET__MAX_REQUESTS="500",
+        GUIDEALIGN_AUTHOR__BUDGET__MAX_COST_USD="2.5",
+    )["dags"]
+    assert given["params"] == {"max_requests": 500, "max_tokens": None, "max_cost_usd": 2.5}
