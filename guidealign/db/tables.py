@@ -746,7 +746,7 @@ class InboxRow(Base):
 
 
 class FeedbackRow(Base):
-    """What somebody thought of an answer: append-only, the newest of a source and measure counts."""
+    """What somebody thought of an answer: append-only, the newest of its kind counts."""
 
     __tablename__ = "feedback"
     id: Mapped[int] = _id()

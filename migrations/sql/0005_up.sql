@@ -110,7 +110,7 @@ create table core.feedback (
   created_at timestamptz not null default now(),
   constraint ck_feedback_value check (value between 0 and 1 and (measure <> 'thumbs' or value in (0, 1)))
 );
-comment on table core.feedback is 'What somebody thought of an answer: append-only, the newest of a source and measure counts.';
+comment on table core.feedback is 'What somebody thought of an answer: append-only, the newest of its kind counts.';
 comment on column core.feedback.source is 'user, or the name of a judge';
 comment on column core.feedback.measure is 'thumbs, or the name of a score';
 comment on column core.feedback.value is '0 worst to 1 best; thumbs are 0 or 1';
