@@ -59,8 +59,6 @@ class Refusal(GuidealignError):
         return json.dumps(self.body(), ensure_ascii=False).encode()
 
 
-def bad_request(
-    message: str, *, code: str = "invalid_request", param: str | None = None
-) -> Refusal:
+def bad_request(message: str, *, code: str = "invalid_request", param: str | None = None) -> Refusal:
     """A refusal of what cannot be understood, 400."""
     return Refusal(400, code, message, param=param)
