@@ -1,5 +1,6 @@
 """Writes down what the gateway did, beside the answers and never in their way."""
 
+from guidealign.serving.recorder._rows import storable
 from guidealign.serving.recorder.model import (
     Account,
     GatewayInput,
@@ -18,4 +19,5 @@ __all__ = [
     "Kind",
     "Record",
     "Recorder",
+    "storable",
 ]
