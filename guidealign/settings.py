@@ -62,6 +62,8 @@ class SourceSettings(BaseModel):
     query: str = ""
     watermark_field: str = ""
     """The column of the query that only grows."""
+    inbox: bool = False
+    """What users said to the gateway, where no file and no query is set."""
 
 
 class IngestSettings(BaseModel):
