@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from guidealign.records import Release, RetrievedGuideline
@@ -53,9 +53,20 @@ class Guided:
     release: Release | None = None
     stale: bool = False
 
+    @property
+    def injected(self) -> tuple[RetrievedGuideline, ...]:
+        """What is put in front of the model."""
+        if self.status != "injected":
+            return ()
+        return tuple(g for g in self.guidelines if g.category not in self.withheld)
+
+    def as_status(self, status: Status, withheld: frozenset[str] = frozenset()) -> Guided:
+        """The same with another outcome."""
+        return replace(self, status=status, withheld=withheld)
+
     def headers(self) -> dict[str, str]:
         """`x-guidealign-*`."""
-        given = {"x-guidealign-status": self.status}
+        given: dict[str, str] = {"x-guidealign-status": self.status}
         if self.release is not None:
             given["x-guidealign-release"] = str(self.release.release_id)
         shown = self.guidelines or self.nearest

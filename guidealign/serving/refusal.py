@@ -21,7 +21,7 @@ _TYPES = {
 }
 
 
-class Refusal(GuidealignError):
+class Refusal(GuidealignError):  # noqa: N818 - an answer, and no fault of ours
     """A request that is not answered, as the caller is told."""
 
     def __init__(
@@ -59,6 +59,8 @@ class Refusal(GuidealignError):
         return json.dumps(self.body(), ensure_ascii=False).encode()
 
 
-def bad_request(message: str, *, code: str = "invalid_request", param: str | None = None) -> Refusal:
+def bad_request(
+    message: str, *, code: str = "invalid_request", param: str | None = None
+) -> Refusal:
     """A refusal of what cannot be understood, 400."""
     return Refusal(400, code, message, param=param)
