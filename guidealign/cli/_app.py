@@ -16,6 +16,7 @@ from rich.table import Table
 from guidealign import __version__
 from guidealign.cli._errors import USAGE_EXIT, debug_callback, run_guarded
 from guidealign.cli._shared import actor, console, data, print_figures, progress
+from guidealign.cli.keys import keys_app
 from guidealign.cli.library import library_app
 from guidealign.cli.serve import serve
 from guidealign.errors import BadInputError
@@ -28,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(library_app, name="library")
+app.add_typer(keys_app, name="keys")
 app.command()(serve)
 
 _QUICKSTART = """\

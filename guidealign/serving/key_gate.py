@@ -22,7 +22,7 @@ _LIMITS_FILE = "gateway-limits"
 class KeyGate:
     """Keys, limits and recorder behind the server's `Gate`.
 
-    Nothing in it waits for a database. `after` is to be called once for each request that `before`
+    Nothing in it waits for a database. `after` is to be called once for each chat that `before`
     let in, whatever became of it: until then its estimated tokens are spent.
     """
 
@@ -104,7 +104,8 @@ class KeyGate:
                     "retry-after-ms": str(math.ceil(1000 * wait_s)),
                 },
             )
-        if policy.tokens_per_minute is not None:
+        # Only a model's answer turns out longer or shorter than it was taken for.
+        if policy.tokens_per_minute is not None and arrival.scope == "chat":
             self._estimates[arrival.response_id] = arrival.estimated_tokens
         return headers
 
