@@ -18,12 +18,16 @@ import psutil
 from pydantic import BaseModel
 
 from benchmarks._report import ROOT, Figure
+from guidealign.errors import ModelOutputError
 from guidealign.llm import AsyncChatClient, Message, Usage
 from guidealign.settings import EndpointSettings
 
 _LATENCY_S = 0.2
 _FAULT_SHARE = 0.05
 _STALL_S = 60.0
+_TIMEOUT_S = 4.0
+_ATTEMPTS = 3
+_HEDGE_AFTER_S = 1.0
 _CONCURRENCIES = (32, 64, 128, 256)
 _SERVER = f"local server of {_LATENCY_S * 1000:.0f} ms a call, one process on the other core"
 # As long as a real prompt: a fixed beginning, then the input.
@@ -74,8 +78,8 @@ async def _measure(full: bool) -> list[Figure]:
         bare, ours = await _rounds(url, n, best, rounds=5 if full else 2)
         sequential_s = _sequential(url, 30 if full else 10) * n
         figures = _clean_figures(best, bare, ours, sequential_s)
-    figures += await _fault_figures(best, bare, n)
-    figures += await _fault_figures(best, bare, 10 * n)
+        figures += await _fault_figures(url, best, n, rounds=3 if full else 1)
+        figures += await _fault_figures(url, best, 10 * n, rounds=1)
     figures += await _memory_figures(100_000 if full else 5_000)
     return figures
 
@@ -152,29 +156,40 @@ def _clean_figures(
     ]
 
 
-async def _fault_figures(best: Bare, bare: list[Run], n: int) -> list[Figure]:
-    """Typed answers while 5% of requests go wrong: how fast, and is each input there once."""
+async def _fault_figures(url: str, best: Bare, n: int, rounds: int) -> list[Figure]:
+    """Typed answers while 5% of requests go wrong: how fast, and is each input there once.
+
+    In turn with a bare loop that meets no faults.
+    """
     got: list[int] = []
-    with _server("--fault-share", str(_FAULT_SHARE), "--stall-s", str(_STALL_S)) as url:
-        changes = {"timeout_s": 2.0, "hedge_after_s": 3 * _LATENCY_S}
-        async with _client(url, best.concurrency, **changes) as client:
-            run = await _run(_typed(client, got), n, n)
-            usage = client.usage
-        did = (await asyncio.to_thread(httpx.get, f"{url}/stats")).json()
-    ratio = run.per_second / _speed(bare)
+    bare: list[Run] = []
+    ours: list[Run] = []
+    changes = {"timeout_s": _TIMEOUT_S, "hedge_after_s": _HEDGE_AFTER_S}
+    for _ in range(rounds):
+        async with _bare(url, best) as ask:
+            bare.append(await _run(ask, n, best.concurrency))
+        got.clear()
+        with _server("--fault-share", str(_FAULT_SHARE), "--stall-s", str(_STALL_S)) as faulty:
+            async with _client(faulty, best.concurrency, **changes) as client:
+                ours.append(await _run(_typed(client, got), n, n))
+                usage = client.usage
+            did = (await asyncio.to_thread(httpx.get, f"{faulty}/stats")).json()
+    ratio = _speed(ours) / _speed(bare)
     n_lost, n_doubled = n - len(set(got)), len(got) - len(set(got))
+    name = f"client: {n:,} calls, 5% of requests fail"
     return [
         Figure(
-            figure=f"client: {n:,} calls, 5% of requests fail: against a bare loop without faults",
+            figure=f"{name}: throughput against a bare loop without faults",
             value=ratio,
             unit="ratio",
             n=n,
             target=">= 0.85",
             met=ratio >= 0.85,
-            note=_fault_note(did, usage, run),
+            note=f"{_speed(ours):.0f} against {_speed(bare):.0f} calls/s, {rounds} in turn; "
+            + _fault_note(did["did"], usage),
         ),
         Figure(
-            figure=f"client: {n:,} calls, 5% of requests fail: inputs lost or doubled",
+            figure=f"{name}: inputs lost or doubled",
             value=n_lost + n_doubled,
             unit="inputs",
             n=n,
@@ -185,13 +200,18 @@ async def _fault_figures(best: Bare, bare: list[Run], n: int) -> list[Figure]:
     ]
 
 
-def _fault_note(did: dict[str, Any], usage: Usage, run: Run) -> str:
-    faults = ", ".join(f"{kind} {did['did'].get(kind, 0)}" for kind in ("error_500", "refused_429"))
+def _fault_note(did: dict[str, int], usage: Usage) -> str:
+    kinds = {
+        "error_500": "status 500",
+        "refused_429": "429 with Retry-After 1 s",
+        "cut": "cut",
+        "junk": "junk",
+        "given_up_by_client": "stalled",
+    }
+    faults = ", ".join(f"{did.get(kind, 0)} {words}" for kind, words in kinds.items())
     return (
-        f"{run.per_second:.0f} calls/s; {usage.n_requests} requests, {usage.n_failed} failed"
-        f" ({faults}, cut {did['did'].get('cut', 0)}, junk {did['did'].get('junk', 0)}, stalled"
-        f" {did['did'].get('given_up_by_client', 0)}); Retry-After 1 s; timeout 2 s,"
-        f" hedge_after_s {3 * _LATENCY_S:g}"
+        f"{usage.n_requests} requests, of these {faults}; timeout_s {_TIMEOUT_S:g},"
+        f" hedge_after_s {_HEDGE_AFTER_S:g}"
     )
 
 
@@ -276,12 +296,19 @@ def _text(client: AsyncChatClient) -> Asker:
 
 
 def _typed(client: AsyncChatClient, got: list[int]) -> Asker:
+    """Junk that the repair turn does not mend is asked anew, as the work queue does."""
+
     async def ask(number: int) -> None:
-        answer = await client.complete_typed(
-            _messages(number), Verdict, temperature=0, max_tokens=80
-        )
-        assert answer.value.id == number
-        got.append(answer.value.id)
+        for attempt in range(_ATTEMPTS):
+            try:
+                answer = await client.complete_typed(
+                    _messages(number), Verdict, temperature=0, max_tokens=80, seed=attempt
+                )
+            except ModelOutputError:
+                continue
+            assert answer.value.id == number
+            got.append(answer.value.id)
+            return
 
     return ask
 
