@@ -93,7 +93,7 @@ def _read(connection: Connection, release: Release) -> tuple[Texts, NDArray[np.f
             ids += [row[0] for row in rows]
             for column, kept in enumerate(words, start=1):
                 kept += [row[column] for row in rows]
-            blocks.append(np.asarray([row[4] for row in rows], dtype=np.float32))
+            blocks.append(np.stack([row[4].to_numpy() for row in rows]))
     vectors = np.concatenate(blocks) if blocks else np.zeros((0, 0), dtype=np.float32)
     texts = Texts(
         ids=np.asarray(ids, dtype=np.int64),
