@@ -27,7 +27,7 @@ from tests.fakes.model_server import (
     serve_model,
     unused_base_url,
 )
-from tests.integration.gateway_fixture import Gateway, publish, serve_gateway, wait_until
+from tests.integration.running_gateway import Gateway, publish, serve_gateway, wait_until
 
 JSON = {"content-type": "application/json"}
 ASK = {"model": "m", "messages": [{"role": "user", "content": "Which knives are good?"}]}
