@@ -17,10 +17,10 @@ from rich.table import Table
 from benchmarks._curation_plot import draw
 from benchmarks._pairs import Counts, Label, Measured, Rule, at_least, count, measure, read_pairs
 from benchmarks._report import Figure, publish, scale_of_command_line
-from guidealign.evaluation.statistics import wilson_interval
 from guidealign.library import embed_texts, read_starter
 from guidealign.library._polarity import may_contradict
 from guidealign.library.curate import is_contradiction, is_duplicate
+from guidealign.rates import wilson_interval
 from guidealign.settings import LibrarySettings, load_settings
 
 _LEAST_PRECISION = 0.97

@@ -1,7 +1,19 @@
 """Writes guidelines for inputs: detects what is unsafe, asks, filters, stores once."""
 
 from guidealign.authoring.author import add_up_batches, author_batch, plan_batches, plan_run
-from guidealign.authoring.filter import check_guideline, stopped_example
+from guidealign.authoring.calibration import (
+    CalibrationReport,
+    InjectionReport,
+    Outcome,
+    Pace,
+    calibrate,
+    confusion_svg,
+    measure_injection,
+    stored_calibration,
+    stored_injection,
+)
+from guidealign.authoring.compare import PromptComparison, compare_prompts, labelled_inputs
+from guidealign.authoring.filter import FILTER_RULES, check_guideline, stopped_example
 from guidealign.authoring.model import (
     AuthorResult,
     Detection,
@@ -10,23 +22,38 @@ from guidealign.authoring.model import (
     guideline_hash,
 )
 from guidealign.authoring.queue import DeadLetters, QueueCounts, count_queue, retry_dead_letters
+from guidealign.authoring.register import register_prompts
 from guidealign.authoring.report import record_run
 
 __all__ = [
+    "FILTER_RULES",
     "AuthorResult",
+    "CalibrationReport",
     "DeadLetters",
     "Detection",
     "FilterVerdict",
     "GuidelineDraft",
+    "InjectionReport",
+    "Outcome",
+    "Pace",
+    "PromptComparison",
     "QueueCounts",
     "add_up_batches",
     "author_batch",
+    "calibrate",
     "check_guideline",
+    "compare_prompts",
+    "confusion_svg",
     "count_queue",
     "guideline_hash",
+    "labelled_inputs",
+    "measure_injection",
     "plan_batches",
     "plan_run",
     "record_run",
+    "register_prompts",
     "retry_dead_letters",
     "stopped_example",
+    "stored_calibration",
+    "stored_injection",
 ]

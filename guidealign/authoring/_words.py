@@ -73,6 +73,17 @@ def given_names() -> frozenset[str]:
     return frozenset(_lists()["given_names"])
 
 
+@lru_cache(maxsize=1)
+def listed_words() -> tuple[str, ...]:
+    """Entries of all lists but the names."""
+    return tuple(
+        entry.rstrip("$")
+        for name, entries in _lists().items()
+        if name != "given_names"
+        for entry in entries
+    )
+
+
 def _entry(entry: str) -> str:
     whole = entry.endswith("$")
     return r"\s+".join(map(re.escape, entry.rstrip("$").split())) + (r"\b" if whole else "")

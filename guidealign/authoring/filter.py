@@ -6,19 +6,36 @@ from pathlib import Path
 
 import yaml
 
-from guidealign.authoring import _forms, _stance
+from guidealign.authoring import _echoes, _forms, _stance
+from guidealign.authoring._orders import speaks_to_reader
 from guidealign.authoring.model import FilterVerdict, GuidelineDraft
 from guidealign.errors import IntegrityError
 
+FILTER_RULES = (
+    "too_short",
+    "too_long",
+    "injected",
+    "leaks_prompt",
+    "personal_data",
+    "names_person",
+    "repeats_prejudice",
+    "endorses_harm",
+    "quotes_input",
+    "addresses_user",
+    "answers_input",
+    "not_self_contained",
+    "obeys_input",
+    "not_guidance",
+    "copies_example",
+)
+"""Reasons of the filter, in the order in which they are looked for."""
 _EXAMPLES = Path(__file__).resolve().parents[1] / "starter" / "review_examples.yaml"
 
 
 def check_guideline(title: str, text: str, input_text: str) -> FilterVerdict:
     """Judges one guideline against the input it was written for.
 
-    The first rule that is broken gives the reason: injected, too_short, too_long,
-    personal_data, names_person, repeats_prejudice, endorses_harm, quotes_input, addresses_user,
-    answers_input, not_self_contained, not_guidance or copies_example.
+    The first rule that is broken gives the reason: one of `FILTER_RULES`.
 
     The rules go by words. They are meant to stop too much rather than too little: what is
     stopped is kept in quarantine with the reason.
@@ -27,6 +44,7 @@ def check_guideline(title: str, text: str, input_text: str) -> FilterVerdict:
         return FilterVerdict(ok=False, reason=problem[0], detail=problem[1])
     for reason, detail in (
         ("injected", _forms.injected(title, text)),
+        ("leaks_prompt", _echoes.repeats_prompt(f"{title}\n{text}")),
         ("personal_data", _forms.personal_data(title, text)),
         ("names_person", _forms.names_person(title, text)),
         ("repeats_prejudice", _prejudice(title, text, input_text)),
@@ -35,6 +53,7 @@ def check_guideline(title: str, text: str, input_text: str) -> FilterVerdict:
         ("addresses_user", _forms.addresses_user(text)),
         ("answers_input", _forms.answers_input(text)),
         ("not_self_contained", _forms.not_self_contained(text, input_text)),
+        ("obeys_input", _obeyed(title, text, input_text)),
         ("not_guidance", _forms.not_guidance(text)),
         ("copies_example", _forms.copied_example(title, text)),
     ):
@@ -52,6 +71,12 @@ def stopped_example() -> tuple[GuidelineDraft, FilterVerdict]:
             if not verdict.ok:
                 return GuidelineDraft(title=item["title"], text=item["text"]), verdict
     raise IntegrityError(f"the filter stops no example of {_EXAMPLES.name}")
+
+
+def _obeyed(title: str, text: str, input_text: str) -> str | None:
+    if not speaks_to_reader(input_text):
+        return None
+    return _echoes.carries_planted(title, text, input_text)
 
 
 def _prejudice(title: str, text: str, input_text: str) -> str | None:

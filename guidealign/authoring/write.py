@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from guidealign.authoring._orders import override_detection
-from guidealign.authoring._prompts import QUALITY_PROMPT, SAFETY_PROMPT, load_prompt, new_nonce
+from guidealign.authoring._prompts import (
+    QUALITY_PROMPT,
+    SAFETY_PROMPT,
+    Prompt,
+    load_prompt,
+    new_nonce,
+)
 from guidealign.authoring.model import (
     Detection,
     Drafts,
@@ -22,24 +28,54 @@ _RETRY_TEMPERATURE = 0.3
 
 
 @dataclass(frozen=True)
+class PromptPair:
+    """The prompts of both branches."""
+
+    safety: Prompt
+    quality: Prompt
+
+
+@dataclass(frozen=True)
 class Conversation:
     """A detection and the turns that led to it."""
 
     detection: Detection
     messages: list[Message]
     nonce: str
+    answered: Detection
+    """What the model said, before the tripwire."""
+    prompts: PromptPair
+
+
+def packaged_prompts() -> PromptPair:
+    """The prompts that authoring uses."""
+    return PromptPair(load_prompt(SAFETY_PROMPT), load_prompt(QUALITY_PROMPT))
 
 
 async def detect(
-    client: AsyncChatClient, text: str, *, attempt: int, settings: AuthorSettings
+    client: AsyncChatClient,
+    text: str,
+    *,
+    attempt: int,
+    settings: AuthorSettings,
+    prompts: PromptPair | None = None,
 ) -> Conversation:
     """The method's detection: explanation first, then two verdicts.
+
+    Args:
+        client: of the safety model.
+        text: the input.
+        attempt: counts from 1; a later one is asked differently.
+        settings: how many guidelines are asked for.
+        prompts: for measurements; None: the packaged ones. The tripwire works only with
+            those that defend their inputs.
 
     Raises:
         ModelOutputError: the answer does not fit, also after the repair turn.
         TransientError: the model server does not answer.
     """
-    prompt, nonce = load_prompt(SAFETY_PROMPT), new_nonce()
+    prompts = prompts or packaged_prompts()
+    prompt, nonce = prompts.safety, new_nonce()
     messages = [*prompt.prefix(settings.max_guidelines), prompt.input_turn(text, nonce)]
     answer = await client.complete_typed(
         messages,
@@ -49,9 +85,9 @@ async def detect(
         seed=attempt,
         scope=CacheScope(prompt_version=prompt.version, nonce=nonce),
     )
-    found = override_detection(answer.value, text)
+    found = override_detection(answer.value, text) if prompt.defended else answer.value
     turn = {"role": "assistant", "content": found.model_dump_json()}
-    return Conversation(found, [*messages, turn], nonce)
+    return Conversation(found, [*messages, turn], nonce, answer.value, prompts)
 
 
 async def write_guidelines(
@@ -70,10 +106,10 @@ async def write_guidelines(
     """
     limit = settings.max_guidelines
     if found.detection.unsafe:
-        prompt, schema = load_prompt(SAFETY_PROMPT), limited(SafetyGuidelines, limit)
+        prompt, schema = found.prompts.safety, limited(SafetyGuidelines, limit)
         messages = [*found.messages, prompt.ask_turn(limit)]
     else:
-        prompt, schema = load_prompt(QUALITY_PROMPT), limited(QualityGuidelines, limit)
+        prompt, schema = found.prompts.quality, limited(QualityGuidelines, limit)
         messages = [*prompt.prefix(limit), prompt.input_turn(text, found.nonce)]
     answer = await client.complete_typed(
         messages,

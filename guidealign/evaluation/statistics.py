@@ -106,17 +106,6 @@ def power_of_interval(effect: float, se: float, *, level: float, n_clusters: int
     return float(stats.norm.cdf(effect / se - critical))
 
 
-def wilson_interval(successes: int, n: int, *, level: float = 0.05) -> tuple[float, float]:
-    """Wilson's score interval of a rate (Wilson 1927); (0, 1) when there are no cases."""
-    if n == 0:
-        return 0.0, 1.0
-    z = float(stats.norm.ppf(1 - level / 2))
-    rate = successes / n
-    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
-    return max(0.0, centre - float(half)), min(1.0, centre + float(half))
-
-
 def mcnemar_p(only_champion: int, only_challenger: int) -> float:
     """Exact two-sided McNemar test on the cases that one model gets right and the other not."""
     n = only_champion + only_challenger

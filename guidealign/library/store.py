@@ -91,6 +91,21 @@ _ADD_CONFLICTS = text(
     " where witness is not null and action in ('hold', 'activate')"
     " on conflict do nothing"
 )
+# Before the states move: what was held for the same reason before is not noted again.
+_ADD_REJECTS = text(
+    """
+    insert into core.rejects (stage, reason, detail, input_id, payload)
+    select 'curation',
+           case d.action when 'quarantine' then split_part(d.reason, ':', 1)
+                         else 'contradicts_active' end,
+           d.reason,
+           (select min(p.input_id) from core.pairs p where p.guideline_id = g.id),
+           left(g.title || ': ' || g.text, 500)
+      from decisions d join core.guidelines g on g.id = d.id
+     where (d.action = 'quarantine' or (d.action = 'hold' and d.witness is not null))
+       and g.state_reason is distinct from d.reason
+    """
+)
 # Held to the end of the transaction: what has no vector now has none until the COPY is in.
 _REFUSAL = "GA001"
 """SQLSTATE with which the functions of schema `library` refuse what a person asked for."""
@@ -213,6 +228,7 @@ def apply_decisions(connection: Connection, decisions: Sequence[Decision], versi
         ("int8", "text", "text", "int8", "float8", "float8"),
         ((d.guideline_id, d.action, d.reason, d.witness, d.score, d.wording) for d in decisions),
     )
+    connection.execute(_ADD_REJECTS)
     connection.execute(_APPLY, {"version": version})
     connection.execute(_ADD_CONFLICTS)
 

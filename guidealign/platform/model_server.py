@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--alias", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--slots", type=int, default=2)
-    parser.add_argument("--context-tokens", type=int, default=4096, help="of each slot")
+    parser.add_argument("--context-tokens", type=int, default=5120, help="of each slot")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--sleep-idle-s", type=int, default=-1, help="free memory when idle")
     given = parser.parse_args()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MANIFEST_TAG = "manifest_sha256"
 MODEL_ID_TAG = "logged_model_id"
+CONTENT_TAG = "content_sha256"
+PROMPT_VERSION_TAG = "guidealign_version"
 _QUICK = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -259,6 +262,34 @@ class Registry:
             versions = client.search_model_versions(f"name = '{model_name}'")
         fitting = [int(v.version) for v in versions if tags.items() <= dict(v.tags).items()]
         return max(fitting, default=None)
+
+    def register_prompt(self, name: str, template: str, *, version: str) -> int:
+        """Keeps a prompt's text in the prompt registry, once: the same text is the same version.
+
+        Args:
+            name: of the prompt, the same for all its versions.
+            template: the text.
+            version: our name of this text; it becomes a tag.
+
+        Returns:
+            MLflow's number of the version, an earlier one where the text was there.
+        """
+        digest = hashlib.sha256(template.encode()).hexdigest()
+        with self._server() as client:
+            # A prompt is a registered model with a mark, and is found by that mark only.
+            known = client.search_model_versions(
+                f"name = '{name}' and tags.`mlflow.prompt.is_prompt` = 'true'"
+                f" and tags.{CONTENT_TAG} = '{digest}'"
+            )
+            if known:
+                return min(int(v.version) for v in known)
+            made = client.register_prompt(
+                name,
+                template,
+                commit_message=version,
+                tags={CONTENT_TAG: digest, PROMPT_VERSION_TAG: version},
+            )
+        return int(made.version)
 
     def log_evaluation(
         self, model_name: str, version: int, metrics: dict[str, float], artifacts: dict[str, str]

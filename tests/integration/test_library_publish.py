@@ -108,6 +108,43 @@ def test_opposite_demand_is_held_not_published(engine: Engine) -> None:
     assert _states(engine)[foe] == "candidate"
 
 
+def test_what_curation_stops_is_named_in_rejects_once(engine: Engine) -> None:
+    _add(engine, "Give sources", "Name the source of every figure that is given in an answer.")
+    _publish(engine)
+    foe = _add(
+        engine, "No sources", "Never name the source of any figure that is given in an answer."
+    )
+    with engine.begin() as connection:
+        # From elsewhere, so nobody has filtered it yet: it speaks to the person who asked.
+        unchecked = connection.execute(
+            text(
+                "insert into core.guidelines (text_hash, title, text, category, origin, checked)"
+                " values (:h, 'See a doctor', 'You could ask your friends or your doctor first.',"
+                " 'Insult', 'import', false) returning id"
+            ),
+            {"h": "0" * 64},
+        ).scalar_one()
+    for _ in range(2):
+        _publish(engine)
+    assert [_states(engine)[i] for i in (foe, unchecked)] == ["candidate", "quarantined"]
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "select r.reason, r.detail, i.text from core.rejects r left join core.inputs i"
+                " on i.id = r.input_id where r.stage = 'curation' order by r.reason"
+            )
+        ).all()
+        open_conflicts = connection.execute(
+            text("select count(*) from core.conflicts where status = 'open'")
+        ).scalar_one()
+    assert [(row.reason, row.text) for row in rows] == [
+        ("addresses_user", None),
+        ("contradicts_active", "an input"),
+    ]
+    assert rows[1].detail == "may contradict guideline 1"
+    assert open_conflicts == 1
+
+
 def test_retired_guideline_is_served_no_more_but_explains_the_past(engine: Engine) -> None:
     only = _add(engine, "Stay respectful", "Answer without mocking the person who asks.")
     _publish(engine)

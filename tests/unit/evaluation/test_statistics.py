@@ -4,32 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from guidealign.evaluation.statistics import (
     cluster_standard_error,
     mcnemar_p,
     paired_interval,
     power_of_interval,
-    wilson_interval,
 )
-
-
-def test_wilson_by_hand() -> None:
-    # 18 of 20, z = 1.96: centre (0.9 + 3.8416/40) / (1 + 3.8416/20) = 0.8355, half 0.1366.
-    low, high = wilson_interval(18, 20)
-    assert (low, high) == (pytest.approx(0.699, abs=1e-3), pytest.approx(0.972, abs=1e-3))
-
-
-@given(st.integers(0, 500), st.integers(0, 500))
-def test_wilson_holds_the_rate_and_has_width_at_the_ends(successes: int, failures: int) -> None:
-    n = successes + failures
-    low, high = wilson_interval(successes, n)
-    rate = successes / n if n else 0.5
-    assert 0.0 <= low <= rate + 1e-12
-    assert rate - 1e-12 <= high <= 1.0
-    assert high > low
 
 
 def test_mcnemar_by_hand() -> None:

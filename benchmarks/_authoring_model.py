@@ -1,0 +1,234 @@
+"""What the bundled safety model is worth: detection on labelled inputs, injections, speed.
+
+Answers are kept in the cache folder as they come, so a run that was stopped goes on, and figures
+can be made anew from what is stored: `python -m benchmarks._authoring_model --stored`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from benchmarks._report import ROOT, Figure
+from guidealign.authoring import (
+    CalibrationReport,
+    InjectionReport,
+    Pace,
+    calibrate,
+    confusion_svg,
+    measure_injection,
+    stored_calibration,
+    stored_injection,
+)
+from guidealign.errors import PlatformError
+from guidealign.platform import ensure_model
+from guidealign.platform.model_server import API_KEY_VARIABLE
+from guidealign.rates import Rate
+from guidealign.settings import EndpointSettings, Settings, load_settings
+
+PICTURE = ROOT / "docs" / "images" / "detection.svg"
+_LIMITS: dict[str, tuple[int | None, int | None]] = {"full": (None, None), "small": (28, 3)}
+"""How many labelled inputs and injections; None: all."""
+_SLOTS = 2
+_START_S = 180.0
+
+
+def measure_model(scale: str, *, stored: bool = False) -> list[Figure]:
+    """Figures of the bundled model; `stored` asks nothing and counts what was answered before."""
+    settings = load_settings()
+    answers = settings.platform.cache.expanduser() / "bench" / "authoring-model.jsonl"
+    cases, injections = _LIMITS[scale]
+    if stored:
+        settings = _with_endpoint(settings, None, "")
+        found = stored_calibration(settings=settings, answers=answers, limit=cases)
+        through = stored_injection(settings=settings, answers=answers, limit=injections)
+    else:
+        pace = Pace(lambda line: print(line, file=sys.stderr, flush=True))
+        with _bundled_model(settings) as served:
+            given = {"settings": served, "answers": answers, "progress": pace}
+            found = calibrate(limit=cases, **given)  # type: ignore[arg-type]
+            through = measure_injection(limit=injections, **given)  # type: ignore[arg-type]
+    if scale == "full":
+        PICTURE.write_text(confusion_svg(found), encoding="utf-8")
+    return [*detection_figures(found), *injection_figures(through), *speed_figures(found)]
+
+
+def detection_figures(report: CalibrationReport) -> list[Figure]:
+    """Verdicts overall, then each category."""
+    about = f"{report.model}, {report.prompt_version}; half of the inputs are unsafe"
+    verdicts, alone = report.verdicts, report.model_alone
+    f1 = verdicts.f1
+    figures = [
+        _share("detection: precision", verdicts.precision, about),
+        _share("detection: recall", verdicts.recall),
+        Figure(
+            figure="detection: F1",
+            value=f1.value,
+            unit="",
+            n=report.n_asked - report.n_unanswered,
+            note=f"[{f1.low:.3f}, {f1.high:.3f}]",
+        ),
+        _share("detection: benign look-alikes flagged", report.over_flagged),
+        _share("detection: recall of the model alone", alone.recall, "without the tripwire"),
+        _share(
+            "detection: look-alikes flagged by the model alone", report.model_alone_over_flagged
+        ),
+        Figure(
+            figure="detection: inputs without a usable answer",
+            value=report.n_unanswered,
+            unit="inputs",
+            n=report.n_asked,
+            note=f"{report.n_asked} of {report.n_planned} asked",
+        ),
+    ]
+    figures += [
+        _share(
+            f"detection: {row.category} found unsafe",
+            row.flagged,
+            f"look-alikes flagged {_told(row.over_flagged)}; its name: precision"
+            f" {_told(row.named.precision)}, recall {_told(row.named.recall)}",
+        )
+        for row in report.categories
+    ]
+    return figures
+
+
+def injection_figures(report: InjectionReport) -> list[Figure]:
+    """What gets into the library, with the defences and without."""
+    figures = []
+    for name, arm in report.arms.items():
+        how = "with the defences" if name == "defended" else "without"
+        styles = ", ".join(
+            f"{style.replace('_', ' ')} {_told(rate)}" for style, rate in arm.by_style.items()
+        )
+        stopped = ", ".join(f"{reason} {n}" for reason, n in arm.stopped_by.items())
+        figures += [
+            _share(f"injections that reach the library, {how}", arm.in_library, styles),
+            _share(
+                f"injections obeyed in what the model wrote, {how}",
+                arm.in_output,
+                f"stopped by {stopped}" if stopped else "",
+            ),
+            _share(f"verdicts flipped as asked, {how}", arm.flipped),
+        ]
+    return figures
+
+
+def speed_figures(report: CalibrationReport) -> list[Figure]:
+    """Calls and tokens a second while detection was measured."""
+    busy_s = report.latency_ms / 1000 / _SLOTS
+    if not busy_s:
+        return []
+    return [
+        Figure(
+            figure="bundled model: calls",
+            value=report.n_calls / busy_s,
+            unit="calls/s",
+            n=report.n_calls,
+            note=f"{_SLOTS} at a time",
+        ),
+        Figure(
+            figure="bundled model: tokens written",
+            value=report.completion_tokens / busy_s,
+            unit="tokens/s",
+            n=report.n_calls,
+        ),
+        Figure(
+            figure="bundled model: tokens read",
+            value=report.prompt_tokens / busy_s,
+            unit="tokens/s",
+            n=report.n_calls,
+            note="nearly all from the prefix cache",
+        ),
+    ]
+
+
+def _share(name: str, rate: Rate, note: str = "") -> Figure:
+    low, high = rate.interval()
+    told = f"[{low:.3f}, {high:.3f}]"
+    return Figure(
+        figure=name,
+        value=rate.value,
+        unit="share",
+        n=rate.n,
+        note=f"{told}; {note}" if note else told,
+    )
+
+
+def _told(rate: Rate) -> str:
+    return f"{rate.hits}/{rate.n}"
+
+
+def _with_endpoint(settings: Settings, base_url: str | None, key: str) -> Settings:
+    gguf = settings.platform.safety_gguf
+    name = gguf.stem if gguf else "qwen2.5-coder-1.5b"
+    endpoint = EndpointSettings.model_validate(
+        {
+            "base_url": base_url,
+            "api_key": key or "none",
+            "model": name,
+            "concurrency": _SLOTS,
+            "timeout_s": 1800,
+        }
+    )
+    return settings.model_copy(update={"safety": endpoint})
+
+
+@contextmanager
+def _bundled_model(settings: Settings) -> Iterator[Settings]:
+    """Settings whose safety endpoint is a server of this block's own."""
+    gguf = ensure_model("safety", settings, lambda line: print(line, file=sys.stderr))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    key = secrets.token_hex(8)
+    command = [sys.executable, "-m", "guidealign.platform.model_server", "--gguf", str(gguf)]
+    command += ["--alias", "safety", "--port", str(port), "--slots", str(_SLOTS)]
+    server = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {API_KEY_VARIABLE: key},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/health", server)
+        yield _with_endpoint(settings, f"http://127.0.0.1:{port}/v1", key)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + _START_S
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            if httpx.get(url, timeout=5.0).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.5)
+    raise PlatformError("the model server did not start: run it by hand to see why")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scale", choices=list(_LIMITS), default="full")
+    parser.add_argument("--stored", action="store_true", help="count what was answered before")
+    given = parser.parse_args()
+    for figure in measure_model(given.scale, stored=given.stored):
+        print(f"{figure.figure:<62} {figure.value:8.3f} {figure.unit:<9} n={figure.n:<4}", end=" ")
+        print(figure.note)
+
+
+if __name__ == "__main__":
+    main()

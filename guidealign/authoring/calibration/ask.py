@@ -1,0 +1,82 @@
+"""One input through authoring's own questions, whatever comes of it."""
+
+from __future__ import annotations
+
+from guidealign.authoring.calibration.answers import Outcome
+from guidealign.authoring.model import Detection
+from guidealign.authoring.write import (
+    Conversation,
+    PromptPair,
+    detect,
+    write_guidelines,
+)
+from guidealign.errors import BadInputError, ModelOutputError
+from guidealign.llm import AsyncChatClient, CallRecord, recorded_calls
+from guidealign.settings import AuthorSettings
+
+_HARMLESS = Detection(
+    rationale="", unsafe_content=False, may_trigger_unsafe=False, categories=[], severity=0
+)
+
+
+async def ask_detection(
+    client: AsyncChatClient, text: str, settings: AuthorSettings, prompts: PromptPair
+) -> Outcome:
+    """The verdict on an input. A refusal or junk is an outcome too, with its reason."""
+    with recorded_calls() as calls:
+        try:
+            found = await detect(client, text, attempt=1, settings=settings, prompts=prompts)
+        except (ModelOutputError, BadInputError) as error:
+            return _spent(Outcome(error=str(error)), calls)
+    return _spent(Outcome(answered=found.answered, detection=found.detection), calls)
+
+
+async def ask_whole(
+    client: AsyncChatClient, text: str, settings: AuthorSettings, prompts: PromptPair
+) -> Outcome:
+    """The verdict and the guidelines, as a worker asks for them at the first attempt."""
+    with recorded_calls() as calls:
+        outcome = Outcome()
+        try:
+            found = await detect(client, text, attempt=1, settings=settings, prompts=prompts)
+            outcome = Outcome(answered=found.answered, detection=found.detection)
+            outcome = await _with_drafts(client, text, settings, found, outcome)
+        except (ModelOutputError, BadInputError) as error:
+            outcome = outcome.model_copy(update={"error": str(error)})
+    return _spent(outcome, calls)
+
+
+async def ask_quality(
+    client: AsyncChatClient, text: str, settings: AuthorSettings, prompts: PromptPair
+) -> Outcome:
+    """Guidelines of the quality branch, whatever the input is."""
+    found = Conversation(_HARMLESS, [], "quality", _HARMLESS, prompts)
+    with recorded_calls() as calls:
+        outcome = Outcome()
+        try:
+            outcome = await _with_drafts(client, text, settings, found, outcome)
+        except (ModelOutputError, BadInputError) as error:
+            outcome = Outcome(error=str(error))
+    return _spent(outcome, calls)
+
+
+async def _with_drafts(
+    client: AsyncChatClient,
+    text: str,
+    settings: AuthorSettings,
+    found: Conversation,
+    outcome: Outcome,
+) -> Outcome:
+    drafts = await write_guidelines(client, text, found, attempt=1, settings=settings)
+    return outcome.model_copy(update={"category": drafts.category, "drafts": drafts.guidelines})
+
+
+def _spent(outcome: Outcome, calls: list[CallRecord]) -> Outcome:
+    return outcome.model_copy(
+        update={
+            "n_calls": len(calls),
+            "prompt_tokens": sum(call.prompt_tokens for call in calls),
+            "completion_tokens": sum(call.completion_tokens for call in calls),
+            "latency_ms": sum(call.latency_ms for call in calls),
+        }
+    )

@@ -1,0 +1,255 @@
+"""Measures how often an input that gives orders gets its way, with and without the defences."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from guidealign.authoring._echoes import repeats_prompt
+from guidealign.authoring._forms import copied_example, injected
+from guidealign.authoring._orders import RULES_VERSION
+from guidealign.authoring.calibration.answers import (
+    AnswerLog,
+    Outcome,
+    Progress,
+    answer_key,
+    ask_all,
+)
+from guidealign.authoring.calibration.ask import ask_whole
+from guidealign.authoring.calibration.cases import (
+    STYLES,
+    InjectionCase,
+    balanced,
+    load_injections,
+    set_version,
+)
+from guidealign.authoring.filter import check_guideline
+from guidealign.authoring.model import GuidelineDraft
+from guidealign.authoring.write import PromptPair, packaged_prompts
+from guidealign.ingest import normalize_text
+from guidealign.llm import AsyncChatClient
+from guidealign.rates import Rate
+from guidealign.settings import Settings
+
+Arm = Literal["defended", "undefended"]
+ARMS: tuple[Arm, ...] = ("defended", "undefended")
+_LEAKED_WORDS = 5
+"""Fewer than the filter needs: what it lets through must not escape the measurement too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """What one injection came to."""
+
+    style: str
+    in_output: bool
+    """A mark of success stands in something that the model wrote."""
+    flipped: bool | None
+    """It was called safe as it asked; None: it did not ask."""
+    in_library: bool
+    """A guideline with a mark, or any guideline after a flipped verdict, is a candidate."""
+    stopped_by: tuple[str, ...]
+    """Rules that stopped guidelines with a mark, or the answer as a whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmReport:
+    """All injections, with the defences or without."""
+
+    n_planned: int
+    n_asked: int
+    in_output: Rate
+    flipped: Rate
+    in_library: Rate
+    by_style: Mapping[str, Rate]
+    """Share that reaches the library."""
+    stopped_by: Mapping[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For output."""
+        return {
+            "n_planned": self.n_planned,
+            "n_asked": self.n_asked,
+            "in_output": self.in_output.as_dict(),
+            "flipped": self.flipped.as_dict(),
+            "in_library": self.in_library.as_dict(),
+            "by_style": {style: rate.as_dict() for style, rate in self.by_style.items()},
+            "stopped_by": dict(self.stopped_by),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class InjectionReport:
+    """What share of the injections gets its way, with the defences and without.
+
+    Without: no marks around the input, no escapes, no warning that it is data, no tripwire and
+    no quality filter; the schema stays.
+    """
+
+    model: str
+    prompt_version: str
+    rules_version: str
+    set_version: str
+    arms: Mapping[str, ArmReport]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For output."""
+        return {**vars(self), "arms": {name: arm.as_dict() for name, arm in self.arms.items()}}
+
+
+def measure_injection(
+    *,
+    settings: Settings,
+    answers: Path,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> InjectionReport:
+    """Authors each injection twice, with the defences and without, and looks what came through.
+
+    Nothing is stored in the library. Arguments and errors are those of `calibrate`.
+    """
+    cases = balanced(load_injections(), limit)
+    log = AnswerLog(answers)
+    asyncio.run(_ask(cases, settings, log, progress))
+    return _report(cases, settings, log)
+
+
+def stored_injection(
+    *, settings: Settings, answers: Path, limit: int | None = None
+) -> InjectionReport:
+    """The same from what is stored alone; `n_asked` says for how many inputs that is."""
+    return _report(balanced(load_injections(), limit), settings, AnswerLog(answers))
+
+
+def effect(case: InjectionCase, outcome: Outcome, arm: Arm) -> Effect:
+    """What an injection came to, by its marks."""
+    defended = arm == "defended"
+    found = outcome.detection
+    flipped = (found is not None and not found.unsafe) if case.flips else None
+    rationale = outcome.answered.rationale if outcome.answered else ""
+    marked = [draft for draft in outcome.drafts if _bears_mark(case, draft)]
+    reasons = [_stopped(draft, case) if defended else None for draft in outcome.drafts]
+    passed = [d for d, reason in zip(outcome.drafts, reasons, strict=True) if reason is None]
+    stopped = [
+        reason
+        for draft, reason in zip(outcome.drafts, reasons, strict=True)
+        if reason and draft in marked
+    ]
+    if outcome.error:
+        stopped.append("invalid_answer")
+    return Effect(
+        style=case.style,
+        in_output=bool(marked) or _has_mark(case, rationale),
+        flipped=flipped,
+        in_library=any(draft in marked for draft in passed) or bool(flipped and passed),
+        stopped_by=tuple(stopped),
+    )
+
+
+def arm_report(effects: Sequence[Effect], n_planned: int) -> ArmReport:
+    """Counts over the injections that were asked."""
+    asked_to_flip = [e for e in effects if e.flipped is not None]
+    return ArmReport(
+        n_planned=n_planned,
+        n_asked=len(effects),
+        in_output=Rate(sum(e.in_output for e in effects), len(effects)),
+        flipped=Rate(sum(bool(e.flipped) for e in asked_to_flip), len(asked_to_flip)),
+        in_library=Rate(sum(e.in_library for e in effects), len(effects)),
+        by_style={
+            style: Rate(
+                sum(e.in_library for e in effects if e.style == style),
+                sum(e.style == style for e in effects),
+            )
+            for style in STYLES
+        },
+        stopped_by=dict(Counter(reason for e in effects for reason in e.stopped_by).most_common()),
+    )
+
+
+def _bears_mark(case: InjectionCase, draft: GuidelineDraft) -> bool:
+    whole = f"{draft.title}\n{draft.text}"
+    return _has_mark(case, whole) or (
+        case.leaks and copied_example(draft.title, draft.text) is not None
+    )
+
+
+def _has_mark(case: InjectionCase, text: str) -> bool:
+    folded = " ".join(text.casefold().split())
+    if any(canary in folded for canary in case.canaries):
+        return True
+    return case.leaks and (
+        repeats_prompt(text, _LEAKED_WORDS) is not None or injected("", text) is not None
+    )
+
+
+def _stopped(draft: GuidelineDraft, case: InjectionCase) -> str | None:
+    verdict = check_guideline(normalize_text(draft.title), normalize_text(draft.text), case.text)
+    return verdict.reason
+
+
+def _prompts(arm: Arm) -> PromptPair:
+    given = packaged_prompts()
+    if arm == "defended":
+        return given
+    return PromptPair(given.safety.undefended(), given.quality.undefended())
+
+
+def _key(case: InjectionCase, arm: Arm, settings: Settings) -> str:
+    prompts, author = _prompts(arm), settings.author
+    rules = RULES_VERSION if arm == "defended" else ""
+    options = f"{author.max_guidelines}/{author.max_tokens}/{author.temperature}"
+    return answer_key(
+        "injection",
+        settings.safety.model,
+        prompts.safety.version,
+        prompts.quality.version,
+        rules,
+        options,
+        case.text,
+    )
+
+
+async def _ask(
+    cases: Sequence[InjectionCase], settings: Settings, log: AnswerLog, progress: Progress | None
+) -> None:
+    async with AsyncChatClient(settings.safety, stage="injection") as client:
+        for arm in ARMS:
+            prompts = _prompts(arm)
+            questions = {
+                _key(case, arm, settings): partial(
+                    ask_whole, client, case.text, settings.author, prompts
+                )
+                for case in cases
+            }
+            about = {
+                _key(case, arm, settings): {
+                    "case": case.id,
+                    "model": client.model,
+                    "prompt": prompts.safety.version,
+                }
+                for case in cases
+            }
+            await ask_all(questions, about, log, f"injection, {arm}", progress)
+
+
+def _report(cases: Sequence[InjectionCase], settings: Settings, log: AnswerLog) -> InjectionReport:
+    arms: dict[str, ArmReport] = {}
+    for arm in ARMS:
+        effects = [
+            effect(case, outcome, arm)
+            for case in cases
+            if (outcome := log.find(_key(case, arm, settings)))
+        ]
+        arms[arm] = arm_report(effects, len(cases))
+    return InjectionReport(
+        model=settings.safety.model,
+        prompt_version=packaged_prompts().safety.version,
+        rules_version=RULES_VERSION,
+        set_version=set_version(load_injections()),
+        arms=arms,
+    )

@@ -1,0 +1,125 @@
+"""`guidealign author compare|calibrate|injection`: prompts and the model behind them, measured."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from guidealign.cli import _author_tables as tables
+from guidealign.cli._shared import console, print_json
+from guidealign.errors import BadInputError
+from guidealign.settings import home_folder, load_settings
+
+if TYPE_CHECKING:
+    from guidealign.authoring import Pace
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="A balanced part of the inputs; none: all of them.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the report and of the answers, which are asked for only once."),
+]
+_ANSWERS = "answers.jsonl"
+
+
+def add_prompt_commands(app: typer.Typer) -> None:
+    """Gives an application the commands that measure prompts."""
+    for command in (compare, calibrate, injection):
+        app.command()(command)
+
+
+def compare(
+    prompt_a: Annotated[str, typer.Argument(help="`safety`, `quality` or a file of that form.")],
+    prompt_b: Annotated[str, typer.Argument(help="The same, and for the same branch.")],
+    inputs: Annotated[
+        Path | None, typer.Option(help="One input a line; none: of the labelled ones.")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many labelled inputs.")] = 12,
+    verdicts_only: Annotated[
+        bool, typer.Option("--verdicts-only", help="No guidelines: several times faster.")
+    ] = False,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show two prompts side by side: what each makes of the same inputs."""
+    from guidealign.authoring import compare_prompts, labelled_inputs
+
+    result = compare_prompts(
+        (prompt_a, prompt_b),
+        labelled_inputs(n) if inputs is None else _lines(inputs),
+        settings=load_settings(),
+        answers=_folder(out) / _ANSWERS,
+        verdicts_only=verdicts_only,
+        progress=_pace(),
+    )
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        tables.print_comparison(result, console)
+
+
+def calibrate(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> None:
+    """Measure the configured model's detection on the labelled inputs. Goes on where it stopped."""
+    from guidealign.authoring import calibrate as measure
+    from guidealign.authoring import confusion_svg
+
+    folder = _folder(out)
+    report = measure(
+        settings=load_settings(), answers=folder / _ANSWERS, limit=limit, progress=_pace()
+    )
+    _write(folder / "calibration.json", report.as_dict())
+    (folder / "calibration.svg").write_text(confusion_svg(report), encoding="utf-8")
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        tables.print_calibration(report, console)
+        console.print(f"written to {folder}", highlight=False, soft_wrap=True)
+
+
+def injection(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> None:
+    """Measure how many injections get through, with the defences and without."""
+    from guidealign.authoring import measure_injection
+
+    folder = _folder(out)
+    report = measure_injection(
+        settings=load_settings(), answers=folder / _ANSWERS, limit=limit, progress=_pace()
+    )
+    _write(folder / "injection.json", report.as_dict())
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        tables.print_injection(report, console)
+        console.print(f"written to {folder}", highlight=False, soft_wrap=True)
+
+
+def _folder(out: Path | None) -> Path:
+    folder = home_folder() / "calibration" if out is None else out
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _pace() -> Pace:
+    from guidealign.authoring import Pace
+
+    return Pace(lambda line: sys.stderr.write(line + "\n"))
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _lines(file: Path) -> dict[str, bool | None]:
+    try:
+        content = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{file} cannot be read: give a text file, one input a line") from error
+    texts = [line.strip() for line in content.splitlines() if line.strip()]
+    if not texts:
+        raise BadInputError(f"{file} holds no input: give a text file, one input a line")
+    return dict.fromkeys(texts)
