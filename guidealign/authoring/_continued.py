@@ -25,7 +25,8 @@ _REFUSAL = re.compile(
     rf"^\W*(?:(?:I['\u2019]?m|I am) (?:very |so |really )?(?:sorry|afraid)|sorry|apologies"
     rf"|(?:I|my) apologi[sz]e?s?|unfortunately)\b.{{0,40}}?\bI ?{_CANNOT}"
     rf"|^\W*I ?{_CANNOT}\s+(?:\w+\s+){{0,3}}?"
-    r"(?:help|assist|creat|writ|provid|generat|produc|compl|continu|fulfil|engag|support|do that|do this)"
+    r"(?:help|assist|creat|writ|provid|generat|produc|compl|continu|fulfil|engag|support"
+    r"|do (?:that|this))"
     rf"|^\W*As an? (?:\w+ )?(?:AI|assistant|language model)\b.{{0,40}}?\bI ?{_CANNOT}",
     re.IGNORECASE | re.DOTALL,
 )

@@ -42,7 +42,7 @@ def least_common(n_left: int, n_right: int, threshold: float) -> int:
 
 @lru_cache(maxsize=1 << 12)
 def least_common_with_any(n_words: int, threshold: float) -> int:
-    """The fewest common words with which a text comes over a threshold with a text of any length."""
+    """The fewest common words with which a text comes over a threshold with any other."""
     # The shorter the other text, the fewer are needed; with too short a one no number suffices.
     other = 1
     while (least := least_common(n_words, other, threshold)) > min(n_words, other):

@@ -95,7 +95,7 @@ def forget_attempt(connection: Connection, input_id: int) -> None:
     connection.execute(_FORGET_ATTEMPT, {"id": input_id})
 
 
-def save_calls(connection: Connection, input_id: int, calls: Sequence[PromptedCall]) -> None:
+def save_calls(connection: Connection, input_id: int | None, calls: Sequence[PromptedCall]) -> None:
     """Stores calls, whatever came of them."""
     rows = [
         {**asdict(call), "input_id": input_id, "prompt_version": version} for version, call in calls

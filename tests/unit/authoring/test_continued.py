@@ -23,7 +23,10 @@ _KIND = Kind(name="Mental_Health", description="Distress")
         ("5. One\n6. Two", ["One", "Two"]),
         ("5) One\n\n6) Two\n", ["One", "Two"]),
         ("Sure, here they are:\n\n1. One\n2. Two\n\nDo you want more?", ["One", "Two"]),
-        ('1. "One"\n2. \u201cTwo\u201d\n3. **Three**\n**4.** Four', ["One", "Two", "Three", "Four"]),
+        (
+            '1. "One"\n2. \u201cTwo\u201d\n3. **Three**\n**4.** Four',
+            ["One", "Two", "Three", "Four"],
+        ),
         ("- One\n- Two", ["One", "Two"]),
         ("1. A story\nof two lines\n2. Two", ["A story\nof two lines", "Two"]),
         ("5. Do this:\n1. a\n2. b\n6. Two", ["Do this:\n1. a\n2. b", "Two"]),
@@ -44,9 +47,7 @@ def test_any_answer_can_be_read(answer: str) -> None:
 
 
 @given(
-    st.lists(
-        st.from_regex(r"[A-Za-z][a-z ]{0,30}[a-z?]", fullmatch=True), min_size=1, max_size=12
-    )
+    st.lists(st.from_regex(r"[A-Za-z][a-z ]{0,30}[a-z?]", fullmatch=True), min_size=1, max_size=12)
 )
 def test_a_plain_list_comes_back_whole(items: list[str]) -> None:
     assert parse_list("\n".join(f"{n}. {item}" for n, item in enumerate(items, 5))) == items
