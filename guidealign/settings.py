@@ -50,7 +50,7 @@ class FallbackSettings(BaseModel):
     """A model to ask when those before it do not answer; what is not set is the endpoint's.
 
     With a `base_url` of its own it has a key of its own too: the endpoint's key goes to the
-    endpoint alone. Another model has other prices.
+    endpoint alone. Another model or server has other prices.
     """
 
     model: str | None = None
@@ -77,7 +77,7 @@ class EndpointSettings(BaseModel):
     """With `/v1`; None: the embedded platform starts a server and fills it in."""
     api_key: SecretStr = SecretStr("none")
     model: str = "model"
-    concurrency: int = Field(default=2, ge=1, le=1024)
+    concurrency: int = Field(default=2, ge=1, le=1000)
     """Most requests under way at a time; fewer while the server refuses or stalls."""
     timeout_s: float = Field(default=300.0, gt=0)
     """Of one request, from sending to the end of the answer."""

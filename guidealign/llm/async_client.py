@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ValidationError
+import structlog
+from pydantic import BaseModel
 
-from guidealign.errors import BadInputError
-from guidealign.llm._transport import Transport
-from guidealign.llm.cache import CacheScope, ResponseCache
+from guidealign.errors import (
+    ConfigurationError,
+    ModelOutputError,
+    TransientError,
+)
+from guidealign.llm._fallbacks import in_order
+from guidealign.llm._form import Form, UnreadableError, schema_of
+from guidealign.llm._lane import Answer, Lane, Question
+from guidealign.llm._ledger import Ledger
+from guidealign.llm._stream import ChatStream
+from guidealign.llm._typed import ask_typed
+from guidealign.llm.cache import CachedAnswer, CacheScope, ResponseCache, cache_key
 from guidealign.llm.model import (
-    CallRecord,
-    CallStatus,
     ChatResult,
     InvalidAnswerError,
     Message,
     TypedResult,
     Usage,
     ValueT,
-    current_sinks,
+    recorded_calls,
 )
 from guidealign.settings import BudgetSettings, EndpointSettings
 
-_MAX_ECHO_CHARS = 1_500
+_T = TypeVar("_T")
+_NEXT_MODEL = (TransientError, ConfigurationError, ModelOutputError)
+"""What another model may do better; a refused request is refused everywhere."""
+
+
+log = structlog.get_logger()
 
 
 class AsyncChatClient:
-    """Sends questions to an endpoint; one instance serves the tasks of one event loop.
+    """Sends questions to an endpoint; one instance serves all tasks of one event loop.
+
+    At most `endpoint.concurrency` requests are under way at a time, fewer while the server
+    refuses or stalls. Transient errors are tried again `endpoint.max_retries` times with jitter,
+    never sooner than a Retry-After; a server that fails `endpoint.breaker_failures` times in a
+    row is left alone for a while. Then the fallbacks are asked, in their order.
 
     Args:
         endpoint: where, which model, and how hard to press.
@@ -38,7 +56,7 @@ class AsyncChatClient:
         cache: where answers to calls with a `scope` are kept; None: nowhere.
 
     Raises:
-        ConfigurationError: the endpoint has no base URL.
+        ConfigurationError: the endpoint has no base URL, or a budget in dollars has no prices.
     """
 
     def __init__(
@@ -49,10 +67,9 @@ class AsyncChatClient:
         budget: BudgetSettings | None = None,
         cache: ResponseCache | None = None,
     ) -> None:
-        self._transport = Transport(endpoint, stage)
+        self._ledger = Ledger(budget or BudgetSettings())
+        self._lanes = [Lane(one, stage, self._ledger) for one in in_order(endpoint, budget)]
         self._cache = cache
-        self._budget = budget
-        self._schemas_refused = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,16 +85,17 @@ class AsyncChatClient:
     @property
     def model(self) -> str:
         """The model that is asked first, by its configured name."""
-        return self._transport.endpoint.model
+        return self._lanes[0].model
 
     @property
     def usage(self) -> Usage:
         """What the calls of this client came to so far."""
-        return Usage()
+        return self._ledger.usage
 
     async def close(self) -> None:
         """Closes the connections; a second call does nothing."""
-        await self._transport.close()
+        for lane in self._lanes:
+            await lane.close()
 
     async def complete(
         self,
@@ -95,11 +113,22 @@ class AsyncChatClient:
             RateLimitedError: asked to slow down, after all retries.
             ConfigurationError: key, model or path is wrong.
             BadInputError: the endpoint refuses this request (too long, for one).
-            BudgetExceededError: the budget does not allow another request.
+            BudgetExceededError: the budget has no room for another request; what is under way
+                ends as it would have.
         """
-        del scope
-        result = await self._ask(_request(self, messages, temperature, max_tokens, seed))
-        self._record(result, attempt=1, status="ok", error=None)
+        body = _body(messages, temperature, max_tokens, seed)
+        key = self._key(body, scope)
+        if kept := await self._kept(key):
+            self._ledger.cached()
+            return kept
+
+        async def ask(lane: Lane, question: Question) -> ChatResult:
+            answer = await lane.ask(question)
+            lane.record(answer, "ok")
+            return answer.result
+
+        result = await self._first_to(ask, body)
+        await self._keep(key, result)
         return result
 
     async def complete_typed(  # noqa: PLR0913 - one question, and how it may be answered
@@ -117,138 +146,147 @@ class AsyncChatClient:
 
         The endpoint is asked for the schema (constrained decoding where it can); the answer
         is validated, and one repair turn shows the model what was wrong. An endpoint that
-        refuses schemas is asked in words instead.
+        refuses schemas is asked in words instead, or for plain text if that can be read.
+
+        Args:
+            messages: the conversation.
+            schema: what the answer is validated against.
+            temperature: of the sampling.
+            max_tokens: of the answer.
+            seed: of the sampling.
+            scope: makes the answer one that the response cache keeps.
+            parse_text: reads an answer that is no JSON; its ValueError says what is wrong.
 
         Raises:
             InvalidAnswerError: the repaired answer does not fit either; a ModelOutputError.
-            ServiceUnavailableError, RateLimitedError, ConfigurationError, BadInputError:
-                as for `complete`.
+            ServiceUnavailableError, RateLimitedError, ConfigurationError, BadInputError,
+                BudgetExceededError: as for `complete`.
         """
-        del parse_text, scope
-        request = _request(self, messages, temperature, max_tokens, seed)
-        calls: list[CallRecord] = []
-        problem = ""
-        for attempt in (1, 2):
-            result = await self._ask_for_schema(request, schema, calls)
+        form = Form(schema, parse_text)
+        body = _body(messages, temperature, max_tokens, seed)
+        key = self._key(body, scope, schema)
+        if kept := await self._kept(key):
             try:
-                value = schema.model_validate_json(_json_part(result.text))
-            except ValidationError as error:
-                problem = _explain(error, result.finish_reason)
-                self._record(result, attempt, status="invalid", error=problem, calls=calls)
-                request = {**request, "messages": _repair(messages, result.text, problem)}
+                value = form.read(kept)
+            except UnreadableError:
+                log.warning("llm.cached_answer_unreadable", schema=schema.__name__)
             else:
-                self._record(result, attempt, status="ok", error=None, calls=calls)
-                return TypedResult(
-                    value=value, text=result.text, model=result.model, calls=tuple(calls)
-                )
-        raise InvalidAnswerError(
-            f"model {self.model} gave no valid {schema.__name__} in 2 tries: {problem}",
-            calls=tuple(calls),
-        )
+                self._ledger.cached()
+                return TypedResult(value=value, text=kept.text, model=kept.model, calls=())
+        with recorded_calls() as calls:
 
-    async def _ask(
-        self, request: dict[str, Any], calls: list[CallRecord] | None = None
-    ) -> ChatResult:
-        sinks = current_sinks() if calls is None else (*current_sinks(), calls.append)
-        return await self._transport.send(request, sinks)
+            async def ask(lane: Lane, question: Question) -> tuple[ValueT, ChatResult]:
+                try:
+                    return await ask_typed(lane, question, form)
+                except UnreadableError as error:
+                    raise InvalidAnswerError(
+                        f"model {lane.model} gave no valid {schema.__name__} in 2 tries: {error}",
+                        calls=tuple(calls),
+                    ) from error
 
-    async def _ask_for_schema(
-        self, request: dict[str, Any], schema: type[BaseModel], calls: list[CallRecord]
-    ) -> ChatResult:
-        if not self._schemas_refused:
-            response_format = {
-                "type": "json_schema",
-                "json_schema": {
-                    "name": schema.__name__,
-                    "strict": True,
-                    "schema": schema.model_json_schema(),
-                },
-            }
-            try:
-                return await self._ask({**request, "response_format": response_format}, calls)
-            except BadInputError as error:
-                if not _refuses_schema(error):
-                    raise
-                self._schemas_refused = True
-        return await self._ask(
-            {**request, "messages": _in_words(request["messages"], schema)}, calls
-        )
+            value, result = await self._first_to(ask, body)
+        await self._keep(key, result)
+        return TypedResult(value=value, text=result.text, model=result.model, calls=tuple(calls))
 
-    def _record(
+    def stream(
         self,
-        result: ChatResult,
-        attempt: int,
+        messages: list[Message],
         *,
-        status: CallStatus,
-        error: str | None,
-        calls: list[CallRecord] | None = None,
-    ) -> None:
-        record = CallRecord(
-            stage=self._transport.stage,
+        temperature: float,
+        max_tokens: int,
+        seed: int | None = None,
+    ) -> ChatStream:
+        """Answers a conversation with text that is handed on as it comes.
+
+        Retries and fallbacks end with the first text. Reading raises what `complete` raises.
+        """
+        return ChatStream(self._stream(_body(messages, temperature, max_tokens, seed)))
+
+    async def _stream(self, body: dict[str, Any]) -> AsyncGenerator[str | ChatResult]:
+        question = Question(body)
+        failures: list[Exception] = []
+        for lane in self._lanes:
+            started = False
+            try:
+                async with aclosing(lane.stream(self._for(lane, question))) as parts:
+                    async for part in parts:
+                        started = True
+                        if isinstance(part, Answer):
+                            lane.record(part, "ok")
+                        yield part.result if isinstance(part, Answer) else part
+            except _NEXT_MODEL as error:
+                if started:
+                    raise
+                self._note(failures, lane, error)
+            else:
+                return
+        raise failures[0]
+
+    async def _first_to(
+        self, ask: Callable[[Lane, Question], Awaitable[_T]], body: dict[str, Any]
+    ) -> _T:
+        """The answer of the first model that gives one; else what the first one raised."""
+        question = Question(body)
+        failures: list[Exception] = []
+        for lane in self._lanes:
+            try:
+                return await ask(lane, self._for(lane, question))
+            except _NEXT_MODEL as error:
+                self._note(failures, lane, error)
+        raise failures[0]
+
+    def _for(self, lane: Lane, question: Question) -> Question:
+        return Question(question.body, question.numbers, patient=lane is self._lanes[-1])
+
+    def _note(self, failures: list[Exception], lane: Lane, error: Exception) -> None:
+        failures.append(error)
+        if lane is not self._lanes[-1]:
+            log.warning("llm.next_model", model=lane.model, error=str(error))
+
+    def _key(
+        self, body: dict[str, Any], scope: CacheScope | None, schema: type[BaseModel] | None = None
+    ) -> str | None:
+        if self._cache is None or scope is None:
+            return None
+        parameters = {name: value for name, value in body.items() if name != "messages"}
+        if schema is not None:
+            parameters["schema"] = schema_of(schema)
+        return cache_key(self.model, body["messages"], parameters, scope)
+
+    async def _kept(self, key: str | None) -> ChatResult | None:
+        if self._cache is None or key is None:
+            return None
+        kept = await self._cache.get(key)
+        if kept is None:
+            return None
+        return ChatResult(
+            text=kept.text,
+            finish_reason=kept.finish_reason,
+            model=kept.model,
+            prompt_tokens=kept.prompt_tokens,
+            completion_tokens=kept.completion_tokens,
+            latency_ms=0.0,
+        )
+
+    async def _keep(self, key: str | None, result: ChatResult) -> None:
+        if self._cache is None or key is None:
+            return
+        answer = CachedAnswer(
+            text=result.text,
+            finish_reason=result.finish_reason,
             model=result.model,
-            attempt=attempt,
-            status=status,
-            error=error,
             prompt_tokens=result.prompt_tokens,
             completion_tokens=result.completion_tokens,
-            latency_ms=result.latency_ms,
         )
-        if calls is not None:
-            calls.append(record)
-        for sink in current_sinks():
-            sink(record)
+        await self._cache.put(key, answer)
 
 
-def _request(
-    client: AsyncChatClient,
-    messages: list[Message],
-    temperature: float,
-    max_tokens: int,
-    seed: int | None,
+def _body(
+    messages: list[Message], temperature: float, max_tokens: int, seed: int | None
 ) -> dict[str, Any]:
-    request: dict[str, Any] = {
-        "model": client.model,
+    body: dict[str, Any] = {
         "messages": messages,
         "temperature": temperature,
         "max_tokens": max_tokens,
     }
-    return request if seed is None else {**request, "seed": seed}
-
-
-def _json_part(text: str) -> str:
-    """The outermost object of an answer that may be wrapped in words or a code fence."""
-    start, end = text.find("{"), text.rfind("}")
-    return text[start : end + 1] if 0 <= start < end else text
-
-
-def _explain(error: ValidationError, finish_reason: str) -> str:
-    if finish_reason == "length":
-        return "the answer was cut off: it must be shorter"
-    first = error.errors(include_input=False, include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the answer"
-    return f"{place}: {first['msg']}"
-
-
-def _repair(messages: list[Message], answer: str, problem: str) -> list[Message]:
-    return [
-        *messages,
-        {"role": "assistant", "content": answer[:_MAX_ECHO_CHARS]},
-        {
-            "role": "user",
-            "content": f"That answer cannot be used ({problem}). Give the corrected answer:"
-            " only one complete JSON object of the form asked for, nothing else.",
-        },
-    ]
-
-
-def _in_words(messages: list[Message], schema: type[BaseModel]) -> list[Message]:
-    ask = (
-        "\n\nAnswer with one JSON object and nothing else. It must fit this JSON schema:\n"
-        + json.dumps(schema.model_json_schema(), separators=(",", ":"))
-    )
-    return [*messages[:-1], {**messages[-1], "content": messages[-1]["content"] + ask}]
-
-
-def _refuses_schema(error: BadInputError) -> bool:
-    words = str(error).lower()
-    return any(word in words for word in ("response_format", "json_schema", "grammar"))
+    return body if seed is None else {**body, "seed": seed}
