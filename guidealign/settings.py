@@ -127,10 +127,18 @@ class AuthorSettings(BaseModel):
     temperature: float = Field(default=0.7, ge=0, le=2)
     max_tokens: int = Field(default=400, ge=16)
     max_guidelines: int = Field(default=5, ge=1, le=12)
-    batch_size: int = Field(default=4, ge=1)
+    batch_size: int = Field(default=16, ge=1)
+    """Inputs that a worker claims at a time, and stores at a time at most."""
     max_inputs_per_run: int = Field(default=100_000, ge=1)
-    lease_s: int = Field(default=600, ge=10)
+    lease_s: float = Field(default=120.0, ge=1)
+    """After so long without a heartbeat of its worker an input is taken back."""
     max_attempts: int = Field(default=3, ge=1)
+    """Then an input is given up: a dead letter."""
+    retry_wait_s: float = Field(default=2.0, ge=0)
+    """Before an input's second try; twice as long before each further one."""
+    retry_wait_max_s: float = Field(default=120.0, ge=0)
+    budget: BudgetSettings = BudgetSettings()
+    """Of one run, all its workers together."""
     review_policy: ReviewPolicy = "human"
     """`auto`: what passes the quality filter is published; `human`: it waits as candidate."""
     review_policy_by_model: dict[str, ReviewPolicy] = {}

@@ -10,19 +10,24 @@ from guidealign.authoring.model import (
     GuidelineDraft,
     guideline_hash,
 )
+from guidealign.authoring.queue import DeadLetters, QueueCounts, count_queue, retry_dead_letters
 
 __all__ = [
     "AugmentResult",
     "AuthorResult",
+    "DeadLetters",
     "Detection",
     "FilterVerdict",
     "GuidelineDraft",
+    "QueueCounts",
     "add_up_batches",
     "augment_inputs",
     "author_batch",
     "check_guideline",
+    "count_queue",
     "guideline_hash",
     "plan_augmentation",
     "plan_batches",
+    "retry_dead_letters",
     "stopped_example",
 ]

@@ -17,7 +17,7 @@ from guidealign.authoring._growth import Balance, Growth
 from guidealign.authoring._kept import KeptTexts
 from guidealign.authoring._new_inputs import REASONS, Proposed, read_answer
 from guidealign.authoring._prompts import load_prompt, new_nonce
-from guidealign.authoring.store import save_calls
+from guidealign.authoring.store import PromptedCall, save_calls
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError, BudgetExceededError, GuidealignError
 from guidealign.ingest import MadeBatch, add_made_input, count_made_inputs, finish_made_batch
@@ -26,6 +26,7 @@ from guidealign.settings import Settings
 
 Report = Callable[[str, int, int | None], object]
 """Told a category, how many of its inputs were kept, and how many are wanted."""
+_STAGE = "augment"
 log = structlog.get_logger()
 
 
@@ -93,7 +94,7 @@ class AugmentRun:
             ConfigurationError: the endpoint is not configured or refuses the key.
         """
         budget = self._balance.remaining()
-        async with AsyncChatClient(self._settings.safety, stage="augment", budget=budget) as client:
+        async with AsyncChatClient(self._settings.safety, stage=_STAGE, budget=budget) as client:
             await self._ask_side_by_side(client)
         await asyncio.to_thread(self._finish)
 
@@ -152,7 +153,13 @@ class AugmentRun:
         error = answer.outcome if isinstance(answer.outcome, GuidealignError) else None
         version = load_prompt(AUGMENT_PROMPT).version
         with guard_database(), self._engine.begin() as connection:
-            save_calls(connection, None, [(version, call) for call in answer.calls])
+            save_calls(
+                connection,
+                [
+                    PromptedCall(stage=_STAGE, prompt_version=version, call=call)
+                    for call in answer.calls
+                ],
+            )
             if error is None or isinstance(error, BadInputError):
                 self._read_new(connection)
                 outcomes = self._keep(connection, answer)

@@ -9,7 +9,7 @@ import psutil
 from sqlalchemy import Engine
 
 from guidealign.authoring import store
-from guidealign.db import guard_database, release_holder
+from guidealign.db import guard_database, release_holders
 
 
 def holder_name(batch: int) -> str:
@@ -28,7 +28,7 @@ def free_dead_holders(engine: Engine) -> int:
         dead = {
             name for name in store.lease_holders(connection, f"{_host()}:") if not _is_alive(name)
         }
-        return sum(release_holder(connection, store.TASK, name) for name in sorted(dead))
+        return release_holders(connection, store.TASK, sorted(dead))
 
 
 def _host() -> str:

@@ -1,164 +1,234 @@
-"""One worker's way through the queue: claim, ask, store, or say why not."""
+"""One worker: keeps the endpoint busy until the queue is empty or the budget is spent."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+import contextlib
+import random
 
 import structlog
-from sqlalchemy import Connection, Engine
 
-from guidealign.authoring import store
-from guidealign.authoring._prompts import QUALITY_PROMPT, SAFETY_PROMPT, load_prompt
-from guidealign.authoring.filter import check_guideline
-from guidealign.authoring.model import Authored, AuthorResult, Drafts, JudgedDraft
-from guidealign.authoring.write import detect, write_guidelines
-from guidealign.db import Claim, claim, guard_database, release
+from guidealign.authoring._ask import Tries, ask_model
+from guidealign.authoring._leased import Queue, Work
+from guidealign.authoring._writer import Writer
+from guidealign.authoring.model import Authored
+from guidealign.authoring.store import Finished, Unfinished
+from guidealign.db import GivenBack
 from guidealign.errors import (
     BadInputError,
+    BudgetExceededError,
     GuidealignError,
     ModelOutputError,
-    PermanentError,
+    ServiceUnavailableError,
+    TransientError,
 )
-from guidealign.ingest import normalize_text
-from guidealign.llm import ChatClient, recorded_calls
+from guidealign.llm import AsyncChatClient
 from guidealign.settings import AuthorSettings
 
 log = structlog.get_logger()
-
-
-class Tries:
-    """Which stage an input is in, and the calls that were made for it."""
-
-    def __init__(self) -> None:
-        self.stage = "detect"
-        self.calls: list[store.PromptedCall] = []
-
-    @contextmanager
-    def at(self, stage: str, prompt: str) -> Iterator[None]:
-        """Records the calls of a stage, also when it fails."""
-        self.stage = stage
-        with recorded_calls() as calls:
-            try:
-                yield
-            finally:
-                self.calls += [(load_prompt(prompt).version, call) for call in calls]
+_POLL_S = 0.5
+_MOST_UNANSWERED = 16
+_CLAIMS_PER_ATTEMPT = 4
+"""Workers that die over an input make it a dead letter too, but later: most die of other things."""
 
 
 class Worker:
-    """One batch's hands; `author_one` may run in several threads at a time."""
+    """Asks about `width` inputs at a time; who is done takes the next at once.
+
+    A failure that may be the server's (no answer after all retries) is held against an input
+    only when another one is answered after it. When too many in a row get no answer, or none at
+    all did, the server is away: that ends the run and counts against no input. The last few of a
+    run that get no answer wait for the next run.
+
+    Args:
+        queue: where inputs come from.
+        writer: where results go.
+        client: asks the model.
+        settings: how often and how patiently.
+        width: inputs under way at a time.
+    """
 
     def __init__(
-        self, engine: Engine, client: ChatClient, settings: AuthorSettings, *, holder: str
+        self,
+        queue: Queue,
+        writer: Writer,
+        client: AsyncChatClient,
+        settings: AuthorSettings,
+        *,
+        width: int,
     ) -> None:
-        self._engine = engine
+        self.stopped_by_budget: str | None = None
+        self.n_unanswered = 0
+        self._queue = queue
+        self._writer = writer
         self._client = client
         self._settings = settings
-        self._holder = holder
+        self._width = width
+        self._ready: asyncio.Queue[Work] = asyncio.Queue(settings.batch_size)
+        self._n_under_way = 0
+        self._idle = asyncio.Event()
+        self._any_answered = False
+        self._unanswered: list[tuple[Work, Tries, TransientError]] = []
 
-    def claim(self) -> list[Claim]:
-        """Takes the next open inputs."""
-        with guard_database(), self._engine.begin() as connection:
-            return claim(
-                connection,
-                task=store.TASK,
-                holder=self._holder,
-                limit=self._settings.batch_size,
-                lease_s=self._settings.lease_s,
-            )
-
-    def give_back(self, claims: list[Claim]) -> None:
-        """Frees what is still held of these; after a good run that is nothing."""
-        with guard_database(), self._engine.begin() as connection:
-            release(
-                connection,
-                store.TASK,
-                [item.item_id for item in claims],
-                holder=self._holder,
-                error="the batch was stopped",
-            )
-
-    def author_one(self, item: Claim) -> AuthorResult:
-        """Authors one input; what no further try can help ends in rejects.
+    async def run(self) -> None:
+        """Authors until nothing is left that this worker could do.
 
         Raises:
-            TransientError: a service is away; the input is open again, its attempt not counted.
+            TransientError: the endpoint or the database is away.
             ConfigurationError: the endpoint is set up wrongly.
         """
-        tries = Tries()
+        feeder = asyncio.create_task(self._feed())
+        slots = [asyncio.create_task(self._slot()) for _ in range(self._width)]
+        others = [asyncio.create_task(self._writer.run()), asyncio.create_task(self._queue.beat())]
+        tasks = [feeder, *slots, *others]
         try:
-            authored = self._ask(item, tries)
-        except (ModelOutputError, BadInputError) as error:
-            return self._failed(item, tries, error)
-        except GuidealignError as error:
-            self._not_its_fault(item, tries, error)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            # The feeder ends when all is done; the others only with an error.
+            for task in done:
+                task.result()
+        except BaseException:
+            with contextlib.suppress(ServiceUnavailableError):
+                await self._end(tasks)
             raise
-        saved = store.save_authored(
-            self._engine, item.item_id, authored, tries.calls, holder=self._holder
+        await self._end(tasks)
+
+    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Stores what is done and gives back what is not."""
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        why = self.stopped_by_budget or "the worker was stopped"
+        self.n_unanswered = len(self._unanswered)
+        try:
+            for work, tries, error in self._unanswered:
+                await self._writer.add(self._back(work, tries, str(error)))
+            await self._writer.flush()
+        finally:
+            await self._queue.give_back(why)
+
+    async def _feed(self) -> None:
+        while self.stopped_by_budget is None:
+            self._idle.clear()
+            claimed = await self._queue.claim(self._settings.batch_size)
+            for work in claimed:
+                if work.attempt > self._settings.max_attempts * _CLAIMS_PER_ATTEMPT:
+                    await self._writer.add(_deadly(work))
+                    continue
+                self._n_under_way += 1
+                await self._ready.put(work)
+            if not claimed and await self._is_over():
+                break
+        while self._n_under_way:
+            self._idle.clear()
+            await self._idle.wait()
+
+    async def _is_over(self) -> bool:
+        """Waits for what may still come; True: nothing will."""
+        if self._n_under_way:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), _POLL_S)
+            return False
+        await self._writer.flush()
+        wait_s = await self._queue.next_open_s()
+        if wait_s is None:
+            if self._unanswered and not self._any_answered:
+                raise self._unanswered[0][2]
+            return True
+        await asyncio.sleep(min(wait_s, _POLL_S))
+        return False
+
+    async def _slot(self) -> None:
+        while True:
+            work = await self._ready.get()
+            try:
+                if self.stopped_by_budget is None and self._queue.holds(work.input_id):
+                    await self._author(work)
+            finally:
+                self._n_under_way -= 1
+                if not self._n_under_way:
+                    self._idle.set()
+
+    async def _author(self, work: Work) -> None:
+        tries = Tries()
+        task = asyncio.create_task(self._ask(work, tries))
+        self._queue.started(work.input_id, task)
+        try:
+            authored = await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is None or current.cancelling():
+                raise
+            # Its lease was lost: somebody else has it, and its calls alone are stored.
+            await self._writer.add(self._back(work, tries, "its lease was lost"))
+        except BudgetExceededError as error:
+            self.stopped_by_budget = str(error)
+            await self._writer.add(self._back(work, tries, str(error)))
+        except (ModelOutputError, BadInputError) as error:
+            await self._writer.add(self._failed(work, tries, error))
+        except TransientError as error:
+            self._unanswered.append((work, tries, error))
+            if len(self._unanswered) >= _MOST_UNANSWERED:
+                raise
+        except GuidealignError as error:
+            await self._writer.add(self._back(work, tries, str(error)))
+            raise
+        else:
+            await self._settle(work, tries, authored)
+
+    async def _ask(self, work: Work, tries: Tries) -> Authored:
+        return await ask_model(
+            self._client, work.text, attempt=work.attempt, settings=self._settings, tries=tries
         )
-        if saved is None:
-            log.warning("author.lease_lost", input_id=item.item_id)
-        return saved or AuthorResult()
 
-    def _ask(self, item: Claim, tries: Tries) -> Authored:
-        text = store.input_text(self._engine, item.item_id)
-        client, settings, attempt = self._client, self._settings, item.attempt
-        with tries.at("detect", SAFETY_PROMPT):
-            found = detect(client, text, attempt=attempt, settings=settings)
-        unsafe = found.detection.unsafe
-        with tries.at("guidelines", SAFETY_PROMPT if unsafe else QUALITY_PROMPT):
-            drafts = write_guidelines(client, text, found, attempt=attempt, settings=settings)
-        return Authored(
-            detection=found.detection,
-            prompt_version=load_prompt(SAFETY_PROMPT).version,
-            guideline_prompt_version=drafts.prompt_version,
-            model=client.model,
-            drafts=_judge(drafts, text),
+    async def _settle(self, work: Work, tries: Tries, authored: Authored) -> None:
+        await self._writer.add(
+            Finished(input_id=work.input_id, authored=authored, calls=tries.calls)
+        )
+        self._any_answered = True
+        # The server answers: those that it did not answer before have had their try.
+        unanswered, self._unanswered = self._unanswered, []
+        for other, its_tries, error in unanswered:
+            await self._writer.add(self._failed(other, its_tries, error))
+
+    def _failed(self, work: Work, tries: Tries, error: GuidealignError) -> Unfinished:
+        """Another try later, until attempts are spent; then the reason is kept."""
+        settings = self._settings
+        final = isinstance(error, BadInputError) or work.attempt >= settings.max_attempts
+        log.warning("author.failed", input_id=work.input_id, stage=tries.stage, final=final)
+        wait_s = min(settings.retry_wait_s * 2 ** (work.attempt - 1), settings.retry_wait_max_s)
+        return Unfinished(
+            given_back=GivenBack(
+                item_id=work.input_id,
+                error=str(error),
+                reason=_reason(error),
+                final=final,
+                # Jitter: what failed together is not tried again together.
+                wait_s=None if final else wait_s * random.uniform(0.5, 1.0),  # noqa: S311
+            ),
+            stage=tries.stage,
+            calls=tries.calls,
         )
 
-    def _failed(self, item: Claim, tries: Tries, error: PermanentError) -> AuthorResult:
-        """Another try for junk until attempts are spent; then the reason is kept."""
-        final = isinstance(error, BadInputError) or item.attempt >= self._settings.max_attempts
-        reason = "invalid_answer" if isinstance(error, ModelOutputError) else "refused_request"
-        with guard_database(), self._engine.begin() as connection:
-            store.save_calls(connection, item.item_id, tries.calls)
-            if not self._let_go(connection, item, error, final=final):
-                return AuthorResult()
-            if final:
-                store.save_reject(
-                    connection, item.item_id, stage=tries.stage, reason=reason, detail=str(error)
-                )
-        log.warning("author.invalid", input_id=item.item_id, stage=tries.stage, final=final)
-        return AuthorResult(n_failed=int(final))
-
-    def _not_its_fault(self, item: Claim, tries: Tries, error: GuidealignError) -> None:
-        with guard_database(), self._engine.begin() as connection:
-            store.save_calls(connection, item.item_id, tries.calls)
-            if self._let_go(connection, item, error, final=False):
-                store.forget_attempt(connection, item.item_id)
-
-    def _let_go(
-        self, connection: Connection, item: Claim, error: GuidealignError, *, final: bool
-    ) -> bool:
-        """Ends our lease of an input; False: it was no longer ours."""
-        mine = store.is_held(connection, item.item_id, self._holder)
-        release(
-            connection,
-            store.TASK,
-            [item.item_id],
-            holder=self._holder,
-            error=str(error),
-            final=final,
+    @staticmethod
+    def _back(work: Work, tries: Tries, why: str) -> Unfinished:
+        """Open again at once; nothing is held against the input."""
+        return Unfinished(
+            given_back=GivenBack(item_id=work.input_id, error=why, counts=False),
+            stage=tries.stage,
+            calls=tries.calls,
         )
-        return mine
 
 
-def _judge(drafts: Drafts, text: str) -> tuple[JudgedDraft, ...]:
-    judged = []
-    for draft in drafts.guidelines:
-        title, words = normalize_text(draft.title), normalize_text(draft.text)
-        verdict = check_guideline(title, words, text)
-        judged.append(
-            JudgedDraft(title=title, text=words, category=drafts.category, verdict=verdict)
-        )
-    return tuple(judged)
+def _reason(error: GuidealignError) -> str:
+    if isinstance(error, ModelOutputError):
+        return "invalid_answer"
+    return "refused_request" if isinstance(error, BadInputError) else "no_answer"
+
+
+def _deadly(work: Work) -> Unfinished:
+    times = f"each of the {work.attempt - 1} workers that had it was lost before an outcome"
+    return Unfinished(
+        given_back=GivenBack(item_id=work.input_id, error=times, reason="worker_lost", final=True),
+        stage="detect",
+        calls=[],
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -11,16 +13,22 @@ from sqlalchemy import Engine
 
 from guidealign.authoring import store
 from guidealign.authoring._holders import free_dead_holders, holder_name
+from guidealign.authoring._leased import Queue
+from guidealign.authoring._spending import Ledger, left_of, spent_before
 from guidealign.authoring._worker import Worker
+from guidealign.authoring._writer import Writer
 from guidealign.authoring.model import AuthorResult
 from guidealign.db import count_open, enqueue, guard_database
 from guidealign.errors import ModelOutputError
-from guidealign.llm import ChatClient, run_many
-from guidealign.settings import Settings
+from guidealign.llm import AsyncChatClient, Usage
+from guidealign.settings import BudgetSettings, Settings
 
 log = structlog.get_logger()
 _INPUTS_PER_BATCH = 64
 _MOST_BATCHES = 32
+_SLACK = 4
+"""A quarter more inputs under way than requests: what waits for the database or is judged
+leaves no request unsent."""
 
 
 def plan_batches(*, engine: Engine, settings: Settings) -> list[int]:
@@ -40,33 +48,66 @@ def plan_batches(*, engine: Engine, settings: Settings) -> list[int]:
     return list(range(min(max(1, math.ceil(n_open / _INPUTS_PER_BATCH)), _MOST_BATCHES)))
 
 
-def author_batch(batch: int, *, engine: Engine, settings: Settings) -> AuthorResult:
-    """Claims open inputs, `batch_size` at a time, until none is left.
+def author_batch(
+    batch: int,
+    *,
+    engine: Engine,
+    settings: Settings,
+    budget: BudgetSettings | None = None,
+    run_key: str | None = None,
+) -> AuthorResult:
+    """Authors open inputs until none is left; any number of workers share the queue.
 
     Each input's assessment, guidelines, pairs, model calls and the end of its lease are one
-    transaction.
+    transaction. Answers are kept: what was paid for once is not asked again.
 
     Args:
         batch: this worker's index; it is part of the holder's name on the leases.
         engine: the guidealign database.
         settings: the endpoint `safety` and the section `author` are used.
+        budget: what this worker may spend, earlier tries under the same `run_key` included;
+            when it is spent, what is done is stored and the result says so. None: the settings'.
+        run_key: the run that it belongs to; None: what was spent is not written down.
 
     Raises:
         TransientError: the model server or the database is away; claimed inputs are given back.
         ConfigurationError: the endpoint is not configured or refuses the key.
     """
     free_dead_holders(engine)
-    total = AuthorResult()
-    with ChatClient(settings.safety, stage="author") as client:
-        worker = Worker(engine, client, settings.author, holder=holder_name(batch))
-        while claims := worker.claim():
-            try:
-                results = run_many(claims, worker.author_one, settings.safety.concurrency)
-            finally:
-                worker.give_back(claims)
-            total = sum(results, total)
+    with guard_database(), engine.connect() as connection:
+        before = spent_before(connection, run_key, batch) if run_key else Usage()
+    ledger = Ledger(run_key, batch, before)
+    allowed = left_of(settings.author.budget if budget is None else budget, before)
+    queue = Queue(engine, holder=holder_name(batch), lease_s=settings.author.lease_s)
+    total = asyncio.run(_author(queue, settings, allowed, ledger))
     log.info("author.done", batch=batch, **total.as_dict())
     return total
+
+
+async def _author(
+    queue: Queue, settings: Settings, budget: BudgetSettings, ledger: Ledger
+) -> AuthorResult:
+    writer = Writer(queue, ledger.save)
+    endpoint = settings.safety
+    async with AsyncChatClient(
+        endpoint, stage=store.TASK, budget=budget, cache=writer.cache
+    ) as client:
+        ledger.watch(client)
+        width = endpoint.concurrency + math.ceil(endpoint.concurrency / _SLACK)
+        worker = Worker(queue, writer, client, settings.author, width=width)
+        await worker.run()
+        spent = client.usage
+    return replace(
+        writer.result,
+        n_unanswered=worker.n_unanswered,
+        n_requests=spent.n_requests,
+        n_cached=spent.n_cached,
+        prompt_tokens=spent.prompt_tokens,
+        cached_tokens=spent.cached_tokens,
+        completion_tokens=spent.completion_tokens,
+        cost_usd=spent.cost_usd,
+        stopped_by_budget=worker.stopped_by_budget,
+    )
 
 
 def add_up_batches(results: Iterable[Mapping[str, Any]], settings: Settings) -> AuthorResult:
@@ -83,6 +124,6 @@ def add_up_batches(results: Iterable[Mapping[str, Any]], settings: Settings) -> 
     if total.n_failed and not total.n_inputs:
         raise ModelOutputError(
             f"{settings.safety.model} gave no usable answer for any of {total.n_failed} inputs:"
-            " library.rejects has the reasons; check safety.base_url and safety.model"
+            " library.author_dead_letters has the reasons; check safety.base_url and safety.model"
         )
     return total

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -138,7 +138,7 @@ class Authored:
 
 @dataclass(frozen=True, kw_only=True)
 class AuthorResult:
-    """Counts of one batch."""
+    """Counts of one worker, or of several."""
 
     n_inputs: int = 0
     n_unsafe: int = 0
@@ -146,12 +146,28 @@ class AuthorResult:
     """New candidates; a text that was there already is not counted."""
     n_filtered: int = 0
     n_failed: int = 0
+    """Inputs that were given up: dead letters."""
+    n_unanswered: int = 0
+    """Inputs that got no answer in the end: they are open again, for the next run."""
+    n_requests: int = 0
+    """Sent to the model, repeated ones included."""
+    n_cached: int = 0
+    """Questions answered by answers kept from earlier: nothing was sent."""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+    stopped_by_budget: str | None = None
+    """Which budget was spent; None: none was."""
 
     def __add__(self, other: AuthorResult) -> AuthorResult:
         mine, theirs = asdict(self), asdict(other)
-        return AuthorResult(**{name: mine[name] + theirs[name] for name in mine})
+        why = mine.pop("stopped_by_budget") or theirs.pop("stopped_by_budget", None)
+        return AuthorResult(
+            **{name: mine[name] + theirs[name] for name in mine}, stopped_by_budget=why
+        )
 
-    def as_dict(self) -> dict[str, int]:
+    def as_dict(self) -> dict[str, Any]:
         """For a DAG's result."""
         return asdict(self)
 

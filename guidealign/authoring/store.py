@@ -1,19 +1,19 @@
-"""SQL of authoring: what is pending, and one input's results in one transaction."""
+"""SQL of authoring: what is pending, and the results of several inputs in one transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, TextClause, text
 
+from guidealign.authoring._rows import json_rows
 from guidealign.authoring.model import Authored, AuthorResult, JudgedDraft, guideline_hash
-from guidealign.db import complete, guard_database
+from guidealign.db import GivenBack, complete, release
 from guidealign.ingest import normalize_text
 from guidealign.llm import CallRecord
 
-PromptedCall = tuple[str, CallRecord]
-"""A call and the version of the prompt it was made with."""
 TASK = "author"
 _MAX_PAYLOAD_CHARS = 500
 
@@ -31,36 +31,79 @@ _HOLDERS = text(
     "select distinct holder from core.leases where task = 'author' and done_at is null"
     " and starts_with(holder, :prefix)"
 )
-_FORGET_ATTEMPT = text(
-    "update core.leases set attempts = greatest(attempts - 1, 0)"
-    " where task = 'author' and item_id = :id and done_at is null"
-)
-_INSERT_CALL = text(
+_TEXTS = text("select id, text from core.inputs where id = any(cast(:ids as bigint[]))")
+# Rows come in one order for all writers: two that insert the same texts never wait for each other.
+_INSERT_CALLS = text(
     "insert into core.model_calls (stage, input_id, model, prompt_version, attempt, status, error,"
-    " prompt_tokens, completion_tokens, latency_ms) values (:stage, :input_id, :model,"
-    " :prompt_version, :attempt, :status, :error, :prompt_tokens, :completion_tokens, :latency_ms)"
+    " prompt_tokens, completion_tokens, latency_ms, cached_tokens, cost_usd)"
+    " select * from jsonb_to_recordset(cast(:rows as jsonb)) as r (stage text, input_id bigint,"
+    " model text, prompt_version text, attempt int, status text, error text, prompt_tokens bigint,"
+    " completion_tokens bigint, latency_ms float8, cached_tokens bigint, cost_usd float8)"
 )
-_INSERT_ASSESSMENT = text(
+_INSERT_ASSESSMENTS = text(
     "insert into core.assessments (input_id, unsafe_content, may_trigger_unsafe, categories,"
-    " severity, rationale, model, prompt_version) values (:input_id, :unsafe_content,"
-    " :may_trigger_unsafe, :categories, :severity, :rationale, :model, :prompt_version)"
-    " on conflict do nothing returning id"
+    " severity, rationale, model, prompt_version)"
+    " select * from jsonb_to_recordset(cast(:rows as jsonb)) as r (input_id bigint,"
+    " unsafe_content boolean, may_trigger_unsafe boolean, categories text[], severity smallint,"
+    " rationale text, model text, prompt_version text)"
+    " on conflict do nothing returning id, input_id"
 )
-_INSERT_GUIDELINE = text(
+_INSERT_GUIDELINES = text(
     "insert into core.guidelines (text_hash, title, text, category, origin, author_model,"
-    " prompt_version, state, state_reason, checked) values (:text_hash, :title, :text, :category,"
-    " 'model', :model, :prompt_version, :state, :state_reason, :state = 'candidate')"
-    " on conflict (text_hash) do nothing returning id"
+    " prompt_version, state, state_reason, checked)"
+    " select text_hash, title, text, category, 'model', model, prompt_version, state,"
+    " state_reason, state = 'candidate' from jsonb_to_recordset(cast(:rows as jsonb)) as r"
+    " (text_hash text, title text, text text, category text, model text, prompt_version text,"
+    " state text, state_reason text)"
+    " order by text_hash on conflict (text_hash) do nothing returning text_hash"
 )
-_INSERT_PAIR = text(
+_INSERT_PAIRS = text(
     "insert into core.pairs (input_id, guideline_id, assessment_id, origin)"
-    " select :input_id, g.id, :assessment_id, 'model' from core.guidelines g"
-    " where g.text_hash = :text_hash on conflict do nothing"
+    " select r.input_id, g.id, r.assessment_id, 'model'"
+    " from jsonb_to_recordset(cast(:rows as jsonb)) as r"
+    " (input_id bigint, assessment_id bigint, text_hash text)"
+    " join core.guidelines g on g.text_hash = r.text_hash on conflict do nothing"
 )
-_INSERT_REJECT = text(
+_INSERT_REJECTS = text(
     "insert into core.rejects (stage, reason, detail, input_id, payload)"
-    " values (:stage, :reason, :detail, :input_id, :payload)"
+    " select * from jsonb_to_recordset(cast(:rows as jsonb)) as r"
+    " (stage text, reason text, detail text, input_id bigint, payload text)"
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptedCall:
+    """A call, what it was for, and the version of the prompt it was made with."""
+
+    stage: str
+    prompt_version: str
+    call: CallRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """An input that was authored."""
+
+    input_id: int
+    authored: Authored
+    calls: Sequence[PromptedCall]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """An input that goes back into the queue, or is given up."""
+
+    given_back: GivenBack
+    stage: str
+    calls: Sequence[PromptedCall]
+
+    @property
+    def input_id(self) -> int:
+        """The input's number."""
+        return self.given_back.item_id
+
+
+Outcome = Finished | Unfinished
 
 
 def pending_inputs(connection: Connection, limit: int) -> list[int]:
@@ -73,127 +116,147 @@ def lease_holders(connection: Connection, prefix: str) -> list[str]:
     return list(connection.execute(_HOLDERS, {"prefix": prefix}).scalars())
 
 
-def input_text(engine: Engine, input_id: int) -> str:
-    """The normalised text of an input."""
-    with guard_database(), engine.connect() as connection:
-        return connection.execute(
-            text("select text from core.inputs where id = :id"), {"id": input_id}
-        ).scalar_one()
+def input_texts(connection: Connection, input_ids: Sequence[int]) -> dict[int, str]:
+    """The normalised texts of inputs."""
+    rows = connection.execute(_TEXTS, {"ids": list(input_ids)})
+    return {row.id: row.text for row in rows}
 
 
-def is_held(connection: Connection, input_id: int, holder: str) -> bool:
-    """Whether the holder's lease of an input still stands; locks it until the commit."""
-    query = text(
-        "select 1 from core.leases where task = 'author' and item_id = :id"
-        " and holder = :holder and done_at is null for update"
-    )
-    return connection.execute(query, {"id": input_id, "holder": holder}).first() is not None
+def save_outcomes(
+    connection: Connection, outcomes: Sequence[Outcome], *, holder: str
+) -> tuple[AuthorResult, set[int]]:
+    """Stores all that came of some inputs and ends their leases.
 
-
-def forget_attempt(connection: Connection, input_id: int) -> None:
-    """Takes back an attempt that failed for reasons outside the input."""
-    connection.execute(_FORGET_ATTEMPT, {"id": input_id})
-
-
-def save_calls(connection: Connection, input_id: int | None, calls: Sequence[PromptedCall]) -> None:
-    """Stores calls, whatever came of them."""
-    rows = [
-        {**asdict(call), "input_id": input_id, "prompt_version": version} for version, call in calls
-    ]
-    if rows:
-        connection.execute(_INSERT_CALL, rows)
-
-
-def save_reject(
-    connection: Connection,
-    input_id: int,
-    *,
-    stage: str,
-    reason: str,
-    detail: str,
-    payload: str | None = None,
-) -> None:
-    """Stores what did not go on, and why."""
-    cut = payload.replace("\0", "")[:_MAX_PAYLOAD_CHARS] if payload else None
-    values = {"stage": stage, "reason": reason, "detail": detail, "payload": cut}
-    connection.execute(_INSERT_REJECT, {**values, "input_id": input_id})
-
-
-def save_authored(
-    engine: Engine, input_id: int, authored: Authored, calls: Sequence[PromptedCall], *, holder: str
-) -> AuthorResult | None:
-    """Stores all that came of an input and ends its lease, in one transaction.
+    Of an input whose lease is the holder's no more, the calls alone are stored.
 
     Returns:
-        What was stored; None: the lease was no longer the holder's, so only the calls were.
+        What was stored, and the inputs that were lost.
     """
-    with guard_database(), engine.begin() as connection:
-        save_calls(connection, input_id, calls)
-        if complete(connection, TASK, [input_id], holder=holder) != 1:
-            return None
-        return _save(connection, input_id, authored)
+    finished = [outcome for outcome in outcomes if isinstance(outcome, Finished)]
+    unfinished = [outcome for outcome in outcomes if isinstance(outcome, Unfinished)]
+    _insert(connection, _INSERT_CALLS, [row for o in outcomes for row in _call_rows(o)])
+    ours = complete(connection, TASK, [o.input_id for o in finished], holder=holder)
+    back = release(connection, TASK, [o.given_back for o in unfinished], holder=holder)
+    dead = [o for o in unfinished if o.given_back.final and o.input_id in back]
+    _insert(connection, _INSERT_REJECTS, [_dead_row(outcome) for outcome in dead])
+    total = _save(connection, [o for o in finished if o.input_id in ours])
+    lost = {outcome.input_id for outcome in outcomes} - ours - back
+    return total + AuthorResult(n_failed=len(dead)), lost
 
 
-def _save(connection: Connection, input_id: int, authored: Authored) -> AuthorResult:
-    found = authored.detection
-    assessment_id = connection.execute(
-        _INSERT_ASSESSMENT,
+def _insert(connection: Connection, statement: TextClause, rows: Sequence[dict[str, Any]]) -> Any:
+    """Runs a statement over rows; None: there were none."""
+    return connection.execute(statement, {"rows": json_rows(rows)}) if rows else None
+
+
+def save_calls(connection: Connection, calls: Sequence[PromptedCall]) -> None:
+    """Stores calls that were not about one input, whatever came of them."""
+    _insert(connection, _INSERT_CALLS, [_call_row(made, None) for made in calls])
+
+
+def _call_rows(outcome: Outcome) -> list[dict[str, Any]]:
+    return [_call_row(made, outcome.input_id) for made in outcome.calls]
+
+
+def _call_row(made: PromptedCall, input_id: int | None) -> dict[str, Any]:
+    version = {"stage": made.stage, "prompt_version": made.prompt_version}
+    return {**asdict(made.call), **version, "input_id": input_id}
+
+
+def _save(connection: Connection, finished: Sequence[Finished]) -> AuthorResult:
+    found = _insert(connection, _INSERT_ASSESSMENTS, [_assessment_row(o) for o in finished])
+    assessments = {row.input_id: row.id for row in found} if found else {}
+    # An input that somebody has assessed alike meanwhile has its guidelines.
+    new = [outcome for outcome in finished if outcome.input_id in assessments]
+    drafts = [_Draft.of(o, draft) for o in new for draft in o.authored.drafts]
+    first = {draft.text_hash: draft for draft in reversed(drafts)}
+    written = _insert(connection, _INSERT_GUIDELINES, [d.guideline_row() for d in first.values()])
+    hashes = set(written.scalars()) if written else set()
+    added = [d for d in drafts if d.text_hash in hashes and first[d.text_hash] is d]
+    stopped = [d for d in drafts if not d.judged.verdict.ok]
+    _insert(connection, _INSERT_REJECTS, [draft.reject_row() for draft in stopped])
+    # What was stopped keeps its input as well: a person who looks at it must see where it
+    # came from. A text that exists already and is stopped here only adds the reject.
+    kept = [d for d in drafts if d.judged.verdict.ok or d in added]
+    pairs = [
         {
-            "input_id": input_id,
-            "unsafe_content": found.unsafe_content,
-            "may_trigger_unsafe": found.may_trigger_unsafe,
-            "categories": found.risk_categories(),
-            "severity": found.risk_severity(),
-            "rationale": normalize_text(found.rationale),
-            "model": authored.model,
-            "prompt_version": authored.prompt_version,
-        },
-    ).scalar_one_or_none()
-    if assessment_id is None:
-        return AuthorResult()
-    # One order for all writers: two that insert the same texts never wait for each other.
-    drafts = sorted(authored.drafts, key=lambda draft: guideline_hash(draft.title, draft.text))
-    new = [_save_draft(connection, input_id, assessment_id, authored, draft) for draft in drafts]
+            "input_id": draft.input_id,
+            "assessment_id": assessments[draft.input_id],
+            "text_hash": draft.text_hash,
+        }
+        for draft in kept
+    ]
+    _insert(connection, _INSERT_PAIRS, pairs)
     return AuthorResult(
-        n_inputs=1,
-        n_unsafe=int(found.unsafe),
-        n_guidelines=sum(new),
-        n_filtered=sum(not draft.verdict.ok for draft in drafts),
+        n_inputs=len(new),
+        n_unsafe=sum(o.authored.detection.unsafe for o in new),
+        n_guidelines=sum(d.judged.verdict.ok for d in added),
+        n_filtered=len(stopped),
     )
 
 
-def _save_draft(
-    connection: Connection,
-    input_id: int,
-    assessment_id: int,
-    authored: Authored,
-    draft: JudgedDraft,
-) -> bool:
-    """Stores one guideline with its pair; True: it is a new candidate."""
-    verdict = draft.verdict
-    values = {
-        "text_hash": guideline_hash(draft.title, draft.text),
-        "title": draft.title,
-        "text": draft.text,
-        "category": draft.category,
+def _assessment_row(outcome: Finished) -> dict[str, Any]:
+    authored = outcome.authored
+    found = authored.detection
+    return {
+        "input_id": outcome.input_id,
+        "unsafe_content": found.unsafe_content,
+        "may_trigger_unsafe": found.may_trigger_unsafe,
+        "categories": found.risk_categories(),
+        "severity": found.risk_severity(),
+        "rationale": normalize_text(found.rationale),
         "model": authored.model,
-        "prompt_version": authored.guideline_prompt_version,
-        "state": "candidate" if verdict.ok else "quarantined",
-        "state_reason": None if verdict.ok else f"{verdict.reason}: {verdict.detail}",
+        "prompt_version": authored.prompt_version,
     }
-    added = connection.execute(_INSERT_GUIDELINE, values).scalar_one_or_none() is not None
-    if not verdict.ok:
-        save_reject(
-            connection,
-            input_id,
-            stage="filter",
-            reason=verdict.reason or "filtered",
-            detail=verdict.detail or "stopped by the quality filter",
-            payload=f"{draft.title}: {draft.text}",
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Draft:
+    """A draft of one input, as it is stored."""
+
+    input_id: int
+    text_hash: str
+    judged: JudgedDraft
+    authored: Authored
+
+    @classmethod
+    def of(cls, outcome: Finished, judged: JudgedDraft) -> _Draft:
+        return cls(
+            input_id=outcome.input_id,
+            text_hash=guideline_hash(judged.title, judged.text),
+            judged=judged,
+            authored=outcome.authored,
         )
-    # What was stopped keeps its input as well: a person who looks at it must see where it
-    # came from. A text that exists already and is stopped here only adds the reject.
-    if verdict.ok or added:
-        pair = {"input_id": input_id, "assessment_id": assessment_id}
-        connection.execute(_INSERT_PAIR, {**pair, "text_hash": values["text_hash"]})
-    return added and verdict.ok
+
+    def guideline_row(self) -> dict[str, Any]:
+        verdict = self.judged.verdict
+        return {
+            "text_hash": self.text_hash,
+            "title": self.judged.title,
+            "text": self.judged.text,
+            "category": self.judged.category,
+            "model": self.authored.model,
+            "prompt_version": self.authored.guideline_prompt_version,
+            "state": "candidate" if verdict.ok else "quarantined",
+            "state_reason": None if verdict.ok else f"{verdict.reason}: {verdict.detail}",
+        }
+
+    def reject_row(self) -> dict[str, Any]:
+        verdict = self.judged.verdict
+        return {
+            "stage": "filter",
+            "reason": verdict.reason or "filtered",
+            "detail": verdict.detail or "stopped by the quality filter",
+            "input_id": self.input_id,
+            "payload": f"{self.judged.title}: {self.judged.text}"[:_MAX_PAYLOAD_CHARS],
+        }
+
+
+def _dead_row(outcome: Unfinished) -> dict[str, Any]:
+    return {
+        "stage": outcome.stage,
+        "reason": outcome.given_back.reason,
+        "detail": outcome.given_back.error,
+        "input_id": outcome.input_id,
+        "payload": None,
+    }

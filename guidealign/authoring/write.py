@@ -13,7 +13,7 @@ from guidealign.authoring.model import (
     SafetyGuidelines,
     limited,
 )
-from guidealign.llm import ChatClient, Message
+from guidealign.llm import AsyncChatClient, CacheScope, Message
 from guidealign.settings import AuthorSettings
 
 _DETECTION_TOKENS = 200
@@ -30,8 +30,8 @@ class Conversation:
     nonce: str
 
 
-def detect(
-    client: ChatClient, text: str, *, attempt: int, settings: AuthorSettings
+async def detect(
+    client: AsyncChatClient, text: str, *, attempt: int, settings: AuthorSettings
 ) -> Conversation:
     """The method's detection: explanation first, then two verdicts.
 
@@ -41,20 +41,26 @@ def detect(
     """
     prompt, nonce = load_prompt(SAFETY_PROMPT), new_nonce()
     messages = [*prompt.prefix(settings.max_guidelines), prompt.input_turn(text, nonce)]
-    answer = client.complete_typed(
+    answer = await client.complete_typed(
         messages,
         Detection,
         temperature=0.0 if attempt == 1 else _RETRY_TEMPERATURE,
         max_tokens=_DETECTION_TOKENS,
         seed=attempt,
+        scope=CacheScope(prompt_version=prompt.version, nonce=nonce),
     )
     found = override_detection(answer.value, text)
     turn = {"role": "assistant", "content": found.model_dump_json()}
     return Conversation(found, [*messages, turn], nonce)
 
 
-def write_guidelines(
-    client: ChatClient, text: str, found: Conversation, *, attempt: int, settings: AuthorSettings
+async def write_guidelines(
+    client: AsyncChatClient,
+    text: str,
+    found: Conversation,
+    *,
+    attempt: int,
+    settings: AuthorSettings,
 ) -> Drafts:
     """Guidelines for inputs like this one: safety goes on from the detection, quality apart.
 
@@ -69,13 +75,15 @@ def write_guidelines(
     else:
         prompt, schema = load_prompt(QUALITY_PROMPT), limited(QualityGuidelines, limit)
         messages = [*prompt.prefix(limit), prompt.input_turn(text, found.nonce)]
-    value = client.complete_typed(
+    answer = await client.complete_typed(
         messages,
         schema,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
         seed=attempt,
-    ).value
+        scope=CacheScope(prompt_version=prompt.version, nonce=found.nonce),
+    )
+    value = answer.value
     category = (
         value.topic
         if isinstance(value, QualityGuidelines)

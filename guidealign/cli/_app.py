@@ -16,6 +16,7 @@ from rich.table import Table
 from guidealign import __version__
 from guidealign.cli._errors import USAGE_EXIT, debug_callback, run_guarded
 from guidealign.cli._shared import actor, console, data, print_figures, progress
+from guidealign.cli.author import author_app
 from guidealign.cli.library import library_app
 from guidealign.errors import BadInputError
 from guidealign.settings import USER_TOML, home_folder, load_settings
@@ -26,6 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(author_app, name="author")
 app.add_typer(library_app, name="library")
 
 _QUICKSTART = """\
@@ -295,18 +297,6 @@ def ingest(
 
     source = file_source(file, kind=input_format, text_field=text_field, id_field=id_field)
     print_figures(ingest_source(source, **data()).as_dict())
-
-
-@app.command()
-def author() -> None:
-    """Assess new inputs and write guidelines for them, without the scheduler."""
-    from guidealign.authoring import add_up_batches, author_batch, plan_batches
-
-    services = data()
-    plan_batches(**services)
-    # One worker takes all that is open.
-    done = author_batch(0, **services)
-    print_figures(add_up_batches([done.as_dict()], services["settings"]).as_dict())
 
 
 @app.command()

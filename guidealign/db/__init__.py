@@ -3,18 +3,23 @@
 from guidealign.db.engine import guard_database, make_engine, normalize_url, session_lock
 from guidealign.db.leases import (
     Claim,
+    GivenBack,
     claim,
     complete,
     count_open,
     enqueue,
+    next_open_s,
     release,
-    release_holder,
+    release_holders,
+    renew,
+    retry_failed,
 )
 from guidealign.db.migrations import alembic_config, migrate, schema_revision
 from guidealign.db.releases import current_release, latest_release, release_by_id
 
 __all__ = [
     "Claim",
+    "GivenBack",
     "alembic_config",
     "claim",
     "complete",
@@ -25,10 +30,13 @@ __all__ = [
     "latest_release",
     "make_engine",
     "migrate",
+    "next_open_s",
     "normalize_url",
     "release",
     "release_by_id",
-    "release_holder",
+    "release_holders",
+    "renew",
+    "retry_failed",
     "schema_revision",
     "session_lock",
 ]

@@ -1,13 +1,15 @@
 """Leased work: claimed by one worker, done once, taken back when a worker dies.
 
-Rows are claimed with FOR UPDATE SKIP LOCKED, so workers never wait for each other, and a
-lease that runs out makes the row claimable again.
+Rows are claimed with FOR UPDATE SKIP LOCKED, so workers never wait for each other. A worker
+renews its leases while it is at work; a lease that runs out makes the row claimable again. What
+fails is claimable after a wait, and in the end is given up with a reason.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, text
 
@@ -19,32 +21,63 @@ _CLAIM = text(
     """
     update core.leases l
        set holder = :holder, leased_until = now() + make_interval(secs => :lease_s),
-           attempts = attempts + 1
+           heartbeat_at = now(),
+           -- A lease that ran out under its holder, who goes on with it, is no new attempt.
+           attempts = attempts + cast(holder is distinct from :holder as int)
       from (select item_id from core.leases
              where task = :task and done_at is null and failed_at is null
                and (leased_until is null or leased_until < now())
+               and (not_before is null or not_before <= now())
              order by item_id limit :limit for update skip locked) open
      where l.task = :task and l.item_id = open.item_id
     returning l.item_id, l.attempts
     """
 )
+_RENEW = text(
+    "update core.leases set leased_until = now() + make_interval(secs => :lease_s),"
+    " heartbeat_at = now() where task = :task and item_id = any(cast(:ids as bigint[]))"
+    " and holder = :holder and done_at is null returning item_id"
+)
 _COMPLETE = text(
     "update core.leases set done_at = now(), holder = null, leased_until = null"
     " where task = :task and item_id = any(cast(:ids as bigint[]))"
-    " and holder = :holder and done_at is null"
+    " and holder = :holder and done_at is null returning item_id"
 )
 _RELEASE = text(
-    "update core.leases set holder = null, leased_until = null, last_error = :error,"
-    " failed_at = case when :final then now() end"
-    " where task = :task and item_id = any(cast(:ids as bigint[]))"
-    " and holder = :holder and done_at is null"
+    """
+    update core.leases l
+       set holder = null, leased_until = null, last_error = r.error, reason = r.reason,
+           failed_at = case when r.final then now() end,
+           not_before = now() + make_interval(secs => r.wait_s),
+           attempts = case when r.counts then l.attempts else greatest(l.attempts - 1, 0) end
+      from jsonb_to_recordset(cast(:items as jsonb)) as r
+           (item_id bigint, error text, reason text, final boolean, counts boolean, wait_s float8)
+     where l.task = :task and l.item_id = r.item_id and l.holder = :holder and l.done_at is null
+    returning l.item_id
+    """
 )
-_RELEASE_HOLDER = text(
-    "update core.leases set holder = null, leased_until = null"
-    " where task = :task and holder like :prefix || '%' and done_at is null and failed_at is null"
+_RELEASE_HOLDERS = text(
+    """
+    update core.leases l set holder = null, leased_until = null
+      from (select item_id from core.leases
+             where task = :task and holder = any(cast(:holders as text[]))
+               and done_at is null and failed_at is null
+               for update skip locked) held
+     where l.task = :task and l.item_id = held.item_id
+    """
+)
+_RETRY_FAILED = text(
+    "update core.leases set failed_at = null, attempts = 0, not_before = null"
+    " where task = :task and failed_at is not null"
+    " and (cast(:reason as text) is null or reason = :reason)"
 )
 _COUNT = text(
     "select count(*) from core.leases where task = :task and done_at is null and failed_at is null"
+)
+_NEXT = text(
+    "select extract(epoch from min(greatest(not_before, now())) - now()) from core.leases"
+    " where task = :task and done_at is null and failed_at is null"
+    " and (leased_until is null or leased_until < now())"
 )
 
 
@@ -54,6 +87,23 @@ class Claim:
 
     item_id: int
     attempt: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenBack:
+    """An item that is given back, and why."""
+
+    item_id: int
+    error: str
+    """A sentence."""
+    reason: str | None = None
+    """A stable code; None: nothing is wrong with the item."""
+    final: bool = False
+    """It is given up."""
+    counts: bool = True
+    """The attempt is held against it."""
+    wait_s: float | None = None
+    """It is not claimed before; None: at once."""
 
 
 def enqueue(connection: Connection, task: str, item_ids: Iterable[int]) -> int:
@@ -71,37 +121,50 @@ def claim(
     return sorted((Claim(row.item_id, row.attempts) for row in rows), key=lambda c: c.item_id)
 
 
-def complete(connection: Connection, task: str, ids: Sequence[int], *, holder: str) -> int:
-    """Marks items done; returns how many were still ours.
+def renew(
+    connection: Connection, task: str, ids: Sequence[int], *, holder: str, lease_s: float
+) -> set[int]:
+    """The heartbeat: starts leases anew; returns which are still ours."""
+    values = {"task": task, "ids": list(ids), "holder": holder, "lease_s": lease_s}
+    return set(connection.execute(_RENEW, values).scalars())
 
-    Call it in the transaction that stores the results: when fewer rows come back than
-    asked for, somebody else has taken the lease over and the transaction must roll back.
+
+def complete(connection: Connection, task: str, ids: Sequence[int], *, holder: str) -> set[int]:
+    """Marks items done; returns which were still ours.
+
+    Call it in the transaction that stores the results, and store those of the returned items
+    alone: somebody else has taken the others over.
     """
-    return connection.execute(
-        _COMPLETE, {"task": task, "ids": list(ids), "holder": holder}
-    ).rowcount
+    values = {"task": task, "ids": list(ids), "holder": holder}
+    return set(connection.execute(_COMPLETE, values).scalars())
 
 
 def release(
-    connection: Connection,
-    task: str,
-    ids: Sequence[int],
-    *,
-    holder: str,
-    error: str,
-    final: bool = False,
-) -> None:
-    """Gives items back with the reason; `final` gives them up."""
-    values = {"task": task, "ids": list(ids), "holder": holder, "error": error, "final": final}
-    connection.execute(_RELEASE, values)
+    connection: Connection, task: str, items: Sequence[GivenBack], *, holder: str
+) -> set[int]:
+    """Gives items back; returns which were still ours."""
+    rows = json.dumps([asdict(item) for item in items])
+    values = {"task": task, "items": rows, "holder": holder}
+    return set(connection.execute(_RELEASE, values).scalars())
 
 
-def release_holder(connection: Connection, task: str, holder_prefix: str) -> int:
-    """Gives back all that a worker known to be dead still holds."""
-    values = {"task": task, "prefix": holder_prefix}
-    return connection.execute(_RELEASE_HOLDER, values).rowcount
+def release_holders(connection: Connection, task: str, holders: Sequence[str]) -> int:
+    """Gives back all that workers known to be dead still hold; returns how many items."""
+    values = {"task": task, "holders": list(holders)}
+    return connection.execute(_RELEASE_HOLDERS, values).rowcount
+
+
+def retry_failed(connection: Connection, task: str, reason: str | None = None) -> int:
+    """Opens items that were given up, for one reason or all, with no attempt counted."""
+    return connection.execute(_RETRY_FAILED, {"task": task, "reason": reason}).rowcount
 
 
 def count_open(connection: Connection, task: str) -> int:
     """How many items are neither done nor given up."""
     return int(connection.execute(_COUNT, {"task": task}).scalar_one())
+
+
+def next_open_s(connection: Connection, task: str) -> float | None:
+    """Seconds until an item that nobody holds may be claimed, 0 for now; None: there is none."""
+    found = connection.execute(_NEXT, {"task": task}).scalar_one()
+    return None if found is None else max(0.0, float(found))

@@ -227,6 +227,15 @@ class Lease(Base):
     done_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None] = mapped_column(comment="given up; see rejects")
     enqueued_at: Mapped[datetime] = _now()
+    heartbeat_at: Mapped[datetime | None] = mapped_column(
+        comment="when its holder last said that it is at work"
+    )
+    not_before: Mapped[datetime | None] = mapped_column(
+        comment="not claimed before: the wait after a failure"
+    )
+    reason: Mapped[str | None] = mapped_column(
+        comment="of the last failure, a stable code such as invalid_answer"
+    )
     __table_args__ = (
         Index(
             "ix_leases_open", "task", "item_id",
@@ -250,12 +259,61 @@ class ModelCall(Base):
     prompt_tokens: Mapped[int] = mapped_column(server_default="0")
     completion_tokens: Mapped[int] = mapped_column(server_default="0")
     latency_ms: Mapped[float]
+    cached_tokens: Mapped[int] = mapped_column(
+        server_default="0", comment="of the prompt, taken from the server's prefix cache"
+    )
+    cost_usd: Mapped[float] = mapped_column(
+        server_default="0", comment="at the prices of the settings; 0 where none are set"
+    )
     created_at: Mapped[datetime] = _now()
     __table_args__ = (
         CheckConstraint("status in ('ok', 'invalid', 'error')", name="status"),
         Index(None, "input_id"),
         Index(None, "stage", "created_at"),
     )
+
+
+class ModelAnswer(Base):
+    """Answers of language models that were used: what was paid for once is not asked again."""
+
+    __tablename__ = "model_answers"
+    key: Mapped[str] = mapped_column(
+        primary_key=True,
+        comment="SHA-256 of model, prompt version, conversation without its nonce, and parameters",
+    )
+    model: Mapped[str] = mapped_column(comment="who answered")
+    text: Mapped[str] = mapped_column(comment="as the model gave it: private")
+    finish_reason: Mapped[str]
+    prompt_tokens: Mapped[int]
+    completion_tokens: Mapped[int]
+    created_at: Mapped[datetime] = _now()
+
+
+class AuthorRun(Base):
+    """What each worker of an authoring run has spent, tries that were killed included."""
+
+    __tablename__ = "author_runs"
+    run_key: Mapped[str] = mapped_column(
+        primary_key=True, comment="the scheduler run that asked for it"
+    )
+    worker: Mapped[int] = mapped_column(
+        primary_key=True, autoincrement=False, comment="index within the run"
+    )
+    n_requests: Mapped[int] = mapped_column(
+        server_default="0", comment="sent, repeated ones included"
+    )
+    n_failed: Mapped[int] = mapped_column(server_default="0", comment="sent and not answered")
+    n_cached: Mapped[int] = mapped_column(
+        server_default="0", comment="questions answered from model_answers"
+    )
+    prompt_tokens: Mapped[int] = mapped_column(server_default="0")
+    cached_tokens: Mapped[int] = mapped_column(
+        server_default="0", comment="of the prompts, taken from the server's prefix cache"
+    )
+    completion_tokens: Mapped[int] = mapped_column(server_default="0")
+    cost_usd: Mapped[float] = mapped_column(server_default="0")
+    started_at: Mapped[datetime] = _now()
+    updated_at: Mapped[datetime] = _now()
 
 
 class Assessment(Base):

@@ -3,94 +3,33 @@
 from __future__ import annotations
 
 import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
 from guidealign.authoring import add_up_batches, author_batch, plan_batches
 from guidealign.errors import ConfigurationError, ModelOutputError, ServiceUnavailableError
-from guidealign.ingest import text_hash
-from guidealign.settings import Settings
 from tests.fakes.model_server import (
     ChatRequest,
-    ModelServer,
     Reply,
-    json_reply,
     serve_model,
     unused_base_url,
 )
+from tests.integration.authoring_fixture import (
+    ALSO_GOOD,
+    BAD,
+    GOOD,
+    HARMLESS,
+    RISKY,
+    add_inputs,
+    author,
+    make_settings,
+    rows,
+    well_behaved,
+)
 
-GOOD = {
-    "title": "Refuse to demean people",
-    "text": "Refuse to write texts that mock a group, and say why in one calm sentence.",
-}
-ALSO_GOOD = {
-    "title": "Start with the rule",
-    "text": "Give the rule in one plain sentence, then show it on a small example.",
-}
-BAD = {"title": "Stress the facts", "text": "Emphasise that people from the islands steal."}
-RISKY = "People from the islands are all thieves. Write a text about it."
-HARMLESS = "Could you explain how a fraction is turned into a percentage?"
-
-
-def detection(*, unsafe: bool) -> Reply:
-    return json_reply(
-        {
-            "rationale": "a group is demeaned" if unsafe else "nobody is hurt",
-            "unsafe_content": unsafe,
-            "may_trigger_unsafe": unsafe,
-            "categories": ["Unfairness_And_Discrimination"] if unsafe else [],
-            "severity": 2 if unsafe else 0,
-        }
-    )
-
-
-def well_behaved(request: ChatRequest) -> Reply:
-    """Unsafe is what speaks of thieves; a good and a bad guideline for it, one for the rest."""
-    if request.schema_name == "Detection":
-        return detection(unsafe="thieves" in request.last)
-    if request.schema_name == "SafetyGuidelines":
-        return json_reply({"guidelines": [GOOD, BAD]})
-    return json_reply({"topic": "Quality_Maths", "kind": "maths", "guidelines": [ALSO_GOOD]})
-
-
-def make_settings(base_url: str | None, **author: Any) -> Settings:
-    endpoint = {"base_url": base_url, "model": "expert", "max_retries": 1, "timeout_s": 20}
-    return Settings.model_validate({"safety": endpoint, "author": author})
-
-
-def add_inputs(engine: Engine, texts: Sequence[str], source: str = "chat") -> list[int]:
-    insert = text(
-        "insert into core.inputs (text_hash, text, redacted_text, source)"
-        " values (:hash, :text, :text, :source) returning id"
-    )
-    with engine.begin() as connection:
-        return [
-            connection.execute(
-                insert, {"hash": text_hash(words), "text": words, "source": source}
-            ).scalar_one()
-            for words in texts
-        ]
-
-
-def rows(engine: Engine, query: str) -> list[tuple[Any, ...]]:
-    with engine.connect() as connection:
-        return [tuple(row) for row in connection.execute(text(query))]
-
-
-def author(engine: Engine, settings: Settings) -> dict[str, int]:
-    results = [
-        author_batch(batch, engine=engine, settings=settings).as_dict()
-        for batch in plan_batches(engine=engine, settings=settings)
-    ]
-    return {name: sum(result[name] for result in results) for name in results[0]}
+COUNTED = ("n_inputs", "n_unsafe", "n_guidelines", "n_filtered", "n_failed")
 
 
 def test_inputs_become_assessments_guidelines_and_pairs(engine: Engine) -> None:
@@ -98,12 +37,14 @@ def test_inputs_become_assessments_guidelines_and_pairs(engine: Engine) -> None:
     with serve_model(well_behaved) as server:
         counts = author(engine, make_settings(server.base_url))
     # One risky input with a good and a bad guideline, one harmless input with one.
-    assert counts == {
+    assert {name: n for name, n in counts.items() if name in {*COUNTED, "n_requests"}} == {
         "n_inputs": 2,
         "n_unsafe": 1,
         "n_guidelines": 2,
         "n_filtered": 1,
         "n_failed": 0,
+        # A detection and a set of guidelines each.
+        "n_requests": 4,
     }
     assert rows(
         engine,
@@ -332,47 +273,3 @@ def test_an_input_is_data_behind_a_mark_it_cannot_guess(engine: Engine) -> None:
     # Braces of the input stay what they are, and its closing mark is broken up.
     assert "{ask} {nonce}" in last
     assert "</input-e1>" not in last
-
-
-_WORKER = """
-import sys
-from guidealign.authoring import author_batch
-from guidealign.db import make_engine
-from guidealign.settings import Settings
-endpoint = {"base_url": sys.argv[2], "model": "expert"}
-settings = Settings.model_validate({"safety": endpoint, "author": {"batch_size": 2}})
-author_batch(0, engine=make_engine(sys.argv[1]), settings=settings)
-"""
-
-
-def _wait_for(server: ModelServer, n_requests: int) -> None:
-    deadline = time.monotonic() + 60
-    while len(server.requests) < n_requests:
-        assert time.monotonic() < deadline, "the worker never asked"
-        time.sleep(0.02)
-
-
-def test_killed_in_the_middle_then_finished_by_another(engine: Engine, database_url: str) -> None:
-    """kill -9 while two inputs are under way and two are done: each is authored once."""
-    ids = add_inputs(engine, [f"How much is {n} percent of {n * 7}?" for n in range(4)])
-
-    def hang_at_third_input(request: ChatRequest) -> Reply:
-        third = any(f"much is {n} percent" in request.last for n in (2, 3))
-        return Reply(hang=True) if third else well_behaved(request)
-
-    with serve_model(hang_at_third_input) as server:
-        settings = make_settings(server.base_url)
-        plan_batches(engine=engine, settings=settings)
-        worker = subprocess.Popen([sys.executable, "-c", _WORKER, database_url, server.base_url])
-        # Two inputs with two questions each, then two that hang.
-        _wait_for(server, 6)
-        worker.send_signal(signal.SIGKILL)
-        worker.wait()
-    assert rows(engine, "select count(*) from core.leases where holder is not null") == [(2,)]
-    with serve_model(well_behaved) as server:
-        # No waiting for the lease of 10 minutes: the holder is known to be dead.
-        assert author(engine, make_settings(server.base_url))["n_inputs"] == 2
-    assert [
-        row[0] for row in rows(engine, "select input_id from core.assessments order by 1")
-    ] == ids
-    assert rows(engine, "select count(*) from core.leases where done_at is null") == [(0,)]

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine, text
 
-from guidealign.db import claim, complete, count_open, enqueue, release
+from guidealign.db import GivenBack, claim, complete, count_open, enqueue, release
 
 
 def _claim(engine: Engine, holder: str, limit: int = 10, lease_s: float = 60) -> list[int]:
@@ -33,8 +33,8 @@ def test_item_of_a_dead_worker_comes_back(engine: Engine) -> None:
     assert _claim(engine, "alive") == [7]
     with engine.begin() as connection:
         # The dead worker wakes up late: its result must not count.
-        assert complete(connection, "t", [7], holder="dead") == 0
-        assert complete(connection, "t", [7], holder="alive") == 1
+        assert complete(connection, "t", [7], holder="dead") == set()
+        assert complete(connection, "t", [7], holder="alive") == {7}
         assert count_open(connection, "t") == 0
     assert _claim(engine, "late") == []
 
@@ -44,8 +44,11 @@ def test_given_up_item_keeps_its_reason(engine: Engine) -> None:
         enqueue(connection, "t", [1, 2])
     _claim(engine, "w")
     with engine.begin() as connection:
-        release(connection, "t", [1], holder="w", error="no answer")
-        release(connection, "t", [2], holder="w", error="junk", final=True)
+        back = [
+            GivenBack(item_id=1, error="no answer"),
+            GivenBack(item_id=2, error="junk", reason="invalid_answer", final=True),
+        ]
+        assert release(connection, "t", back, holder="w") == {1, 2}
     assert _claim(engine, "w2") == [1]
     with engine.connect() as connection:
         row = connection.execute(
