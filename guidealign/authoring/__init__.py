@@ -1,7 +1,7 @@
 """Writes guidelines for inputs: detects, asks, filters, stores once; grows inputs that lack."""
 
 from guidealign.authoring.augment import AugmentResult, augment_inputs, plan_augmentation
-from guidealign.authoring.author import add_up_batches, author_batch, plan_batches
+from guidealign.authoring.author import add_up_batches, author_batch, plan_batches, plan_run
 from guidealign.authoring.filter import check_guideline, stopped_example
 from guidealign.authoring.model import (
     AuthorResult,
@@ -11,6 +11,7 @@ from guidealign.authoring.model import (
     guideline_hash,
 )
 from guidealign.authoring.queue import DeadLetters, QueueCounts, count_queue, retry_dead_letters
+from guidealign.authoring.report import record_run
 
 __all__ = [
     "AugmentResult",
@@ -28,6 +29,8 @@ __all__ = [
     "guideline_hash",
     "plan_augmentation",
     "plan_batches",
+    "plan_run",
+    "record_run",
     "retry_dead_letters",
     "stopped_example",
 ]

@@ -14,6 +14,10 @@ _SPENT = text(
     f"select {', '.join(_FIGURES)} from core.author_runs"  # noqa: S608 - names of a class
     " where run_key = :run_key and worker = :worker"
 )
+_SUM = text(
+    f"select {', '.join(f'coalesce(sum({name}), 0) as {name}' for name in _FIGURES)}"  # noqa: S608
+    " from core.author_runs where run_key = :run_key"
+)
 _SAVE = text(
     f"insert into core.author_runs (run_key, worker, {', '.join(_FIGURES)})"  # noqa: S608
     f" values (:run_key, :worker, {', '.join(':' + name for name in _FIGURES)})"
@@ -53,6 +57,13 @@ def spent_before(connection: Connection, run_key: str, worker: int) -> Usage:
     """What earlier tries of a worker have spent, those that were killed too."""
     row = connection.execute(_SPENT, {"run_key": run_key, "worker": worker}).one_or_none()
     return Usage(**row._asdict()) if row else Usage()
+
+
+def spent_by_run(connection: Connection, run_key: str) -> Usage:
+    """What all workers of a run have spent."""
+    row = connection.execute(_SUM, {"run_key": run_key}).one()
+    counts = {name: int(value) for name, value in row._asdict().items() if name != "cost_usd"}
+    return Usage(**counts, cost_usd=float(row.cost_usd))
 
 
 class Ledger:

@@ -37,12 +37,13 @@ class AugmentResult:
     n_answers: int = 0
     n_tokens: int = 0
     cost_usd: float = 0.0
+    wanted: dict[str, int] = field(default_factory=dict)
+    """By category, as are `kept` and `stopped`."""
     kept: dict[str, int] = field(default_factory=dict)
-    """By category."""
     rejected: dict[str, int] = field(default_factory=dict)
     """By reason."""
     stopped: dict[str, str] = field(default_factory=dict)
-    """By category: target, yield, budget or no_seeds."""
+    """target, yield, budget or no_seeds."""
 
     def as_dict(self) -> dict[str, Any]:
         """For a DAG's result."""
@@ -163,6 +164,7 @@ def _result(batch: MadeBatch, growths: Sequence[Growth]) -> AugmentResult:
         n_answers=sum(g.n_answers for g in growths),
         n_tokens=sum(g.n_tokens for g in growths),
         cost_usd=sum(g.cost_usd for g in growths),
+        wanted={g.category: g.n_wanted for g in growths},
         kept={g.category: g.n_kept for g in growths},
         rejected=dict(rejected.most_common()),
         stopped={g.category: g.stopped for g in growths if g.stopped is not None},

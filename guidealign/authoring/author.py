@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from guidealign.authoring import store
 from guidealign.authoring._holders import free_dead_holders, holder_name
 from guidealign.authoring._leased import Queue
-from guidealign.authoring._spending import Ledger, left_of, spent_before
+from guidealign.authoring._spending import Ledger, left_of, share_of, spent_before
 from guidealign.authoring._worker import Worker
 from guidealign.authoring._writer import Writer
 from guidealign.authoring.model import AuthorResult
@@ -26,6 +26,8 @@ from guidealign.settings import BudgetSettings, Settings
 log = structlog.get_logger()
 _INPUTS_PER_BATCH = 64
 _MOST_BATCHES = 32
+_REQUESTS_PER_BATCH = 2 * _INPUTS_PER_BATCH
+_TOKENS_PER_BATCH = 1_500 * _REQUESTS_PER_BATCH
 _SLACK = 4
 """A quarter more inputs under way than requests: what waits for the database or is judged
 leaves no request unsent."""
@@ -46,6 +48,30 @@ def plan_batches(*, engine: Engine, settings: Settings) -> list[int]:
         n_open = count_open(connection, store.TASK)
     log.info("author.planned", n_new=n_new, n_open=n_open, n_freed=n_freed)
     return list(range(min(max(1, math.ceil(n_open / _INPUTS_PER_BATCH)), _MOST_BATCHES)))
+
+
+def plan_run(budget: BudgetSettings, *, engine: Engine, settings: Settings) -> list[dict[str, Any]]:
+    """As `plan_batches`, with each worker's share of a budget.
+
+    A small budget is given to few workers: a share must be worth starting one.
+
+    Args:
+        budget: of the whole run.
+        engine: the guidealign database.
+        settings: the section `author` is used.
+
+    Returns:
+        Keyword arguments of plain values, `batch` and `budget`, to map over; at least one.
+    """
+    batches = plan_batches(engine=engine, settings=settings)
+    most = len(batches)
+    if budget.max_requests is not None:
+        most = min(most, budget.max_requests // _REQUESTS_PER_BATCH)
+    if budget.max_tokens is not None:
+        most = min(most, budget.max_tokens // _TOKENS_PER_BATCH)
+    n_workers = max(1, most)
+    share = share_of(budget, n_workers).model_dump()
+    return [{"batch": batch, "budget": share} for batch in batches[:n_workers]]
 
 
 def author_batch(

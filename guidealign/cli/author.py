@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from guidealign.cli._shared import console, data, print_figures, print_json
+from guidealign.cli.author_augment import add_augment_command
 
 author_app = typer.Typer(
     help="Assess new inputs and write guidelines for them, without the scheduler; with a command:"
@@ -83,3 +84,6 @@ def retry_failed(
 
     n = retry_dead_letters(reason, engine=data()["engine"])
     console.print(f"{n} inputs are back in the queue" if n else "no input was given up")
+
+
+add_augment_command(author_app)

@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.console import Console
 
-from guidealign.cli._airflow_api import AirflowApi
 from guidealign.cli._progress import CycleDisplay
 from guidealign.cli._stages import STAGES, StageRun
 from guidealign.cli._summary import print_summary
 from guidealign.errors import PermanentError, PlatformError, ServiceUnavailableError
+from guidealign.platform import AirflowApi
 from guidealign.settings import Settings
 
 _POLL_S = 2.0

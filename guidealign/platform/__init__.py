@@ -2,6 +2,7 @@
 
 from guidealign.platform._models import ensure_model
 from guidealign.platform._postgres import binaries
+from guidealign.platform.airflow_api import AirflowApi
 from guidealign.platform.down import down
 from guidealign.platform.home import Home
 from guidealign.platform.status import Finding, ServiceStatus, doctor, status
@@ -9,6 +10,7 @@ from guidealign.platform.temporary import temporary_postgres
 from guidealign.platform.up import up
 
 __all__ = [
+    "AirflowApi",
     "Finding",
     "Home",
     "ServiceStatus",

@@ -16,6 +16,7 @@ from guidealign_airflow.runtime import (
     actor,
     announce,
     connection_url,
+    note_run,
     services,
 )
 
@@ -33,5 +34,6 @@ __all__ = [
     "actor",
     "announce",
     "connection_url",
+    "note_run",
     "services",
 ]

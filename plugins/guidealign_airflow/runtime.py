@@ -123,3 +123,22 @@ def actor() -> str:
 def announce(asset: Asset, extra: dict[str, Any]) -> None:
     """Attaches figures to the asset event that this task emits."""
     get_current_context()["outlet_events"][asset].extra = extra
+
+
+def note_run(note: str) -> None:
+    """Puts a note on the DAG run, for people; what it needs is the settings' log-in to Airflow.
+
+    A task can set a note through Airflow's REST API alone. Where that fails, the figures are in
+    MLflow all the same, so it is a warning.
+    """
+    import structlog
+
+    from guidealign.errors import GuidealignError
+    from guidealign.platform import AirflowApi
+    from guidealign.settings import load_settings
+
+    run = get_current_context()["dag_run"]
+    try:
+        AirflowApi(load_settings()).set_note(run.dag_id, run.run_id, note)
+    except GuidealignError as error:
+        structlog.get_logger().warning("run.note_not_set", error=str(error))

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from guidealign.cli._airflow_api import AirflowApi
+from guidealign.platform import AirflowApi
 from guidealign.settings import Settings
 from tests.e2e.conftest import ROOT, Platform, wait_until
 
@@ -108,6 +108,10 @@ def test_airflow_lists_runs_that_assets_started(platform: Platform) -> None:
         assert runs
         assert {run["run_type"] for run in runs} == {"asset_triggered"}, before
         assert runs[0]["state"] == "success"
+    # What authoring spent is in the run's note.
+    note = api.runs("guidealign_author")[0]["note"]
+    assert "tokens read" in note
+    assert "MLflow run" in note
 
 
 def test_second_cycle_ingests_trains_and_promotes_nothing_twice(
@@ -117,7 +121,7 @@ def test_second_cycle_ingests_trains_and_promotes_nothing_twice(
         "select (select count(*) from core.inputs), (select count(*) from core.assessments),"
         " (select count(*) from core.library_versions), (select count(*) from core.model_lineage),"
         " (select count(*) from core.aligned_responses), (select count(*) from core.model_calls"
-        " where stage = 'author')"
+        " where stage in ('detect', 'guidelines'))"
     )
     first = _write_inputs(tmp_path / "again.jsonl", "bread baking", 2)
     before = platform.query(counts)

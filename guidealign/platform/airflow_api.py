@@ -1,4 +1,4 @@
-"""The part of Airflow's REST API that following a cycle takes."""
+"""The part of Airflow's REST API that following a cycle, and notes on its runs, take."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from guidealign.errors import ConfigurationError, PermanentError, ServiceUnavail
 from guidealign.settings import Settings
 
 _TIMEOUT_S = 20.0
+_NOTE_CHARS = 1_000
 
 
 class AirflowApi:
@@ -51,6 +52,12 @@ class AirflowApi:
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """One run: state, start_date, end_date ..."""
         return self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
+
+    def set_note(self, dag_id: str, run_id: str, note: str) -> None:
+        """Puts a note on a run, in place of an earlier one; Airflow takes 1,000 characters."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"
+        body = {"note": note[:_NOTE_CHARS]}
+        self._request("PATCH", path, params={"update_mask": "note"}, json=body)
 
     def runs(self, dag_id: str, limit: int = 10) -> list[dict[str, Any]]:
         """A DAG's runs, newest first."""
