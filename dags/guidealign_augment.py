@@ -22,8 +22,8 @@ DOC = """
 
 Grows the inputs of thinly covered categories (Guide-Align, stage 1): the model continues lists of
 four inputs of a category, and what it writes is kept when it is unlike every input that is there
-(ROUGE-L at most `augment.rouge_threshold`). A category is done when it has what it should have, when
-the model has nothing new to say, or when the budget (`augment.budget`) is spent: the run's result
+(ROUGE-L at most `augment.rouge_threshold`). A category is done when it has what it should have,
+when the model has nothing new to say, or when the budget (`augment.budget`) is spent: the result
 says which. What was rejected is in `library.rejects`, counts are in `library.augmentations`, and
 `library.input_examples` shows what each new input was grown from. Starts **guidealign_author**.
 

@@ -67,6 +67,13 @@ values (1, 1, 0, 'p', '{}', 'gate', 'r', now() - interval '8 days'),
 insert into core.promotions (model_name, action, from_version, to_version, actor, reason)
 values ('guidealign-retriever', 'promote', 0, 1, 'gate', 'r');
 insert into core.conflicts (left_id, right_id, score) values (4, 5, 0.8);
+with run as (
+  insert into core.ingest_batches (source, kind, uri) values ('augment', 'model', 'm') returning id
+)
+insert into core.augmentations (batch_id, category, model, prompt_version, n_wanted, n_kept,
+                                n_answers, rejected, stopped)
+select id, 'Insult', 'm', 'p', 3, 2, 4, '{"too_similar": 5, "refusal": 1}', 'yield' from run;
+insert into core.input_examples (input_id, example_id) values (6, 5);
 """
 
 
@@ -243,6 +250,15 @@ def test_models_and_money(filled: Engine) -> None:
     assert _pick(_answer(filled, "Why was a model promoted or held?"), "verdict", "n") == [
         ("promote", 10)
     ]
+
+
+def test_growth_of_inputs(filled: Engine) -> None:
+    runs = _answer(filled, "How were inputs grown, and why did it stop?")
+    assert _pick(runs, "category", "n_wanted", "n_kept", "stopped", "rejected") == [
+        ("Insult", 3, 2, "yield", {"too_similar": 5, "refusal": 1})
+    ]
+    shown = _answer(filled, "How were inputs grown, and why did it stop?", 1)
+    assert _pick(shown, "input_id", "example_id", "example") == [(6, 5, "Mail [email] about it")]
 
 
 def test_analysts_see_masked_text(filled: Engine) -> None:
