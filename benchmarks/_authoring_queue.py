@@ -87,8 +87,8 @@ def _kill_figures(postgres_url: str, n: int, n_kills: int) -> list[Figure]:
             target="0",
             met=wrong == 0 and n_done + n_dead == n and n_dead == n_junk,
             note=f"{n_done} done, {n_dead} dead letters (as many as get junk for ever); a killed"
-            f" worker held {statistics.median(held):.0f} inputs (median); one input was claimed {most}"
-            " times at most",
+            f" worker held {statistics.median(held):.0f} inputs (median); one input was claimed"
+            f" {most} times at most",
         ),
         Figure(
             figure="queue: guidelines or pairs doubled by that",

@@ -18,6 +18,7 @@ from benchmarks._report import RESULTS, Figure, publish
 _PARTS = {
     "client": "benchmarks._authoring_client",
     "queue": "benchmarks._authoring_queue",
+    "growth": "benchmarks._authoring_growth",
 }
 
 console = Console(stderr=True)

@@ -146,6 +146,24 @@ class AuthorSettings(BaseModel):
     review_policy_by_model: dict[str, ReviewPolicy] = {}
 
 
+class AugmentSettings(BaseModel):
+    """How inputs of thinly covered categories are grown from those that are there."""
+
+    target_inputs: int = Field(default=100, ge=1)
+    """Inputs a category should have; one that has fewer is grown until it does."""
+    inputs_per_call: int = Field(default=6, ge=1, le=50)
+    temperature: float = Field(default=1.0, ge=0, le=2)
+    max_tokens: int = Field(default=600, ge=16)
+    rouge_threshold: float = Field(default=0.7, gt=0, lt=1)
+    """Highest ROUGE-L F1 that a new input may have with any that is there."""
+    min_chars: int = Field(default=11, ge=1)
+    max_chars: int = Field(default=600, ge=1)
+    max_rejected_in_a_row: int = Field(default=60, ge=1)
+    """Of one category, after which it is left as it is: the model has nothing new to say."""
+    budget: BudgetSettings = BudgetSettings()
+    """Of a whole run, over all times it was started again."""
+
+
 class LibrarySettings(BaseModel):
     """Curation and search."""
 
@@ -358,6 +376,7 @@ class Settings(BaseSettings):
     base: EndpointSettings = EndpointSettings()
     ingest: IngestSettings = IngestSettings()
     author: AuthorSettings = AuthorSettings()
+    augment: AugmentSettings = AugmentSettings()
     library: LibrarySettings = LibrarySettings()
     retriever: RetrieverSettings = RetrieverSettings()
     retrieval: RetrievalSettings = RetrievalSettings()

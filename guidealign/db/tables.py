@@ -88,7 +88,7 @@ class IngestBatch(Base):
     __tablename__ = "ingest_batches"
     id: Mapped[int] = _id()
     source: Mapped[str]
-    kind: Mapped[str] = mapped_column(comment="jsonl, csv, parquet, sql, inbox or starter")
+    kind: Mapped[str] = mapped_column(comment="jsonl, csv, parquet, sql, inbox, starter or model")
     uri: Mapped[str] = mapped_column(comment="where it was read; never holds a password")
     digest: Mapped[str | None] = mapped_column(comment="SHA-256 of the content, for files")
     watermark: Mapped[dict[str, Any] | None] = mapped_column(
@@ -142,6 +142,53 @@ class InputBand(Base):
     band: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     key: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     input_id: Mapped[int] = mapped_column(ForeignKey(Input.id), primary_key=True)
+
+
+class Augmentation(Base):
+    """How far one run has grown one category: a run that was killed goes on from here."""
+
+    __tablename__ = "augmentations"
+    batch_id: Mapped[int] = mapped_column(
+        ForeignKey(IngestBatch.id), primary_key=True, comment="the run"
+    )
+    category: Mapped[str] = mapped_column(ForeignKey(RiskCategory.name), primary_key=True)
+    model: Mapped[str] = mapped_column(comment="asked for new inputs")
+    prompt_version: Mapped[str]
+    n_wanted: Mapped[int]
+    n_kept: Mapped[int] = mapped_column(server_default="0")
+    n_answers: Mapped[int] = mapped_column(server_default="0", comment="of the model, used or not")
+    n_requests: Mapped[int] = mapped_column(
+        server_default="0", comment="sent for these answers, repeated ones included"
+    )
+    n_tokens: Mapped[int] = mapped_column(server_default="0", comment="read and written")
+    cost_usd: Mapped[float] = mapped_column(server_default="0", comment="by the endpoint's prices")
+    n_in_a_row: Mapped[int] = mapped_column(
+        server_default="0", comment="rejected since one was kept"
+    )
+    rejected: Mapped[dict[str, Any]] = mapped_column(
+        server_default="{}", comment="number by reason"
+    )
+    stopped: Mapped[str | None] = mapped_column(
+        comment="why it ended: target, yield, budget, no_seeds or superseded; null: it has not"
+    )
+    updated_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint(
+            "stopped in ('target', 'yield', 'budget', 'no_seeds', 'superseded')", name="stopped"
+        ),
+    )
+
+
+class InputExample(Base):
+    """What a model was shown when it made an input: the provenance of grown inputs."""
+
+    __tablename__ = "input_examples"
+    input_id: Mapped[int] = mapped_column(ForeignKey(Input.id), primary_key=True)
+    example_id: Mapped[int] = mapped_column(ForeignKey(Input.id), primary_key=True)
+    __table_args__ = (
+        CheckConstraint("input_id <> example_id", name="itself"),
+        Index(None, "example_id"),
+    )
 
 
 class Reject(Base):

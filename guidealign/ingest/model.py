@@ -116,6 +116,8 @@ class CleanInput:
     text: str
     source_id: str | None
     occurred_at: datetime | None
+    category: str | None = None
+    """What the source says it is about."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,8 @@ from guidealign.ingest.model import BadRecord, CleanInput, SourceSpec
 
 _INSERT_INPUT = text(
     "insert into core.inputs (text_hash, text, redacted_text, source, source_id, batch_id,"
-    " occurred_at) values (:text_hash, :text, :redacted_text, :source, :source_id, :batch_id,"
-    " :occurred_at) on conflict (text_hash) do nothing returning id"
+    " occurred_at, known_category) values (:text_hash, :text, :redacted_text, :source, :source_id,"
+    " :batch_id, :occurred_at, :category) on conflict (text_hash) do nothing returning id"
 )
 _INSERT_REJECT = text(
     "insert into core.rejects (stage, reason, detail, source, file, line, batch_id, payload)"
@@ -153,6 +153,7 @@ def insert_inputs(
             "source_id": item.source_id,
             "batch_id": batch_id,
             "occurred_at": item.occurred_at,
+            "category": item.category,
         }
         row_id = connection.execute(_INSERT_INPUT, values).scalar_one_or_none()
         if row_id is not None:

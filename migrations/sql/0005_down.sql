@@ -6,4 +6,4 @@ drop function library.wilson(float8, bigint);
 drop table core.gateway_accounts, core.feedback, core.inbox, core.gateway_requests, core.key_events,
   core.gateway_keys;
 drop function core.record_key_event(), core.guard_key();
-comment on column core.ingest_batches.kind is 'jsonl, csv, parquet, sql or starter';
+comment on column core.ingest_batches.kind is 'jsonl, csv, parquet, sql, starter or model';

@@ -137,7 +137,7 @@ comment on column core.gateway_accounts.sequence is 'of the last batch that was 
 comment on column core.gateway_accounts.dropped is 'number by reason';
 comment on column core.gateway_accounts.closed is 'the process ended in order, with nothing left in memory';
 
-comment on column core.ingest_batches.kind is 'jsonl, csv, parquet, sql, inbox or starter';
+comment on column core.ingest_batches.kind is 'jsonl, csv, parquet, sql, inbox, starter or model';
 
 -- Keys are audited by the database itself. Events become visible in the order of their ids, so
 -- that a server which has seen one has seen all before it.

@@ -82,6 +82,13 @@ insert into core.feedback (response_id, key_id, value, reason)
 values ('ga-1', 1, 1, null), ('ga-2', 1, 0, 'too long');
 insert into core.gateway_accounts (process, kind, sequence, n_accepted, n_stored, n_dropped,
   dropped) values ('00000000-0000-0000-0000-000000000001', 'request', 1, 5, 3, 2, '{"full": 2}');
+with run as (
+  insert into core.ingest_batches (source, kind, uri) values ('augment', 'model', 'm') returning id
+)
+insert into core.augmentations (batch_id, category, model, prompt_version, n_wanted, n_kept,
+                                n_answers, rejected, stopped)
+select id, 'Insult', 'm', 'p', 3, 2, 4, '{"too_similar": 5, "refusal": 1}', 'yield' from run;
+insert into core.input_examples (input_id, example_id) values (6, 5);
 """
 
 
@@ -297,6 +304,15 @@ def test_gateway(filled: Engine) -> None:
     assert _pick(_answer(filled, "Who changed which key?"), "event", "actor") == [
         ("created", "postgres")
     ]
+
+
+def test_growth_of_inputs(filled: Engine) -> None:
+    runs = _answer(filled, "How were inputs grown, and why did it stop?")
+    assert _pick(runs, "category", "n_wanted", "n_kept", "stopped", "rejected") == [
+        ("Insult", 3, 2, "yield", {"too_similar": 5, "refusal": 1})
+    ]
+    shown = _answer(filled, "How were inputs grown, and why did it stop?", 1)
+    assert _pick(shown, "input_id", "example_id", "example") == [(6, 5, "Mail [email] about it")]
 
 
 def test_analysts_see_masked_text(filled: Engine) -> None:
