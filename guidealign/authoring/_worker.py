@@ -29,7 +29,7 @@ log = structlog.get_logger()
 _POLL_S = 0.5
 _MOST_UNANSWERED = 16
 _FEW_UNANSWERED = 3
-_CLAIMS_PER_ATTEMPT = 4
+_CLAIMS_PER_ATTEMPT = 10
 """Workers that die over an input make it a dead letter too, but later: most die of other things."""
 
 
