@@ -196,7 +196,8 @@ def _bundled_model(settings: Settings) -> Iterator[Settings]:
     server = subprocess.Popen(
         command,
         cwd=ROOT,
-        env=os.environ | {API_KEY_VARIABLE: key},
+        # As the platform starts it: threads that wait do not hold the cores.
+        env=os.environ | {API_KEY_VARIABLE: key, "OMP_WAIT_POLICY": "PASSIVE"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
