@@ -70,8 +70,8 @@ insert into core.conflicts (left_id, right_id, score) values (4, 5, 0.8);
 insert into core.gateway_keys (name, secret_hash, scopes, withhold_share)
 values ('app', sha256('x'), '{chat,feedback}', 0.5);
 insert into core.gateway_requests (response_id, key_id, occurred_at, endpoint, status, mode,
-  guidance, canary, release_id, guideline_ids, scores, groups, withheld_ids, withheld_groups, withhold_share,
-  prompt_tokens, completion_tokens, retrieval_ms) values
+  guidance, canary, release_id, guideline_ids, scores, groups, withheld_ids, withheld_groups,
+  withhold_share, prompt_tokens, completion_tokens, retrieval_ms) values
   ('ga-1', 1, now(), 'chat', 200, 'inject', 'injected', false, 1, '{4,5}', '{0.9,0.7}',
    '{Physical_Harm,Insult}', '{}', '{}', 0.5, 100, 20, 2),
   ('ga-2', 1, now(), 'chat', 200, 'inject', 'injected', true, 2, '{4,5}', '{0.8,0.6}',
