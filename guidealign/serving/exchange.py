@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import structlog
+from sqlalchemy import Engine
 
 from guidealign.errors import GuidealignError
 from guidealign.records import RetrievedGuideline
@@ -40,6 +41,7 @@ class Parts:
     """What a gateway is made of."""
 
     settings: Settings
+    engine: Engine
     guidance: Guidance
     upstreams: Upstreams
     gate: Gate
@@ -159,8 +161,12 @@ class Exchange:
         try:
             found = await guidance.afind(self.query, k=wanted.k, risks=wanted.risks)
         except GuidealignError as error:
-            log.warning("retriever_failed", response_id=self.response_id, error=str(error))
+            log.info("unguided", response_id=self.response_id, error=str(error))
+            unguided = Guided(
+                status="unguided", reason="retriever-failed", release=guidance.release
+            )
             if policy.retriever_failure == "closed":
+                self.guided = unguided
                 raise Refusal(
                     503,
                     "retriever_unavailable",
@@ -168,7 +174,7 @@ class Exchange:
                     " try again later",
                     headers={"retry-after": "1"},
                 ) from error
-            return Guided(status="unguided", reason="retriever-failed", release=guidance.release)
+            return unguided
         kept = tuple(within_budget(found.guidelines, budget))
         known = Guided(
             status="abstained",
@@ -194,6 +200,13 @@ class Exchange:
         if upstream.settings.model is not None:
             edits.append(self.body.replace("model", to_json(upstream.settings.model)))
         return self.body.edited(edits).encode()
+
+    def headers(self) -> dict[str, str]:
+        """`x-guidealign-*`, for an answer or a refusal."""
+        given = self.guided.headers()
+        if self.upstream is not None:
+            given["x-guidealign-upstream"] = self.upstream.name
+        return given
 
     def record(self, status: int) -> None:
         """Tells the gate how it ended, once."""
