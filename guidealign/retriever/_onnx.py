@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,7 +35,11 @@ class ServingDescription:
     """In tokens; what lies behind is cut off."""
     pad_id: int
     threshold: float | None = None
-    """Score below which nothing fits an input; None: it was not calibrated."""
+    """Cosine below which no unsafe-topic guideline fits an input; None: not calibrated."""
+    risk_threshold: float | None = None
+    """The same for the probability that the input is unsafe, which tells them apart better."""
+    risk_weights: Sequence[float] = ()
+    risk_bias: float = 0.0
     digests: dict[str, str]
     """SHA-256 (hex) by file name."""
     format: int = FORMAT
