@@ -17,6 +17,7 @@ from guidealign import __version__
 from guidealign.cli._errors import USAGE_EXIT, debug_callback, run_guarded
 from guidealign.cli._shared import actor, console, data, print_figures, progress
 from guidealign.cli.library import library_app
+from guidealign.cli.serve import serve
 from guidealign.errors import BadInputError
 from guidealign.settings import USER_TOML, home_folder, load_settings
 
@@ -27,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(library_app, name="library")
+app.command()(serve)
 
 _QUICKSTART = """\
 # Settings of this installation; run `guidealign up` after a change. README.md has more.

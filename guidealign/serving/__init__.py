@@ -1,1 +1,6 @@
-"""The gateway: guidelines in front of any model. Not built yet; the room keeps its place."""
+"""The gateway: guidelines in front of any model."""
+
+from guidealign.serving.api import Guide, GuidedMessages
+from guidealign.serving.run import serve
+
+__all__ = ["Guide", "GuidedMessages", "serve"]

@@ -4,8 +4,8 @@
         EndpointSettings(base_url=server.base_url)
 
 The responder sees each request and returns the answer's text or a `Reply` (a status with
-headers, a delay, a hang, a dropped connection, a raw body). It may be replaced while the
-server runs: `server.responder = ...`.
+headers, a delay, a hang, a dropped connection, a raw body, a stream). It may be replaced while
+the server runs: `server.responder = ...`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class ChatRequest:
     body: dict[str, Any]
     headers: dict[str, str]
     number: int
+    raw: bytes = b""
+    """The body as it came."""
     at: float = field(default_factory=time.monotonic)
 
     @property
@@ -63,6 +65,12 @@ class Reply:
     raw: bytes | None = None
     """Sent as the body in place of a chat completion."""
     content_type: str = "application/json"
+    events: tuple[str, ...] | None = None
+    """Sent one by one as server-sent events in place of a body."""
+    event_delay_s: float = 0.0
+    """Between two events."""
+    break_off: bool = False
+    """Closes the connection behind the last event, in the middle of another."""
 
 
 Responder = Callable[[ChatRequest], "Reply | str"]
@@ -71,6 +79,31 @@ Responder = Callable[[ChatRequest], "Reply | str"]
 def json_reply(value: Any) -> Reply:
     """An answer whose text is JSON."""
     return Reply(text=json.dumps(value))
+
+
+def chunks(*words: str, usage: bool = False) -> tuple[str, ...]:
+    """A chat completion as the events of a stream, to its end."""
+
+    def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return json.dumps(
+            {
+                "id": "stub",
+                "object": "chat.completion.chunk",
+                "created": 0,
+                "model": "stub",
+                "choices": [choice],
+                **more,
+            }
+        )
+
+    last = {"usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}}
+    return (
+        event({"role": "assistant", "content": ""}),
+        *(event({"content": word}) for word in words),
+        event({}, "stop", **(last if usage else {})),
+        "[DONE]",
+    )
 
 
 class ModelServer:
@@ -83,6 +116,9 @@ class ModelServer:
         self._lock = threading.Lock()
         self._in_flight = 0
         self.max_in_flight = 0
+        self.models = ["stub"]
+        self.broken_pipes = 0
+        """Answers whose caller had gone away."""
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
@@ -100,10 +136,10 @@ class ModelServer:
         self._http.server_close()
         self._thread.join()
 
-    def answer(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Reply:
+    def answer(self, path: str, raw: bytes, headers: dict[str, str]) -> Reply:
         """Records the request and asks the responder."""
         with self._lock:
-            request = ChatRequest(path, body, headers, len(self.requests))
+            request = ChatRequest(path, json.loads(raw or b"{}"), headers, len(self.requests), raw)
             self.requests.append(request)
             self._in_flight += 1
             self.max_in_flight = max(self.max_in_flight, self._in_flight)
@@ -136,7 +172,7 @@ def unused_base_url() -> str:
 
 
 def _completion(request_body: dict[str, Any], reply: Reply) -> bytes:
-    prompt = " ".join(message["content"] for message in request_body.get("messages", []))
+    prompt = " ".join(str(message.get("content")) for message in request_body.get("messages", []))
     usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(reply.text.split())}
     choice = {
         "index": 0,
@@ -160,18 +196,47 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            models = {"object": "list", "data": [{"id": "stub", "object": "model"}]}
+            data = [{"id": name, "object": "model"} for name in server.models]
+            models = {"object": "list", "data": data}
             self._send(Reply(raw=json.dumps(models).encode()), {})
 
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
-            body = json.loads(self.rfile.read(length) or b"{}")
-            reply = server.answer(self.path, body, dict(self.headers))
+            raw = self.rfile.read(length)
+            reply = server.answer(self.path, raw, dict(self.headers))
             if reply.drop or reply.hang:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
-            self._send(reply, body)
+            if reply.events is not None:
+                self._stream(reply)
+            else:
+                self._send(reply, json.loads(raw or b"{}"))
+
+        def _stream(self, reply: Reply) -> None:
+            try:
+                self.send_response(reply.status)
+                self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+                self.send_header("Transfer-Encoding", "chunked")
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                for event in reply.events or ():
+                    self._chunk(f"data: {event}\n\n".encode())
+                    server.stopping.wait(reply.event_delay_s)
+                if reply.break_off:
+                    self._chunk(b'data: {"half": "an ev')
+                    self.close_connection = True
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
+                self.wfile.write(b"0\r\n\r\n")
+            except (BrokenPipeError, ConnectionResetError):
+                server.broken_pipes += 1
+                self.close_connection = True
+
+        def _chunk(self, content: bytes) -> None:
+            self.wfile.write(f"{len(content):x}\r\n".encode() + content + b"\r\n")
+            self.wfile.flush()
 
         def _send(self, reply: Reply, body: dict[str, Any]) -> None:
             if reply.raw is not None:

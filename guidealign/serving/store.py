@@ -1,0 +1,104 @@
+"""SQL of the gateway's library: what is live, and all of it as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, text
+
+from guidealign.db import guard_database, latest_release
+from guidealign.records import Release
+from guidealign.serving.snapshot import Overlay, Texts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# Events are append-only: a higher number means that some guideline has changed its state.
+_CHANGES = text(
+    "select (select max(id) from core.guideline_events),"
+    " (select count(*) from core.conflicts where status = 'open'),"
+    " (select max(decided_at) from core.conflicts)"
+)
+_RETIRED = text(
+    "select id from core.guidelines where state = 'retired' and served @> cast(:version as int)"
+)
+_CONFLICTS = text("select left_id, right_id from core.conflicts where status = 'open'")
+_GUIDELINES = (
+    "select g.id, g.title, g.text, g.category, e.embedding"
+    " from core.guidelines g join core.embeddings e on e.guideline_id = g.id"
+    " where g.served @> %(library)s::int and e.retriever_version = %(retriever)s order by g.id"
+)
+_BLOCK = 2_000
+_STATEMENT_TIMEOUT = text("select set_config('statement_timeout', :ms, true)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stamp:
+    """What is live and what people have decided since: equal stamps, equal guidance."""
+
+    release: Release | None
+    changes: tuple[Any, ...]
+
+
+def stamp(engine: Engine, *, timeout_s: float) -> Stamp:
+    """What is live now.
+
+    Raises:
+        ServiceUnavailableError: the database does not answer in time.
+    """
+    with guard_database(), engine.begin() as connection:
+        connection.execute(_STATEMENT_TIMEOUT, {"ms": str(int(timeout_s * 1000))})
+        release = latest_release(connection)
+        changes = connection.execute(_CHANGES).one()
+        return Stamp(release=release, changes=tuple(changes))
+
+
+def overlay(engine: Engine, library_version: int) -> Overlay:
+    """What people have decided about a version's guidelines since it was published.
+
+    Raises:
+        ServiceUnavailableError: the database does not answer.
+    """
+    with guard_database(), engine.connect() as connection:
+        retired = connection.execute(_RETIRED, {"version": library_version}).scalars()
+        conflicts = connection.execute(_CONFLICTS)
+        return Overlay(
+            retired=frozenset(retired), conflicts=frozenset((a, b) for a, b in conflicts)
+        )
+
+
+def guidelines(engine: Engine, release: Release) -> tuple[Texts, NDArray[np.float32]]:
+    """All guidelines of a release's library that its retriever has embedded.
+
+    Raises:
+        ServiceUnavailableError: the database does not answer.
+    """
+    with guard_database(), engine.connect() as connection:
+        return _read(connection, release)
+
+
+def _read(connection: Connection, release: Release) -> tuple[Texts, NDArray[np.float32]]:
+    import numpy as np
+
+    driver: Any = connection.connection.driver_connection
+    values = {"library": release.library_version, "retriever": release.retriever_version}
+    ids: list[int] = []
+    words: tuple[list[str], list[str], list[str]] = ([], [], [])
+    blocks: list[NDArray[np.float32]] = []
+    with driver.transaction(), driver.cursor("gateway", binary=True) as cursor:
+        cursor.execute(_GUIDELINES, values)
+        while rows := cursor.fetchmany(_BLOCK):
+            ids += [row[0] for row in rows]
+            for column, kept in enumerate(words, start=1):
+                kept += [row[column] for row in rows]
+            blocks.append(np.stack([row[4].to_numpy() for row in rows]))
+    vectors = np.concatenate(blocks) if blocks else np.zeros((0, 0), dtype=np.float32)
+    texts = Texts(
+        ids=np.asarray(ids, dtype=np.int64),
+        titles=tuple(words[0]),
+        texts=tuple(words[1]),
+        categories=tuple(words[2]),
+    )
+    return texts, vectors
