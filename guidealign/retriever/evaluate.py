@@ -17,8 +17,8 @@ from guidealign.records import (
     Unscored,
 )
 from guidealign.registry import Registry
-from guidealign.retriever.encode import load_encoder
 from guidealign.retriever.model import LabelledInput, Split
+from guidealign.retriever.serve import load_serving_encoder
 from guidealign.retriever.train import load_split
 from guidealign.settings import Settings
 
@@ -58,7 +58,7 @@ def evaluate_retriever(
     """
     split, guidelines = load_split(library_version, engine=engine, settings=settings)
     ids = sorted(guidelines)
-    encoder = load_encoder(version, settings=settings, registry=registry)
+    encoder = load_serving_encoder(version, settings=settings, registry=registry)
     queries = encoder.encode([item.text for item in split.test], side="input")
     documents = encoder.encode([guidelines[i] for i in ids], side="guideline")
     ranked = _rank(queries @ documents.T, ids)

@@ -26,7 +26,7 @@ from guidealign.records import RETRIEVER_MODEL
 from guidealign.registry import Registry, Run
 from guidealign.retriever import store
 from guidealign.retriever._package import write_package
-from guidealign.retriever.encode import load_encoder, load_folder
+from guidealign.retriever.encode import load_folder
 from guidealign.retriever.fit import fit
 from guidealign.retriever.model import (
     TRAINER_VERSION,
@@ -36,6 +36,7 @@ from guidealign.retriever.model import (
     guideline_text,
 )
 from guidealign.retriever.pairs import group_inputs, split_inputs
+from guidealign.retriever.serve import load_serving_encoder
 from guidealign.settings import Settings
 
 _CHALLENGER = "challenger"
@@ -227,7 +228,7 @@ def embed_library(
         rows = store.missing_vectors(connection, library=library_version, retriever=version)
     for start in range(0, len(rows), _EMBED_ROWS):
         part = rows[start : start + _EMBED_ROWS]
-        encoder = load_encoder(version, settings=settings, registry=registry)
+        encoder = load_serving_encoder(version, settings=settings, registry=registry)
         texts = [guideline_text(row.title, row.text) for row in part]
         vectors = encoder.encode(texts, side="guideline")
         with guard_database(), engine.begin() as connection:
