@@ -62,6 +62,8 @@ class SourceSettings(BaseModel):
     query: str = ""
     watermark_field: str = ""
     """The column of the query that only grows."""
+    inbox: bool = False
+    """What users said to the gateway, where no file and no query is set."""
 
 
 class IngestSettings(BaseModel):
@@ -264,6 +266,32 @@ class ServeSettings(BaseModel):
     """For a caller to send its request, and to take each part of the answer."""
 
 
+class KeysSettings(BaseModel):
+    """The gateway's API keys, as its server processes know them."""
+
+    refresh_s: float = Field(default=0.5, gt=0, le=60)
+    """How often changes are asked for: a revocation takes effect within it."""
+    outage_s: float = Field(default=900.0, ge=0)
+    """How long the keys that are known go on working while the database is away."""
+
+
+class InboxSettings(BaseModel):
+    """What the gateway writes down of its requests, and how much of it may wait in memory."""
+
+    queue_records: int = Field(default=20_000, ge=1)
+    queue_mb: int = Field(default=64, ge=1)
+    """Of texts; what comes while either is full is dropped, and counted."""
+    batch_records: int = Field(default=1_000, ge=1)
+    flush_s: float = Field(default=0.5, gt=0)
+    """How long a record waits for others to be stored with it."""
+    drain_s: float = Field(default=10.0, ge=0)
+    """How long a process that ends tries to store what it still holds."""
+    max_chars: int = Field(default=8_000, ge=1)
+    """Of an input; longer ones are dropped, and counted."""
+    retention_days: float = Field(default=30.0, ge=0)
+    """After which an input that ingest has read is deleted from the inbox."""
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -287,6 +315,8 @@ class Settings(BaseSettings):
     airflow: AirflowSettings = AirflowSettings()
     platform: PlatformSettings = PlatformSettings()
     serve: ServeSettings = ServeSettings()
+    keys: KeysSettings = KeysSettings()
+    inbox: InboxSettings = InboxSettings()
 
     @classmethod
     def settings_customise_sources(

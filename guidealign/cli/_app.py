@@ -16,6 +16,7 @@ from rich.table import Table
 from guidealign import __version__
 from guidealign.cli._errors import USAGE_EXIT, debug_callback, run_guarded
 from guidealign.cli._shared import actor, console, data, print_figures, progress
+from guidealign.cli.keys import keys_app
 from guidealign.cli.library import library_app
 from guidealign.cli.serve import serve
 from guidealign.errors import BadInputError
@@ -28,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(library_app, name="library")
+app.add_typer(keys_app, name="keys")
 app.command()(serve)
 
 _QUICKSTART = """\
@@ -287,16 +289,25 @@ def migrate() -> None:
 
 @app.command()
 def ingest(
-    file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet")],
+    file: Annotated[Path | None, typer.Argument(help="JSONL, CSV or Parquet")] = None,
+    inbox: Annotated[bool, typer.Option("--inbox", help="What the gateway logged.")] = False,
     text_field: Annotated[str, typer.Option()] = "text",
     id_field: Annotated[str | None, typer.Option()] = None,
     input_format: Annotated[str | None, typer.Option("--format")] = None,
 ) -> None:
-    """Take inputs in from a file, without the scheduler."""
-    from guidealign.ingest import file_source, ingest_source
+    """Take inputs in from a file or the gateway's inbox, without the scheduler."""
+    from guidealign.ingest import file_source, inbox_source, ingest_source, prune_inbox
 
-    source = file_source(file, kind=input_format, text_field=text_field, id_field=id_field)
-    print_figures(ingest_source(source, **data()).as_dict())
+    if (file is None) != inbox:
+        raise BadInputError("give a file to read, or --inbox: one of them")
+    if file is None:
+        source = inbox_source()
+    else:
+        source = file_source(file, kind=input_format, text_field=text_field, id_field=id_field)
+    figures = ingest_source(source, **data()).as_dict()
+    if inbox:
+        figures["n_pruned"] = prune_inbox(**data())
+    print_figures(figures)
 
 
 @app.command()

@@ -53,6 +53,13 @@ _MARK = text(
     " where i.id = q.id"
 )
 
+_PRUNE = text(
+    "delete from core.inbox i using core.gateway_keys k where k.id = i.key_id"
+    " and i.logged_at < now() - make_interval(secs => 86400 * :retention_days)"
+    " and (k.log = 'off' or i.id <= coalesce((select (w.value ->> 'value')::bigint"
+    " from core.ingest_watermarks w where w.source = :source), 0))"
+)
+
 
 @contextmanager
 def source_lock(engine: Engine, source: str) -> Iterator[None]:
@@ -94,6 +101,12 @@ def write_watermark(connection: Connection, source: str, value: dict[str, Any]) 
         ),
         {"source": source, "value": json.dumps(value)},
     )
+
+
+def prune_inbox(connection: Connection, source: str, *, retention_days: float) -> int:
+    """Deletes inputs that were read, or may not be, and are over their time; returns how many."""
+    values = {"source": source, "retention_days": retention_days}
+    return connection.execute(_PRUNE, values).rowcount
 
 
 def open_batch(
@@ -219,7 +232,7 @@ def insert_rejects(
         return
     place = {
         "source": spec.name,
-        "file": None if spec.kind == "sql" else spec.uri,
+        "file": None if spec.kind in {"sql", "inbox"} else spec.uri,
         "batch_id": batch_id,
     }
     connection.execute(

@@ -1,6 +1,33 @@
 """The gateway: guidelines in front of any model."""
 
 from guidealign.serving.api import Guide, GuidedMessages
+from guidealign.serving.keys import (
+    KeyEvent,
+    NewKey,
+    change_key,
+    create_key,
+    key_events,
+    list_keys,
+    revoke_key,
+    rotate_key,
+    show_key,
+)
+from guidealign.serving.policy import SCOPES, KeyPolicy
 from guidealign.serving.run import serve
 
-__all__ = ["Guide", "GuidedMessages", "serve"]
+__all__ = [
+    "SCOPES",
+    "Guide",
+    "GuidedMessages",
+    "KeyEvent",
+    "KeyPolicy",
+    "NewKey",
+    "change_key",
+    "create_key",
+    "key_events",
+    "list_keys",
+    "revoke_key",
+    "rotate_key",
+    "serve",
+    "show_key",
+]
