@@ -15,7 +15,7 @@ from guidealign.db import make_engine
 from guidealign.library import add_vectors, build_index
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.registry import Registry
-from guidealign.retriever import load_encoder
+from guidealign.retriever import load_serving_encoder
 from guidealign.settings import Settings, load_settings
 
 PAPERS = 33_000
@@ -80,7 +80,7 @@ def _vectors(texts: Sequence[str], settings: Settings) -> Vectors:
     if file.exists():
         kept: Vectors = np.load(file)
         return kept
-    encoder = load_encoder(UNTRAINED_VERSION, settings=settings, registry=Registry(""))
+    encoder = load_serving_encoder(UNTRAINED_VERSION, settings=settings, registry=Registry(""))
     vectors: Vectors = encoder.encode(texts, side="guideline")
     np.save(file, vectors)
     return vectors

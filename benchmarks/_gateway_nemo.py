@@ -104,6 +104,7 @@ def _write_config(
             "embedding_engine": "FastEmbed",
             "embedding_model": _ENCODER,
             "embedding_parameters": {"specific_model_path": str(encoder)},
+            "use_batching": True,
         },
     }
     config = {
