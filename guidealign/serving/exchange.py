@@ -159,8 +159,12 @@ class Exchange:
         try:
             found = await guidance.afind(self.query, k=wanted.k, risks=wanted.risks)
         except GuidealignError as error:
-            log.warning("retriever_failed", response_id=self.response_id, error=str(error))
+            log.warning("unguided", response_id=self.response_id, error=str(error))
+            unguided = Guided(
+                status="unguided", reason="retriever-failed", release=guidance.release
+            )
             if policy.retriever_failure == "closed":
+                self.guided = unguided
                 raise Refusal(
                     503,
                     "retriever_unavailable",
@@ -168,7 +172,7 @@ class Exchange:
                     " try again later",
                     headers={"retry-after": "1"},
                 ) from error
-            return Guided(status="unguided", reason="retriever-failed", release=guidance.release)
+            return unguided
         kept = tuple(within_budget(found.guidelines, budget))
         known = Guided(
             status="abstained",

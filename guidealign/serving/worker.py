@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from guidealign.errors import ServiceUnavailableError
+import structlog
+
+from guidealign.errors import GuidealignError, ServiceUnavailableError
 from guidealign.records import RetrievedGuideline
 from guidealign.retriever import Encoder
 from guidealign.serving.query import Query
@@ -19,6 +21,8 @@ from guidealign.serving.snapshot import Snapshot
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+log = structlog.get_logger()
 
 _MOST_TEXTS = 16
 """Encoded at once: more would gain little on a few cores, and make who comes next wait."""
@@ -165,10 +169,11 @@ class Worker:
                 if isinstance(job, Embed):
                     job.future.set_result(_stacked(vectors, job.texts))
             self._search([job for job in begun if isinstance(job, Search)], vectors)
-        except Exception as error:
+        except Exception as error:  # whatever it is, those who wait are told
+            failure = _failed(error)
             for job in begun:
                 if not job.future.done():
-                    job.future.set_exception(error)
+                    job.future.set_exception(failure)
 
     def _encode(self, jobs: Sequence[Job]) -> dict[str, NDArray[np.float32]]:
         """Vectors of all texts of jobs of one release; what was met before is remembered."""
@@ -219,8 +224,18 @@ class Worker:
     def _search_far(self, job: Search, query: NDArray[np.float32]) -> None:
         try:
             job.future.set_result(self._far(job.live, query, job.k, job.risks))
-        except Exception as error:
-            job.future.set_exception(error)
+        except Exception as error:  # whoever waits is told
+            job.future.set_exception(_failed(error))
+
+
+def _failed(error: Exception) -> GuidealignError:
+    """An error of the encoder or the search, as one of ours."""
+    if isinstance(error, GuidealignError):
+        return error
+    log.error("retriever_failed", exc_info=error)
+    failure = ServiceUnavailableError(f"the retriever failed ({type(error).__name__})")
+    failure.__cause__ = error
+    return failure
 
 
 def _stacked(vectors: dict[str, NDArray[np.float32]], texts: Sequence[str]) -> NDArray[np.float32]:
