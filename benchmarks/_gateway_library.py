@@ -16,6 +16,7 @@ from guidealign.library import add_vectors, build_index
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.registry import Registry
 from guidealign.retriever import load_serving_encoder
+from guidealign.retriever._cache import exported_base
 from guidealign.settings import Settings, load_settings
 
 PAPERS = 33_000
@@ -92,6 +93,16 @@ def cache_folder(settings: Settings | None = None) -> Path:
     folder = settings.platform.cache.expanduser() / "bench-gateway"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def encoder_folder() -> Path:
+    """The untrained encoder as it serves: `model.onnx` and its tokenizer."""
+    settings = load_settings()
+    return exported_base(
+        settings.retriever.base_model,
+        cache=settings.platform.cache.expanduser() / "encoders",
+        max_length=settings.retriever.max_length,
+    )
 
 
 def guidelines(engine: Engine) -> list[tuple[int, str, str]]:

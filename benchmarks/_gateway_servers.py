@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -134,7 +135,12 @@ def direct(stub_url: str) -> Server:
 
 @contextmanager
 def gateway(
-    url: str, stub_url: str, home: Path, *, env: Mapping[str, str] | None = None, key: str = ""
+    url: str,
+    stub_url: str,
+    home: Path,
+    *,
+    headers: Mapping[str, str],
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """`guidealign serve` in front of the stub, over a database.
 
@@ -142,8 +148,8 @@ def gateway(
         url: of the database.
         stub_url: of the upstream.
         home: the installation's folder.
+        headers: with a key of the gateway.
         env: further settings.
-        key: that callers send; empty: the gateway asks for none.
     """
     home.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -152,15 +158,13 @@ def gateway(
         "GUIDEALIGN_HOME": str(home),
         "GUIDEALIGN_DATABASE_URL": url,
         "GUIDEALIGN_SERVE__PORT": str(port),
-        "GUIDEALIGN_SERVE__REQUIRE_KEYS": "true" if key else "false",
-        "GUIDEALIGN_SERVE__UPSTREAMS": f"[{yaml.safe_dump(upstream, default_flow_style=True)}]",
+        "GUIDEALIGN_SERVE__UPSTREAMS": json.dumps([upstream]),
         "PYTHONPATH": str(ROOT),
         **(env or {}),
     }
     command = [sys.executable, "-c", "from guidealign.cli import main; main()", "serve"]
     base = f"http://{HOST}:{port}"
     with running("gateway", command, folder=home, env=given, ready=f"{base}/readyz") as process:
-        headers = {"authorization": f"Bearer {key}"} if key else {}
         yield Server(name="guidealign", base_url=f"{base}/v1", headers=headers, pid=process.pid)
 
 
