@@ -152,7 +152,7 @@ class Bench:
         said = [f"{self.per_s(server):.0f}/s"]
         if self.cpu_s.get(server):
             said.append(f"{1e3 * self.cpu_s[server] / asked:.1f} ms of processor each")
-        if guided:
+        if guided.total() > guided["off"]:
             said.append(f"{guided['injected'] / guided.total():.0%} guided")
         if errors:
             said.append(f"{errors} of {self.n(server)} FAILED")
@@ -181,9 +181,7 @@ def bench(server_url: str, sizes: Sizes) -> Iterator[Bench]:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="guidealign-bench-")))
         stub = stack.enter_context(running_stub(0))
         generator = stack.enter_context(load_generator())
-        server = stack.enter_context(
-            gateway(database_url, stub.base_url, home, headers=guided)
-        )
+        server = stack.enter_context(gateway(database_url, stub.base_url, home, headers=guided))
         yield Bench(
             stub=stub,
             generator=generator,
@@ -202,7 +200,5 @@ def median(rounds: Sequence[_Round], value: Callable[[_Round], float]) -> float:
 
 
 def _headers(engine: Engine, mode: str) -> dict[str, str]:
-    key = create_key(
-        engine=engine, actor="bench", name=mode, scopes=frozenset({"chat"}), mode=mode
-    )
+    key = create_key(engine=engine, actor="bench", name=mode, scopes=frozenset({"chat"}), mode=mode)
     return {"authorization": f"Bearer {key.token}"}

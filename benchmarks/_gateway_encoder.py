@@ -115,9 +115,7 @@ async def _run(encoder: ServingEncoder, queries: Queries) -> Encoded:
     return Encoded(times_ms=times, per_s=len(times) / queries.seconds)
 
 
-def _encode(
-    encoder: ServingEncoder, jobs: SimpleQueue[tuple[str, Future[Any]] | None]
-) -> None:
+def _encode(encoder: ServingEncoder, jobs: SimpleQueue[tuple[str, Future[Any]] | None]) -> None:
     while (job := jobs.get()) is not None:
         batch = [job]
         while len(batch) < _MOST_TEXTS:

@@ -107,9 +107,7 @@ def encoder_folder() -> Path:
 
 def guidelines(engine: Engine) -> list[tuple[int, str, str]]:
     """Id, title and text of what is active."""
-    query = text(
-        "select id, title, text from core.guidelines where state = 'active' order by id"
-    )
+    query = text("select id, title, text from core.guidelines where state = 'active' order by id")
     with engine.connect() as connection:
         return [(row.id, row.title, row.text) for row in connection.execute(query)]
 

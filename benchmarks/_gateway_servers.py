@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import yaml
@@ -24,6 +25,8 @@ from benchmarks._peers import peer_folder, peer_python
 LITELLM = ("litellm[proxy]==1.108.7", "uvloop==0.23.0")
 ROOT = Path(__file__).resolve().parents[1]
 _START_TIMEOUT_S = 900.0
+_END_TIMEOUT_S = 45.0
+"""More than the gateway takes to end its answers and store what it recorded."""
 _KEY = "sk-bench"
 
 
@@ -109,7 +112,7 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, how)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
+            process.wait(_END_TIMEOUT_S)
 
 
 def _wait(name: str, process: subprocess.Popen[bytes], ready: str, log: Path) -> None:
@@ -140,7 +143,7 @@ def gateway(
     home: Path,
     *,
     headers: Mapping[str, str],
-    env: Mapping[str, str] | None = None,
+    upstream: Mapping[str, Any] | None = None,
 ) -> Iterator[Server]:
     """`guidealign serve` in front of the stub, over a database.
 
@@ -149,18 +152,16 @@ def gateway(
         stub_url: of the upstream.
         home: the installation's folder.
         headers: with a key of the gateway.
-        env: further settings.
+        upstream: further settings of the upstream.
     """
-    home.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    upstream = {"base_url": stub_url, "api_key": _KEY, "name": "stub"}
+    upstreams = [{"base_url": stub_url, "api_key": _KEY, "name": "stub", **(upstream or {})}]
     given = {
         "GUIDEALIGN_HOME": str(home),
         "GUIDEALIGN_DATABASE_URL": url,
         "GUIDEALIGN_SERVE__PORT": str(port),
-        "GUIDEALIGN_SERVE__UPSTREAMS": json.dumps([upstream]),
+        "GUIDEALIGN_SERVE__UPSTREAMS": json.dumps(upstreams),
         "PYTHONPATH": str(ROOT),
-        **(env or {}),
     }
     command = [sys.executable, "-c", "from guidealign.cli import main; main()", "serve"]
     base = f"http://{HOST}:{port}"

@@ -191,6 +191,15 @@ def echo_of(asked: dict[str, Any]) -> dict[str, Any]:
     return {"user": asked.get("user"), "said": checksum(said), "guidelines": fronted}
 
 
+def read_echo(content: str) -> dict[str, Any] | None:
+    """What the stub said of the request that it answered; None: these are not its words."""
+    try:
+        echo: dict[str, Any] = json.JSONDecoder().raw_decode(content)[0]
+    except ValueError:
+        return None
+    return echo if content.endswith(_PADDING) else None
+
+
 def _text(content: Any) -> str:
     if isinstance(content, list):
         return " ".join(part.get("text", "") for part in content)
@@ -213,9 +222,7 @@ def _plain_answer(content: str) -> bytes:
     message = {"role": "assistant", "content": content}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     usage = {"prompt_tokens": 100, "completion_tokens": 60, "total_tokens": 160}
-    return _json_answer(
-        _ABOUT | {"object": "chat.completion", "choices": [choice], "usage": usage}
-    )
+    return _json_answer(_ABOUT | {"object": "chat.completion", "choices": [choice], "usage": usage})
 
 
 _STREAM_HEAD = (

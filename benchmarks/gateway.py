@@ -14,6 +14,7 @@ from rich.console import Console
 
 from benchmarks._gateway_bench import Sizes
 from benchmarks._gateway_library import PAPERS
+from benchmarks._gateway_soak import measure_soak
 from benchmarks._gateway_speed import measure_latency, measure_stream, measure_throughput
 from benchmarks._report import RESULTS, Figure, publish
 from guidealign.platform import temporary_postgres
@@ -40,7 +41,7 @@ def _throughput(url: str, full: bool) -> list[Figure]:
 
 
 def _soak(url: str, full: bool) -> list[Figure]:
-    raise SystemExit
+    return measure_soak(url, 200_000 if full else 3_000)
 
 
 # Named as the figures begin.
