@@ -143,6 +143,22 @@ EMBEDDINGS = _path(
         },
     },
 )
+FEEDBACK = _path(
+    good="it is stored",
+    body={
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["response_id"],
+        "properties": {
+            "response_id": {"type": "string", "minLength": 1, "maxLength": 200},
+            "thumbs": {"enum": ["up", "down"]},
+            "score": {"type": "number", "minimum": 0, "maximum": 1},
+            "measure": {"type": "string"},
+            "source": {"type": "string"},
+            "reason": {"type": "string", "maxLength": 2000},
+        },
+    },
+)
 MODELS = _path(good="all models", refused=(401, 403, 429))
 MODEL = _path(good="one model", refused=(401, 403, 404, 429))
 HEALTH = _path(good="it runs", refused=())

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guidealign import __version__
 from guidealign.serving._http import GONE
+from guidealign.serving._trace import places
 from guidealign.serving.exchange import Parts
 from guidealign.serving.policy import new_response_id
 from guidealign.serving.refusal import Refusal
@@ -38,6 +39,7 @@ def build_app(make: Callable[[], Parts]) -> FastAPI:
 
         parts = await asyncio.to_thread(make)
         await parts.upstreams.start()
+        await asyncio.to_thread(parts.gate.start)
         await asyncio.to_thread(parts.guidance.start)
         app.state.parts, app.state.models = parts, {}
         try:
@@ -45,6 +47,7 @@ def build_app(make: Callable[[], Parts]) -> FastAPI:
         finally:
             await parts.upstreams.close()
             await asyncio.to_thread(parts.guidance.close)
+            await asyncio.to_thread(parts.gate.close)
 
     app = FastAPI(
         title="guidealign gateway",
@@ -133,7 +136,7 @@ async def _gone(_request: Request, _error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    log.error("gateway_failed", response_id=request.state.response_id, error=type(error).__name__)
+    log.error("gateway_failed", response_id=request.state.response_id, error=places(error))
     return _answer_of(
         Refusal(500, "internal_error", "the gateway failed: the operator's log has the request id")
     )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import structlog
+from sqlalchemy import Engine
 
 from guidealign.errors import GuidealignError
 from guidealign.records import RetrievedGuideline
@@ -40,6 +41,7 @@ class Parts:
     """What a gateway is made of."""
 
     settings: Settings
+    engine: Engine
     guidance: Guidance
     upstreams: Upstreams
     gate: Gate
@@ -159,7 +161,7 @@ class Exchange:
         try:
             found = await guidance.afind(self.query, k=wanted.k, risks=wanted.risks)
         except GuidealignError as error:
-            log.warning("unguided", response_id=self.response_id, error=str(error))
+            log.info("unguided", response_id=self.response_id, error=str(error))
             unguided = Guided(
                 status="unguided", reason="retriever-failed", release=guidance.release
             )

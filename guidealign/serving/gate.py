@@ -26,8 +26,16 @@ class Arrival:
 class Gate(Protocol):
     """Checks keys and limits, and is told of every answer.
 
-    All of it runs on the event loop: nothing may wait for a database there.
+    Requests are checked on the event loop: nothing may wait for a database there.
     """
+
+    def start(self) -> object:
+        """Begins; may wait for a database."""
+        ...
+
+    def close(self) -> None:
+        """Stores what is still to be stored; behind the last request."""
+        ...
 
     async def authenticate(self, headers: Mapping[str, str]) -> KeyPolicy:
         """The rules of the key that a request carries; header names are in lower case.
@@ -60,6 +68,12 @@ _LOCAL = KeyPolicy(key_id=0, name="local", scopes=SCOPES)
 
 class OpenGate:
     """Lets everybody in: for a gateway that only this machine can reach."""
+
+    def start(self) -> None:
+        """There is nothing to begin."""
+
+    def close(self) -> None:
+        """There is nothing to store."""
 
     async def authenticate(self, headers: Mapping[str, str]) -> KeyPolicy:
         """One policy for all."""

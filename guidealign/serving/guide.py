@@ -19,6 +19,7 @@ from guidealign.library import SearchOptions, search_vectors
 from guidealign.records import Release, RetrievedGuideline
 from guidealign.retriever import Encoder
 from guidealign.serving import _disk, store
+from guidealign.serving._trace import places
 from guidealign.serving.model import Found
 from guidealign.serving.query import Query
 from guidealign.serving.snapshot import Snapshot
@@ -225,9 +226,11 @@ class Guidance:
                     k=k,
                     options=options,
                 )
-            except ServiceUnavailableError:
-                # Nobody else waits for it until the next look at the ledger.
+            except Exception as error:
+                # Whatever it is, the copy on disk answers; and nobody else waits for the database
+                # until the next look at the ledger.
                 self._database_answers = False
+                log.warning("gateway_search_failed", error=places(error))
             else:
                 return _merged(found, k)
         return snapshot.best(snapshot.scores(query).max(axis=0), k=k, risks=risks)
@@ -241,7 +244,7 @@ class Guidance:
         except GuidealignError as error:
             self._note(str(error))
         except Exception as error:
-            log.exception("gateway_refresh_failed")
+            log.warning("gateway_refresh_failed", error=places(error))
             self._note(f"the release cannot be loaded ({type(error).__name__})")
         else:
             self._note(None)

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from fastapi import APIRouter, Request
+from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
 from guidealign.errors import GuidealignError
@@ -15,6 +16,7 @@ from guidealign.serving import _openapi as shapes
 from guidealign.serving._answer import answer
 from guidealign.serving._http import read_json, while_there
 from guidealign.serving.exchange import CHAT, RESPONSES, Parts
+from guidealign.serving.feedback import Feedback, accept_feedback
 from guidealign.serving.gate import Arrival
 from guidealign.serving.model import Guided, guideline_dict
 from guidealign.serving.overrides import read_k, read_risks
@@ -109,6 +111,23 @@ def _query(body: Body) -> Query | None:
 
 def _retriever_away(error: GuidealignError) -> Refusal:
     return Refusal(503, "retriever_unavailable", str(error), headers={"retry-after": "1"})
+
+
+@router.post("/v1/guidelines/feedback", **shapes.FEEDBACK)
+async def feedback(request: Request) -> Response:
+    """Takes thumbs or a score for an answer, by its `x-request-id`."""
+    parts = parts_of(request)
+    request.state.policy = await parts.gate.authenticate(request.headers)
+    body = await read_json(request, parts.settings.serve)
+    try:
+        given = Feedback.model_validate(body.values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(map(str, first["loc"])) or None
+        raise bad_request(f"feedback: {first['msg']}", param=field) from error
+    policy, limits = await _admitted(request, "feedback", None, body.text)
+    left = await accept_feedback(given, policy=policy, engine=parts.engine)
+    return JSONResponse(left, headers=limits)
 
 
 @router.post("/v1/embeddings", **shapes.EMBEDDINGS)

@@ -9,10 +9,11 @@ from guidealign.db import make_engine
 from guidealign.errors import ConfigurationError
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.registry import Registry
-from guidealign.retriever import Encoder, load_encoder
+from guidealign.retriever import Encoder, load_serving_encoder
 from guidealign.serving.exchange import Parts
 from guidealign.serving.gate import Gate, OpenGate
 from guidealign.serving.guide import Guidance
+from guidealign.serving.key_gate import KeyGate
 from guidealign.serving.upstream import Upstreams
 from guidealign.settings import Settings, home_folder, load_settings
 
@@ -34,7 +35,7 @@ def make_guidance(settings: Settings) -> Guidance:
         uri = settings.mlflow.tracking_uri
         if uri is None and version != UNTRAINED_VERSION:
             raise ConfigurationError("no MLflow server is configured: run `guidealign up`")
-        return load_encoder(version, settings=settings, registry=Registry(uri or ""))
+        return load_serving_encoder(version, settings=settings, registry=Registry(uri or ""))
 
     return Guidance(
         engine=make_engine(settings.require_database_url()),
@@ -51,17 +52,17 @@ def make_parts(settings: Settings) -> Parts:
         ConfigurationError: there is no upstream or no database, or keys are needed and off.
     """
     require_safe(settings)
+    engine = make_engine(settings.require_database_url())
+    gate: Gate = OpenGate()
+    if settings.serve.require_keys:
+        gate = KeyGate.from_settings(engine, settings)
     return Parts(
         settings=settings,
+        engine=engine,
         guidance=make_guidance(settings),
         upstreams=Upstreams.of(settings),
-        gate=_gate(settings),
+        gate=gate,
     )
-
-
-def _gate(settings: Settings) -> Gate:
-    del settings
-    return OpenGate()
 
 
 def require_safe(settings: Settings) -> None:

@@ -26,11 +26,13 @@ _RETIRED = text(
 )
 _CONFLICTS = text("select left_id, right_id from core.conflicts where status = 'open'")
 _GUIDELINES = (
-    "select g.id, g.title, g.text, g.category, e.embedding"
+    "select g.id, g.title, g.text, g.category, vector_send(e.embedding)"
     " from core.guidelines g join core.embeddings e on e.guideline_id = g.id"
     " where g.served @> %(library)s::int and e.retriever_version = %(retriever)s order by g.id"
 )
 _BLOCK = 2_000
+_HEADER_BYTES = 4
+"""Of a vector in pgvector's binary form: its dimensions and a reserved field, 2 bytes each."""
 _STATEMENT_TIMEOUT = text("select set_config('statement_timeout', :ms, true)")
 
 
@@ -93,7 +95,7 @@ def _read(connection: Connection, release: Release) -> tuple[Texts, NDArray[np.f
             ids += [row[0] for row in rows]
             for column, kept in enumerate(words, start=1):
                 kept += [row[column] for row in rows]
-            blocks.append(np.stack([row[4].to_numpy() for row in rows]))
+            blocks.append(_vectors([row[4] for row in rows]))
     vectors = np.concatenate(blocks) if blocks else np.zeros((0, 0), dtype=np.float32)
     texts = Texts(
         ids=np.asarray(ids, dtype=np.int64),
@@ -102,3 +104,11 @@ def _read(connection: Connection, release: Release) -> tuple[Texts, NDArray[np.f
         categories=tuple(words[2]),
     )
     return texts, vectors
+
+
+def _vectors(packed: list[bytes]) -> NDArray[np.float32]:
+    """From pgvector's binary form, (n, dimensions)."""
+    import numpy as np
+
+    rows = [np.frombuffer(one, dtype=">f4", offset=_HEADER_BYTES) for one in packed]
+    return np.stack(rows).astype(np.float32)

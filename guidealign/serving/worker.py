@@ -15,6 +15,7 @@ import structlog
 from guidealign.errors import GuidealignError, ServiceUnavailableError
 from guidealign.records import RetrievedGuideline
 from guidealign.retriever import Encoder
+from guidealign.serving._trace import places
 from guidealign.serving.query import Query
 from guidealign.serving.snapshot import Snapshot
 
@@ -232,7 +233,7 @@ def _failed(error: Exception) -> GuidealignError:
     """An error of the encoder or the search, as one of ours."""
     if isinstance(error, GuidealignError):
         return error
-    log.error("retriever_failed", exc_info=error)
+    log.error("retriever_failed", error=places(error))
     failure = ServiceUnavailableError(f"the retriever failed ({type(error).__name__})")
     failure.__cause__ = error
     return failure

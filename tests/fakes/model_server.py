@@ -191,72 +191,69 @@ def _completion(request_body: dict[str, Any], reply: Reply) -> bytes:
     ).encode()
 
 
-def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    stub: ModelServer
 
-        def do_GET(self) -> None:
-            data = [{"id": name, "object": "model"} for name in server.models]
-            models = {"object": "list", "data": data}
-            self._send(Reply(raw=json.dumps(models).encode()), {})
+    def do_GET(self) -> None:
+        data = [{"id": name, "object": "model"} for name in self.stub.models]
+        self._send(Reply(raw=json.dumps({"object": "list", "data": data}).encode()), {})
 
-        def do_POST(self) -> None:
-            length = int(self.headers.get("Content-Length", 0))
-            raw = self.rfile.read(length)
-            reply = server.answer(self.path, raw, dict(self.headers))
-            if reply.drop or reply.hang:
-                self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR)
-                return
+    def do_POST(self) -> None:
+        raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        reply = self.stub.answer(self.path, raw, dict(self.headers))
+        if reply.drop or reply.hang:
+            self._hang_up()
+            return
+        try:
             if reply.events is not None:
                 self._stream(reply)
             else:
                 self._send(reply, json.loads(raw or b"{}"))
+        except (BrokenPipeError, ConnectionResetError):
+            self.stub.broken_pipes += 1
+            self.close_connection = True
 
-        def _stream(self, reply: Reply) -> None:
-            try:
-                self.send_response(reply.status)
-                self.send_header("Content-Type", "text/event-stream; charset=utf-8")
-                self.send_header("Transfer-Encoding", "chunked")
-                for name, value in reply.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                for event in reply.events or ():
-                    self._chunk(f"data: {event}\n\n".encode())
-                    server.stopping.wait(reply.event_delay_s)
-                if reply.break_off:
-                    self._chunk(b'data: {"half": "an ev')
-                    self.close_connection = True
-                    self.connection.shutdown(socket.SHUT_RDWR)
-                    return
-                self.wfile.write(b"0\r\n\r\n")
-            except (BrokenPipeError, ConnectionResetError):
-                server.broken_pipes += 1
-                self.close_connection = True
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
-        def _chunk(self, content: bytes) -> None:
-            self.wfile.write(f"{len(content):x}\r\n".encode() + content + b"\r\n")
-            self.wfile.flush()
+    def _stream(self, reply: Reply) -> None:
+        self._head(reply, "text/event-stream; charset=utf-8", ("Transfer-Encoding", "chunked"))
+        for event in reply.events or ():
+            self._chunk(f"data: {event}\n\n".encode())
+            self.stub.stopping.wait(reply.event_delay_s)
+        if reply.break_off:
+            self._chunk(b'data: {"half": "an ev')
+            self._hang_up()
+        else:
+            self.wfile.write(b"0\r\n\r\n")
 
-        def _send(self, reply: Reply, body: dict[str, Any]) -> None:
-            if reply.raw is not None:
-                content = reply.raw
-            elif reply.status == 200:
-                content = _completion(body, reply)
-            else:
-                content = json.dumps({"error": {"message": reply.text or "no"}}).encode()
-            try:
-                self.send_response(reply.status)
-                self.send_header("Content-Type", reply.content_type)
-                self.send_header("Content-Length", str(len(content)))
-                for name, value in reply.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
-            except (BrokenPipeError, ConnectionResetError):
-                self.close_connection = True
+    def _chunk(self, content: bytes) -> None:
+        self.wfile.write(f"{len(content):x}\r\n".encode() + content + b"\r\n")
+        self.wfile.flush()
 
-        def log_message(self, *args: Any) -> None:
-            """Stays silent."""
+    def _send(self, reply: Reply, body: dict[str, Any]) -> None:
+        if reply.raw is not None:
+            content = reply.raw
+        elif reply.status == 200:
+            content = _completion(body, reply)
+        else:
+            content = json.dumps({"error": {"message": reply.text or "no"}}).encode()
+        self._head(reply, reply.content_type, ("Content-Length", str(len(content))))
+        self.wfile.write(content)
 
-    return Handler
+    def _head(self, reply: Reply, content_type: str, length: tuple[str, str]) -> None:
+        self.send_response(reply.status)
+        self.send_header("Content-Type", content_type)
+        self.send_header(*length)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        """Stays silent."""
+
+
+def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
+    return type("Handler", (_Handler,), {"stub": server})

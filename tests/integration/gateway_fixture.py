@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from guidealign.db import make_engine
 from guidealign.library import install_starter
 from guidealign.registry import Registry
-from guidealign.retriever import Encoder, embed_library, load_encoder
+from guidealign.retriever import Encoder, embed_library, load_serving_encoder
 from guidealign.serving.app import build_app
 from guidealign.serving.exchange import Parts
 from guidealign.serving.gate import Arrival, OpenGate
@@ -54,7 +54,7 @@ def release(engine: Engine, *, library: int = 1, retriever: int = 0) -> int:
 def untrained(version: int) -> Encoder:
     """The packaged encoder under any version number."""
     del version
-    return load_encoder(0, settings=Settings(), registry=NOBODY)
+    return load_serving_encoder(0, settings=Settings(), registry=NOBODY)
 
 
 @dataclass
@@ -68,14 +68,17 @@ class RecordingGate(OpenGate):
     inputs: list[GatewayInput | None] = field(default_factory=list)
 
     async def authenticate(self, headers: Any) -> KeyPolicy:
+        del headers
         return self.policy
 
     def before(self, arrival: Arrival) -> dict[str, str]:
+        del arrival
         return {"x-ratelimit-remaining-requests": "41"}
 
     def after(
         self, record: GatewayRequest, said: GatewayInput | None, *, policy: KeyPolicy
     ) -> None:
+        del policy
         self.records.append(record)
         self.inputs.append(said)
 
@@ -133,7 +136,11 @@ def serve_gateway(
     )
     gate = RecordingGate() if policy is None else RecordingGate(policy)
     parts = Parts(
-        settings=settings, guidance=guidance, upstreams=Upstreams.of(settings), gate=gate
+        settings=settings,
+        engine=make_engine(database_url),
+        guidance=guidance,
+        upstreams=Upstreams.of(settings),
+        gate=gate,
     )
     server = uvicorn.Server(
         uvicorn.Config(build_app(lambda: parts), port=0, log_level="warning", access_log=False)

@@ -51,6 +51,7 @@ class Broken:
         self.n_calls = 0
 
     def encode(self, texts: Any, *, side: Any) -> Any:
+        del side
         self.n_calls += 1
         if self.n_calls > 1:
             raise RuntimeError("out of memory, or worse")
@@ -59,7 +60,7 @@ class Broken:
 
 @pytest.fixture
 def upstream() -> Iterator[ModelServer]:
-    with serve_model(lambda request: "Hello.") as server:
+    with serve_model(lambda _: "Hello.") as server:
         yield server
 
 
@@ -104,7 +105,7 @@ def test_what_was_done_is_in_the_answer_when_asked_for(
     assert "kitchen knives" in field["guidelines"][0]["text"]
     assert "guidealign" not in ask(gateway, KNIVES).json()
 
-    upstream.responder = lambda request: Reply(events=chunks("a", "b"))
+    upstream.responder = lambda _: Reply(events=chunks("a", "b"))
     lines = ask(gateway, KNIVES, explain, stream=True).text.splitlines()
     events = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
     assert events[0]["guidealign"]["status"] == "injected"
@@ -180,7 +181,7 @@ def test_it_abstains_below_the_threshold_and_says_what_was_nearest(
 ) -> None:
     publish(engine, tmp_path / "starter")
     with serve_gateway(
-        database_url, behind, tmp_path / "kept", load=lambda version: Thresholded()
+        database_url, behind, tmp_path / "kept", load=lambda _: Thresholded()
     ) as gateway:
         near = ask(gateway, "How do I harm somebody with kitchen knives?")
         assert near.headers["x-guidealign-status"] == "injected"
@@ -301,7 +302,7 @@ def test_a_broken_retriever_fails_closed_or_open_as_the_key_says(
     publish(engine, tmp_path / "starter")
     closed = replace(KEY, retriever_failure="closed")
     with serve_gateway(
-        database_url, behind, tmp_path / "kept", load=lambda version: Broken(), policy=closed
+        database_url, behind, tmp_path / "kept", load=lambda _: Broken(), policy=closed
     ) as gateway:
         refused = ask(gateway, KNIVES)
         assert refused.status_code == 503
@@ -354,8 +355,9 @@ def test_retrieve_alone(gateway: Gateway, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("select library.retire(:id, 'wrong')"), {"id": first})
     wait_until(
-        lambda: first
-        not in [g["id"] for g in httpx.post(url, json={"input": KNIVES}).json()["data"]]
+        lambda: (
+            first not in [g["id"] for g in httpx.post(url, json={"input": KNIVES}).json()["data"]]
+        )
     )
     assert release(engine) == 2
     wait_until(lambda: httpx.get(f"{gateway.root}/readyz").json()["release"] == 2)

@@ -26,7 +26,7 @@ TOOL = {
 
 @pytest.fixture
 def upstream() -> Iterator[ModelServer]:
-    with serve_model(lambda request: "Hello.") as server:
+    with serve_model(lambda _: "Hello.") as server:
         yield server
 
 
@@ -90,9 +90,7 @@ def test_chat_gets_the_guidelines_that_alignment_would_give(
 def test_streams_arrive_chunk_by_chunk(
     gateway: Gateway, client: OpenAI, upstream: ModelServer
 ) -> None:
-    upstream.responder = lambda request: Reply(
-        events=chunks("Hel", "lo", usage=True), event_delay_s=0.05
-    )
+    upstream.responder = lambda _: Reply(events=chunks("Hel", "lo", usage=True), event_delay_s=0.05)
     stream = client.chat.completions.create(
         **_ask(), stream=True, stream_options={"include_usage": True}
     )
@@ -116,7 +114,7 @@ def test_tools_json_mode_and_unknown_fields_go_through(
         "type": "function",
         "function": {"name": "weather", "arguments": '{"city": "Bonn"}'},
     }
-    upstream.responder = lambda request: Reply(
+    upstream.responder = lambda _: Reply(
         raw=json.dumps(
             {
                 "id": "c",
@@ -195,7 +193,7 @@ def test_errors_of_the_upstream_reach_the_caller_as_they_are(
     client: OpenAI, upstream: ModelServer, status: int, error: type[openai.APIStatusError]
 ) -> None:
     body = {"error": {"message": "no way", "type": "t", "param": "p", "code": "c", "more": 1}}
-    upstream.responder = lambda request: Reply(
+    upstream.responder = lambda _: Reply(
         status=status, raw=json.dumps(body).encode(), headers={"Retry-After": "7"}
     )
     with pytest.raises(error) as caught:
@@ -221,7 +219,7 @@ def test_the_clients_own_retries_work(gateway: Gateway, upstream: ModelServer) -
 def test_responses_api_puts_guidelines_into_the_instructions(
     client: OpenAI, upstream: ModelServer
 ) -> None:
-    upstream.responder = lambda request: Reply(
+    upstream.responder = lambda _: Reply(
         raw=json.dumps(
             {
                 "id": "resp_1",
@@ -261,7 +259,7 @@ def test_responses_api_streams(client: OpenAI, upstream: ModelServer) -> None:
         json.dumps({"type": "response.output_text.delta", "delta": "Hi", "sequence_number": 1}),
         json.dumps({"type": "response.completed", "response": done, "sequence_number": 2}),
     )
-    upstream.responder = lambda request: Reply(events=events)
+    upstream.responder = lambda _: Reply(events=events)
     seen = [e.type for e in client.responses.create(model="gpt-x", input=KNIVES, stream=True)]
     assert seen == ["response.output_text.delta", "response.completed"]
 
