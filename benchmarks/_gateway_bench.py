@@ -34,6 +34,7 @@ DIRECT = "direct"
 OFF = "guidealign, guidelines off"
 _TEXTS = 60_000
 _Round = TypeVar("_Round")
+_LOADING_S = 3_600.0
 _FLUSHED_S = 2.0
 """After which the gateway has stored what it recorded."""
 
@@ -114,7 +115,7 @@ class Bench:
         """One request that does not count: some servers load what they need with the first."""
         load = Load(
             base_url=server.base_url, model=MODEL, texts=self.questions(1), callers=1,
-            seconds=0.1, warm_up_s=0.0, headers=server.headers,
+            seconds=0.1, warm_up_s=0.0, timeout_s=_LOADING_S, headers=server.headers,
         )  # fmt: skip
         outcome = self.generator.run(load)
         if outcome.errors:

@@ -22,7 +22,6 @@ import uvloop
 
 from benchmarks._gateway_answers import Answer, AnswerReader
 
-ANSWER_TIMEOUT_S = 90.0
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
@@ -41,7 +40,8 @@ class Load:
     """Of measuring, after the warm-up; requests that began before its end are waited for."""
     warm_up_s: float = 1.0
     stream: bool = False
-    path: str = "/chat/completions"
+    timeout_s: float = 90.0
+    """Of an answer; then it counts as lost."""
     headers: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Members of each request's body."""
@@ -113,8 +113,10 @@ def _work(pipe: Connection) -> None:
 class Caller:
     """One connection at a time, opened anew when it was closed."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
+    def __init__(self, base_url: str, timeout_s: float) -> None:
+        parts = urlsplit(base_url)
+        self._host, self._port = parts.hostname or "", parts.port or 80
+        self._timeout_s = timeout_s
         self._reader: AnswerReader | None = None
 
     async def ask(self, request: bytes) -> Answer | None:
@@ -127,7 +129,7 @@ class Caller:
             except OSError:
                 return None
             self._reader = reader
-        timer = loop.call_later(ANSWER_TIMEOUT_S, reader.give_up)
+        timer = loop.call_later(self._timeout_s, reader.give_up)
         try:
             return await reader.ask(request)
         finally:
@@ -143,7 +145,10 @@ def request_head(load: Load) -> bytes:
     """The request's first lines, without its length."""
     parts = urlsplit(load.base_url)
     headers = {"host": parts.netloc, "content-type": "application/json", **load.headers}
-    lines = [f"POST {parts.path}{load.path} HTTP/1.1", *(f"{n}: {v}" for n, v in headers.items())]
+    lines = [
+        f"POST {parts.path}/chat/completions HTTP/1.1",
+        *(f"{n}: {v}" for n, v in headers.items()),
+    ]
     return ("\r\n".join(lines) + "\r\ncontent-length: ").encode()
 
 
@@ -161,8 +166,7 @@ async def _run(load: Load) -> Outcome:
 
 
 async def _call(load: Load, outcome: Outcome, begins: float) -> None:
-    parts = urlsplit(load.base_url)
-    caller = Caller(parts.hostname or "", parts.port or 80)
+    caller = Caller(load.base_url, load.timeout_s)
     head = request_head(load)
     common = {"model": load.model, **load.extra} | ({"stream": True} if load.stream else {})
     ends = begins + load.seconds

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
-from urllib.parse import urlsplit
 
 import uvloop
 
@@ -20,6 +19,8 @@ from benchmarks._gateway_load import Caller, Load, request_head, with_body
 from benchmarks._gateway_stub import MODEL
 
 CALLERS = 32
+_TIMEOUT_S = 60.0
+"""After which a request counts as unanswered."""
 _STREAMED = 0.2
 _REVOKED = 0.01
 """Share of requests by keys that were revoked."""
@@ -127,8 +128,7 @@ class _Callers:
         loop.remove_reader(pipe.fileno())
 
     async def _call(self) -> None:
-        parts = urlsplit(self._base_url)
-        caller = Caller(parts.hostname or "", parts.port or 80)
+        caller = Caller(self._base_url, _TIMEOUT_S)
         while self._begun < self._n:
             self._begun += 1
             asked, request = self._request(f"q{self._begun}")
