@@ -188,7 +188,7 @@ def bench(server_url: str, sizes: Sizes) -> Iterator[Bench]:
             generator=generator,
             sizes=sizes,
             library=library,
-            texts=questions([words for _, _, words in library], _TEXTS),
+            texts=questions(_TEXTS),
             on=server,
             off=replace(server, name=OFF, headers=plain),
             engine=engine,

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from benchmarks._library_data import Vectors, fill, reworded
 from guidealign.db import make_engine
-from guidealign.library import add_vectors, build_index
+from guidealign.library import add_vectors, build_index, read_starter
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.registry import Registry
 from guidealign.retriever import load_serving_encoder
@@ -112,16 +112,12 @@ def guidelines(engine: Engine) -> list[tuple[int, str, str]]:
         return [(row.id, row.title, row.text) for row in connection.execute(query)]
 
 
-def questions(texts: Sequence[str], n: int, seed: int = 0) -> list[str]:
-    """User messages near guidelines, no two alike: none is remembered from an earlier one.
-
-    Args:
-        texts: of the library.
-        n: messages.
-        seed: of the random choices.
-    """
-    rng = random.Random(seed)  # noqa: S311 - no secret
-    return [
-        f"{reworded(rng.choice(texts), rng, strength=0.2)} ({seed}-{number})?"
-        for number in range(n)
-    ]
+def questions(n: int) -> list[str]:
+    """User messages of the length that users' are, no two alike: the starter inputs, reworded."""
+    rng = random.Random(0)  # noqa: S311 - no secret
+    inputs = [given.text for file in read_starter() for given in file.inputs]
+    # A dict keeps the order, which a set does not from run to run.
+    found: dict[str, None] = {}
+    while len(found) < n:
+        found[reworded(rng.choice(inputs), rng, strength=0.2)] = None
+    return list(found)

@@ -177,7 +177,7 @@ def measure_soak(server_url: str, n: int) -> list[Figure]:
             KeyInUse(token=new_key(engine, name, **policy).token, logged="log" in policy)
             for name, policy in _POLICIES.items()
         ]
-        texts = questions([words for _, _, words in guidelines(engine)], _TEXTS)
+        texts = questions(_TEXTS)
         home = Path(stack.enter_context(TemporaryDirectory(prefix="guidealign-bench-")))
         stub = stack.enter_context(running_stub(_LATENCY_MS if n >= _MANY else _SLOW_LATENCY_MS))
         stub.set_fault_share(_FAULTS)
