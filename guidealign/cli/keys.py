@@ -47,7 +47,8 @@ Canary = Annotated[
 Requests = Annotated[int | None, typer.Option("--rpm", help="Requests a minute; 0: no limit.")]
 Tokens = Annotated[int | None, typer.Option("--tpm", help="Tokens a minute; 0: no limit.")]
 Days = Annotated[
-    float | None, typer.Option("--days", help="Stops by itself after so many; 0: never.")
+    float | None,
+    typer.Option("--days", min=0, max=36_500, help="Stops by itself after so many; 0: never."),
 ]
 
 
@@ -70,8 +71,9 @@ def create(
     from guidealign.serving import create_key
 
     given = _policy(
-        scopes=frozenset(scope or DEFAULT_SCOPES), mode=mode, on_retriever_failure=on_retriever_failure,
-        log=log, log_share=log_share, withhold=withhold, canary=canary, rpm=rpm, tpm=tpm, days=days,
+        scopes=frozenset(scope or DEFAULT_SCOPES), mode=mode,
+        on_retriever_failure=on_retriever_failure, log=log, log_share=log_share, withhold=withhold,
+        canary=canary, rpm=rpm, tpm=tpm, days=days,
     )  # fmt: skip
     _print_new(create_key(engine=_engine(), actor=actor(), name=name, **given), as_json)
 

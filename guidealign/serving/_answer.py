@@ -37,6 +37,7 @@ async def answer(request: Request, parts: Parts, api: Api) -> Response:
         ClientDisconnect: the caller went away.
     """
     exchange = await _begun(request, parts, api)
+    limits: dict[str, str] = {}
     try:
         limits = exchange.admit()
         upstreams = parts.upstreams.of_model(exchange.model)
@@ -44,7 +45,7 @@ async def answer(request: Request, parts: Parts, api: Api) -> Response:
         response = await while_there(request.receive, _asked(request, exchange, limits, upstreams))
     except Refusal as refusal:
         exchange.record(refusal.status)
-        refusal.headers = exchange.guided.headers() | refusal.headers
+        refusal.headers = exchange.headers() | limits | refusal.headers
         raise
     except ClientDisconnect:
         exchange.record(GONE)
@@ -108,7 +109,7 @@ async def _asked(
 def _headers(
     found: Answer, exchange: Exchange, limits: dict[str, str]
 ) -> list[tuple[bytes, bytes]]:
-    own = exchange.guided.headers() | {"x-guidealign-upstream": found.upstream.name} | limits
+    own = exchange.headers() | limits
     return found.headers() + [(n.encode(), v.encode("latin-1", "replace")) for n, v in own.items()]
 
 

@@ -201,6 +201,13 @@ class Exchange:
             edits.append(self.body.replace("model", to_json(upstream.settings.model)))
         return self.body.edited(edits).encode()
 
+    def headers(self) -> dict[str, str]:
+        """`x-guidealign-*`, for an answer or a refusal."""
+        given = self.guided.headers()
+        if self.upstream is not None:
+            given["x-guidealign-upstream"] = self.upstream.name
+        return given
+
     def record(self, status: int) -> None:
         """Tells the gate how it ended, once."""
         if self._recorded:

@@ -260,8 +260,11 @@ class Guidance:
             self.refresh()
 
     def _follow_ledger(self) -> None:
-        self._database_answers = False
-        stamp = store.stamp(self._engine, timeout_s=_ASK_TIMEOUT_S)
+        try:
+            stamp = store.stamp(self._engine, timeout_s=_ASK_TIMEOUT_S)
+        except Exception:
+            self._database_answers = False
+            raise
         self._database_answers = True
         if stamp == self._stamp:
             return

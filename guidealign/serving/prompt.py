@@ -72,9 +72,7 @@ def guide_chat(
         content = to_json(joined(prompt, message.get("content")))
         changed = message.edited([message.replace("content", content)])
         return body.put_element("messages", place, changed)
-    roles = {message["role"] for message in messages}
-    role = "developer" if "developer" in roles and "system" not in roles else "system"
-    return body.put_first("messages", to_json({"role": role, "content": prompt}))
+    return body.put_first("messages", to_json(_message_of_their_own(messages, prompt)))
 
 
 def guide_instructions(body: Body, guidelines: Sequence[RetrievedGuideline]) -> Edit:
@@ -92,7 +90,7 @@ def guide_messages(
     prompt = guideline_prompt(guidelines)
     place = _place(messages, prompt_format)
     if place is None:
-        return [{"role": "system", "content": prompt}, *messages]
+        return [_message_of_their_own(messages, prompt), *messages]
     changed = dict(messages[place])
     changed["content"] = joined(prompt, changed.get("content"))
     return [*messages[:place], changed, *messages[place + 1 :]]
@@ -107,6 +105,13 @@ def _place(messages: Sequence[dict[str, Any]], prompt_format: PromptFormat) -> i
     if prompt_format == "system" and first["role"] in {"system", "developer"} and _joinable(first):
         return 0
     return None
+
+
+def _message_of_their_own(messages: Sequence[dict[str, Any]], prompt: str) -> dict[str, str]:
+    """With the role that the conversation itself uses for such words."""
+    roles = {message["role"] for message in messages}
+    role = "developer" if "developer" in roles and "system" not in roles else "system"
+    return {"role": role, "content": prompt}
 
 
 def _joinable(message: dict[str, Any]) -> bool:

@@ -120,7 +120,13 @@ async def read_error(answer: Answer, *, own_key: bool) -> Refusal | bytes:
         return content
     words = error if isinstance(error, str) else content.decode("utf-8", "replace")
     message = " ".join(words.split())[:500] or f"status {status}"
-    return Refusal(status, "upstream_error", f"the upstream {name} says: {message}")
+    wait = answer.response.headers.get("Retry-After")
+    return Refusal(
+        status,
+        "upstream_error",
+        f"the upstream {name} says: {message}",
+        headers={} if wait is None else {"retry-after": wait},
+    )
 
 
 class EventStream:

@@ -175,29 +175,35 @@ class Upstreams:
     ) -> Answer:
         """The first upstream's answer, or the next one's where it is away, overloaded or broken.
 
+        Where all are, the last answer that any gave is given, else what happened to the last.
+
         Args:
-            upstreams: in order; the last one's answer is given whatever it is.
+            upstreams: in order.
             path: behind the base URL.
             headers: of the caller.
             body: to be sent to an upstream.
 
         Raises:
-            Refusal: 502 or 504: the last one could not be reached or did not answer.
+            Refusal: 502 or 504: none could be reached and answered in time.
         """
-        last = len(upstreams) - 1
-        for place, upstream in enumerate(upstreams):
+        failed: Answer | None = None
+        refused: Refusal | None = None
+        for upstream in upstreams:
             try:
                 answer = await self._post(upstream, path, headers, body(upstream))
             except Refusal as refusal:
                 log.warning("upstream_failed", upstream=upstream.name, code=refusal.code)
-                if place == last:
-                    raise
+                refused = refusal
                 continue
-            if place == last or answer.response.status not in _ASK_ELSEWHERE:
+            if failed is not None:
+                failed.response.close()
+            if answer.response.status not in _ASK_ELSEWHERE:
                 return answer
             log.warning("upstream_failed", upstream=upstream.name, status=answer.response.status)
-            answer.response.close()
-        raise AssertionError("an upstream was asked")
+            failed = answer
+        if failed is not None:
+            return failed
+        raise refused or AssertionError("an upstream was asked")
 
     async def _post(
         self, upstream: Upstream, path: str, headers: RawHeaders, body: bytes

@@ -360,9 +360,9 @@ with weighed as (
     cross join lateral (select s.n_applied::float8 * s.n_withheld / (s.n_applied + s.n_withheld) as weight) w
 ), combined as (
   select category, source, measure, count(*) filter (where weight > 0) as n_strata,
-         sum(n_requests_applied) as n_requests_applied, sum(n_requests_withheld) as n_requests_withheld,
-         coalesce(sum(n_applied) filter (where weight > 0), 0) as n_applied,
-         coalesce(sum(n_withheld) filter (where weight > 0), 0) as n_withheld,
+         sum(n_requests_applied)::bigint as n_requests_applied, sum(n_requests_withheld)::bigint as n_requests_withheld,
+         coalesce(sum(n_applied) filter (where weight > 0), 0)::bigint as n_applied,
+         coalesce(sum(n_withheld) filter (where weight > 0), 0)::bigint as n_withheld,
          sum(part * applied) filter (where weight > 0) as applied,
          sum(part * withheld) filter (where weight > 0) as withheld,
          sqrt(sum((part * (applied - applied_low)) ^ 2 + (part * (withheld_high - withheld)) ^ 2)

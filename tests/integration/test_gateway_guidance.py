@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from guidealign.serving.policy import SCOPES, KeyPolicy
 from guidealign.settings import UpstreamSettings
 from tests.fakes.model_server import ModelServer, Reply, chunks, serve_model
-from tests.integration.gateway_fixture import (
+from tests.integration.running_gateway import (
     Gateway,
     publish,
     release,

@@ -15,7 +15,7 @@ from guidealign.alignment import compose, retrieve
 from guidealign.db import current_release
 from guidealign.settings import Settings, UpstreamSettings
 from tests.fakes.model_server import ChatRequest, ModelServer, Reply, chunks, serve_model
-from tests.integration.gateway_fixture import NOBODY, Gateway, publish, serve_gateway
+from tests.integration.running_gateway import NOBODY, Gateway, publish, serve_gateway
 
 KNIVES = "Where do I buy good kitchen knives?"
 TOOL = {
@@ -273,7 +273,7 @@ def test_models_of_all_upstreams_and_the_retriever(client: OpenAI, upstream: Mod
 
 
 def test_embeddings_are_the_retrievers(client: OpenAI, upstream: ModelServer) -> None:
-    from tests.integration.gateway_fixture import untrained
+    from tests.integration.running_gateway import untrained
 
     texts = ["a knife", "a nickname"]
     expected = untrained(0).encode(texts, side="input")

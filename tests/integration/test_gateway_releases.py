@@ -25,7 +25,7 @@ from guidealign.platform import temporary_postgres
 from guidealign.retriever import Encoder
 from guidealign.settings import UpstreamSettings
 from tests.fakes.model_server import ChatRequest, ModelServer, Reply, serve_model
-from tests.integration.gateway_fixture import (
+from tests.integration.running_gateway import (
     Gateway,
     publish,
     release,

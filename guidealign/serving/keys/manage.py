@@ -51,7 +51,7 @@ def create_key(*, engine: Engine, actor: str, name: str, **policy: Any) -> NewKe
         BadInputError: a value is out of range, or the name is taken.
         ServiceUnavailableError: the database does not answer.
     """
-    checked = _checked(KeyPolicy(key_id=0, name=name.strip(), **policy))
+    checked = _checked(KeyPolicy(key_id=0, name=name, **policy))
     secret = new_secret()
     with store.acting(engine, actor) as connection:
         key_id = store.insert_key(connection, secret_hash(secret), checked)
@@ -157,6 +157,7 @@ def _found(policy: KeyPolicy | None, key_id: int) -> KeyPolicy:
 
 
 def _checked(policy: KeyPolicy, before: KeyPolicy | None = None) -> KeyPolicy:
+    policy = replace(policy, name=policy.name.strip())
     if not policy.name or len(policy.name) > _NAME_CHARS or not policy.name.isprintable():
         raise BadInputError(f"a key needs a name of 1 to {_NAME_CHARS} printable characters")
     expires_at = policy.expires_at
