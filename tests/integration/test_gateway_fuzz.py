@@ -22,7 +22,7 @@ from sqlalchemy import Engine
 
 from guidealign.settings import UpstreamSettings
 from tests.fakes.model_server import ModelServer, serve_model
-from tests.integration.gateway_fixture import Gateway, publish, serve_gateway
+from tests.integration.running_gateway import Gateway, publish, serve_gateway
 
 _PATHS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/guidelines/retrieve")
 _HANG_S = 20.0
