@@ -15,12 +15,14 @@ from psycopg import errors, sql
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
+from guidealign.authoring import augment_inputs, plan_augmentation
 from guidealign.db import make_engine, migrate
 from guidealign.ingest import file_source, ingest_source
 from guidealign.library import install_starter, publish, retire
 from guidealign.platform import Home
 from guidealign.platform._postgres import PEOPLE, let_people_in
 from guidealign.settings import AuthorSettings, Settings
+from tests.fakes.model_server import serve_model
 from tests.integration.library_fixture import add_guideline, write_starter
 
 READS = {
@@ -353,6 +355,12 @@ def test_the_application_works_with_its_own_role(
     done = publish(engine=app, settings=auto, note="second", published_by="test")
     # Six from the starter library, and the one that was added.
     assert (done.version, done.n_active) == (2, 7)
+    with serve_model(lambda _: "5. Mock my uncle's new moustache at dinner") as server:
+        settings = Settings.model_validate({"safety": {"base_url": server.base_url}})
+        plan = plan_augmentation(engine=app, settings=settings, target=1)
+        name = min(plan)
+        grown = augment_inputs(engine=app, settings=settings, categories=[name], target=1)
+    assert grown.stopped == {name: "target"}
     app.dispose()
 
 
