@@ -15,6 +15,7 @@ from psycopg import errors, sql
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
+from guidealign.authoring import augment_inputs, plan_augmentation
 from guidealign.db import make_engine, migrate
 from guidealign.ingest import file_source, inbox_source, ingest_source, prune_inbox
 from guidealign.library import install_starter, publish, retire
@@ -25,6 +26,7 @@ from guidealign.serving.feedback import Feedback, leave_feedback
 from guidealign.serving.keys import KeyRing
 from guidealign.serving.recorder import Recorder
 from guidealign.settings import AuthorSettings, InboxSettings, Settings
+from tests.fakes.model_server import serve_model
 from tests.integration.gateway_fixture import make_input, make_request
 from tests.integration.library_fixture import add_guideline, write_starter
 
@@ -367,6 +369,12 @@ def test_the_application_works_with_its_own_role(
     done = publish(engine=app, settings=auto, note="second", published_by="test")
     # Six from the starter library, and the one that was added.
     assert (done.version, done.n_active) == (2, 7)
+    with serve_model(lambda _: "5. Mock my uncle's new moustache at dinner") as server:
+        settings = Settings.model_validate({"safety": {"base_url": server.base_url}})
+        plan = plan_augmentation(engine=app, settings=settings, target=1)
+        name = min(plan)
+        grown = augment_inputs(engine=app, settings=settings, categories=[name], target=1)
+    assert grown.stopped == {name: "target"}
     app.dispose()
 
 
