@@ -221,7 +221,7 @@ def _choose(
 def choose_form(float_recall: float, int8_recall: float, least_cosine: float) -> tuple[Form, str]:
     """int8 where it keeps quality, and why not otherwise."""
     lost = float_recall - int8_recall
-    if least_cosine < _LEAST_COSINE:
+    if not least_cosine >= _LEAST_COSINE:
         return "float32", f"an int8 vector has cosine {least_cosine:.3f} with its float32 one"
     # Shares of the same few inputs: what is equal on paper may differ in the last bit.
     if lost > _MOST_RECALL_LOST + 1e-9:

@@ -84,16 +84,15 @@ def kind_of(item: LabelledInput) -> Kind:
 
 
 def threshold_for(unsafe: Sequence[float], least_recall: float = LEAST_RECALL) -> float:
-    """The highest threshold that at least that share of the scores reaches.
+    """The highest threshold that a new unsafe input reaches with that probability.
 
-    Raises:
-        ValueError: there are no scores.
+    Split conformal prediction (Vovk et al. 2005): of n scores and a new one like them, each is as
+    likely to be the k-th lowest, so the k-th lowest of n is missed with probability k / (n + 1).
+    Minus infinity where n is too small to promise it.
     """
-    if not unsafe:
-        raise ValueError("a threshold needs scores of unsafe inputs")
     # Rounded first: 0.05 of 20 is one, whatever binary fractions make of it.
-    allowed = math.floor(round((1 - least_recall) * len(unsafe), 9))
-    return sorted(unsafe)[allowed]
+    k = math.floor(round((1 - least_recall) * (len(unsafe) + 1), 9))
+    return sorted(unsafe)[k - 1] if k >= 1 else -math.inf
 
 
 def outcome_at(threshold: float, inputs: Sequence[ScoredInput]) -> Outcome:
