@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guidealign import __version__
+from guidealign.errors import GuidealignError
 from guidealign.serving._http import GONE
 from guidealign.serving._trace import places
 from guidealign.serving.exchange import Parts
@@ -61,6 +62,7 @@ def build_app(make: Callable[[], Parts]) -> FastAPI:
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _refused_by_router)
     app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(GuidealignError, _unavailable)
     app.add_exception_handler(Exception, _failed)
     app.add_middleware(Marked)
     return app
@@ -133,6 +135,14 @@ async def _refused_by_router(request: Request, error: Exception) -> Response:
 
 async def _gone(_request: Request, _error: Exception) -> Response:
     return Response(status_code=GONE)
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    # Of a service behind the gateway, or its schema: the sentence is for its operator.
+    log.error("gateway_unavailable", response_id=request.state.response_id, error=str(error))
+    return _answer_of(
+        Refusal(503, "unavailable", "the gateway cannot do this now: try again later")
+    )
 
 
 async def _failed(request: Request, error: Exception) -> Response:

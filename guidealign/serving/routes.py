@@ -141,9 +141,9 @@ async def embeddings(request: Request) -> Response:
         return await _embedded_elsewhere(request, body, model)
     texts = _texts(body)
     encoding = body.get("encoding_format") or "float"
-    if encoding not in {"float", "base64"}:
+    if encoding not in ("float", "base64"):
         raise bad_request("`encoding_format` is float or base64", param="encoding_format")
-    if body.get("dimensions") not in {None, parts.guidance.dimensions}:
+    if body.get("dimensions") not in (None, parts.guidance.dimensions):
         raise bad_request(
             f"the retriever's vectors have {parts.guidance.dimensions} dimensions",
             param="dimensions",

@@ -291,6 +291,13 @@ def test_embeddings_are_the_retrievers(client: OpenAI, upstream: ModelServer) ->
     assert upstream.requests == []
     with pytest.raises(openai.BadRequestError):
         client.embeddings.create(model="guidealign-retriever", input=[[1, 2, 3]])
+    for wrong in ({"dimensions": {}}, {"dimensions": 8}, {"encoding_format": ["float"]}):
+        with pytest.raises(openai.BadRequestError):
+            client.embeddings.create(
+                model="guidealign-retriever",
+                input="x",
+                extra_body={"encoding_format": "float"} | wrong,
+            )
     client.embeddings.with_raw_response.create(model="gpt-embed", input="x")
     assert upstream.requests[0].path == "/v1/embeddings"
 
