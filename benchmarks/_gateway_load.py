@@ -58,8 +58,6 @@ class Outcome:
     """From the request to the answer's last byte."""
     first_ms: list[float] = field(default_factory=list)
     """From the request to the body's first byte."""
-    retrieval_ms: list[float] = field(default_factory=list)
-    """As the server says in its answers' headers, where it does."""
     statuses: Counter[str] = field(default_factory=Counter)
     """By HTTP status, or `lost` for a connection that ended without an answer."""
     guided: Counter[str] = field(default_factory=Counter)

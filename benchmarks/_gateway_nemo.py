@@ -72,7 +72,7 @@ def nemo(
     port = free_port()
     command = [str(python.parent / "nemoguardrails"), "server", "--config", str(folder / "configs")]
     command += ["--port", str(port), "--default-config-id", _CONFIG_ID, "--disable-chat-ui"]
-    env = {"OPENAI_API_KEY": "sk-bench", "NEMO_GUARDRAILS_TELEMETRY": "0", "DO_NOT_TRACK": "1"}
+    env = {"OPENAI_API_KEY": "sk-bench", "DO_NOT_TRACK": "1"}
     base = f"http://{HOST}:{port}"
     with running("nemo", command, folder=folder, env=env, ready=f"{base}/healthz") as process:
         yield Server(name="NeMo Guardrails", base_url=f"{base}/v1", pid=process.pid)
