@@ -6,20 +6,15 @@ the same at a tenth; `--part` measures some parts anew and leaves the other figu
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable
-
-from rich.console import Console
 
 from benchmarks._gateway_bench import Sizes
 from benchmarks._gateway_library import PAPERS
 from benchmarks._gateway_soak import measure_soak
 from benchmarks._gateway_speed import measure_latency, measure_stream, measure_throughput
-from benchmarks._report import RESULTS, Figure, publish
+from benchmarks._parts import Measure, run_parts
+from benchmarks._report import Figure
 from guidealign.platform import temporary_postgres
-
-console = Console(stderr=True)
 
 
 def _sizes(full: bool) -> Sizes:
@@ -44,40 +39,21 @@ def _soak(url: str, full: bool) -> list[Figure]:
     return measure_soak(url, 200_000 if full else 3_000)
 
 
-# Named as the figures begin.
-_PARTS: dict[str, Callable[[str, bool], list[Figure]]] = {
-    "latency": _latency,
-    "stream": _stream,
-    "throughput": _throughput,
-    "soak": _soak,
-}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--scale", choices=["full", "small"], default="full")
-    parser.add_argument("--part", choices=list(_PARTS), action="append")
-    given = parser.parse_args()
-    wanted = given.part or list(_PARTS)
-    figures = _known() if given.part and given.scale == "full" else {}
-    for part in wanted:
-        console.print(f"gateway: {part}", highlight=False)
+def _with_postgres(part: Callable[[str, bool], list[Figure]]) -> Measure:
+    def measure(full: bool) -> list[Figure]:
         with temporary_postgres() as url:
-            figures[part] = _PARTS[part](url, given.scale == "full")
-        # After each part: what comes later may take long.
-        ordered = [figure for name in _PARTS for figure in figures.get(name, [])]
-        publish("gateway", given.scale, ordered)
+            return part(url, full)
 
-
-def _known() -> dict[str, list[Figure]]:
-    """What an earlier run has measured, by part."""
-    file = RESULTS / "gateway.json"
-    known: dict[str, list[Figure]] = {}
-    if file.exists():
-        for entry in json.loads(file.read_text(encoding="utf-8"))["figures"]:
-            known.setdefault(entry["figure"].partition(":")[0], []).append(Figure(**entry))
-    return known
+    return measure
 
 
 if __name__ == "__main__":
-    main()
+    run_parts(
+        "gateway",
+        {
+            "latency": _with_postgres(_latency),
+            "stream": _with_postgres(_stream),
+            "throughput": _with_postgres(_throughput),
+            "soak": _with_postgres(_soak),
+        },
+    )
