@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.engine import make_url
 
 from guidealign.db import make_engine
 from guidealign.serving.recorder import Record, Recorder
 from guidealign.serving.recorder._queue import KINDS, Tally
 from guidealign.serving.recorder.store import Parcel, store_batch
 from guidealign.settings import InboxSettings
+from tests.fakes.cutting_proxy import cutting_proxy
 from tests.fakes.own_postgres import OwnPostgres, own_postgres
 from tests.integration.gateway_fixture import NOW, make_input, make_key, make_request, rows
 
@@ -258,6 +260,26 @@ def test_the_account_holds_while_the_database_is_killed_and_comes_back(seed: int
         accounts = recorder.close()
         _check_accounts(engine, accounts, taken)
         engine.dispose()
+
+
+def test_commits_that_nobody_heard_of_are_counted_once(engine: Engine, database_url: str) -> None:
+    make_key(engine)
+    place = make_url(database_url)
+    with cutting_proxy(place.host or "", place.port or 0, period=3) as proxy:
+        through = make_engine(place.set(port=proxy.port).render_as_string(hide_password=False))
+        settings = InboxSettings(flush_s=0.001, batch_records=5, queue_records=40, drain_s=LONG_S)
+        recorder = Recorder(through, settings).start()
+        taken = []
+        for number in range(20_000):
+            if proxy.n_cut == 5:
+                break
+            if recorder.offer(make_input(f"ga-{number}", "text")):
+                taken.append(f"ga-{number}")
+            recorder.offer(make_request(f"ga-{number}"))
+            time.sleep(0.001)
+        _check_accounts(engine, recorder.close(), taken)
+        through.dispose()
+        assert proxy.n_cut >= 5
 
 
 def _kill_and_start(server: OwnPostgres, chance: random.Random) -> None:

@@ -94,15 +94,17 @@ class Recorder:
             before=batch.before,
             rows=self._rows(batch),
         )
-        pause_s = _FIRST_PAUSE_S
+        pause_s, has_failed = _FIRST_PAUSE_S, False
         while True:
             try:
                 self._queue.settle(batch, store.store_batch(self._engine, parcel))
             except _FAILURES as error:
-                log.warning(
-                    "records_not_stored", reason=str(error)[:200], n_records=len(batch.records)
-                )
+                if not has_failed:
+                    log.warning("records_not_stored", reason=str(error)[:200])
+                has_failed = True
             else:
+                if has_failed:
+                    log.info("records_stored_again")
                 return True
             left_s = self._give_up_at - time.monotonic()
             if left_s <= 0:
