@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from guidealign.errors import BadInputError, PermanentError, ServiceUnavailableError
 from guidealign.registry._files import check_manifest, write_manifest
+from guidealign.registry._interface import Interface, write_interface
 from guidealign.registry._run import Run
 from guidealign.settings import home_folder
 
@@ -107,13 +108,24 @@ class Registry:
             return str(made.experiment_id)
 
     def register(
-        self, model_name: str, folder: Path, run: Run, *, tags: dict[str, str], description: str
+        self,
+        model_name: str,
+        folder: Path,
+        run: Run,
+        *,
+        tags: dict[str, str],
+        description: str,
+        interface: Interface | None = None,
     ) -> int:
         """Uploads a model folder as the run's model and makes a version of it.
+
+        With an interface, MLflow shows its signature and example, and loads it by itself.
 
         Raises:
             IntegrityError: a file in it could run code when loaded.
         """
+        if interface is not None:
+            write_interface(folder, interface)
         manifest = write_manifest(folder)
         with self._server() as client:
             self._ensure_model(client, model_name)

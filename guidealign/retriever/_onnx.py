@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,7 +36,11 @@ class ServingDescription:
     """In tokens; what lies behind is cut off."""
     pad_id: int
     threshold: float | None = None
-    """Score below which nothing fits an input; None: it was not calibrated."""
+    """Cosine below which no unsafe-topic guideline fits an input; None: not calibrated."""
+    risk_threshold: float | None = None
+    """The same for the probability that the input is unsafe, which tells them apart better."""
+    risk_weights: Sequence[float] = ()
+    risk_bias: float = 0.0
     digests: dict[str, str]
     """SHA-256 (hex) by file name."""
     format: int = FORMAT
@@ -84,16 +90,19 @@ def _trace(encoder: TransformerEncoder, target: Path) -> None:
     shape = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=encoder.max_length)}
     encoder.model.eval()
     try:
-        program = torch.onnx.export(
-            _Pooled().eval(),
-            (example["input_ids"], example["attention_mask"]),
-            input_names=["input_ids", "attention_mask"],
-            output_names=["vectors"],
-            dynamic_shapes=(shape, shape),
-            opset_version=_OPSET,
-            dynamo=True,
-            verbose=False,
-        )
+        with warnings.catch_warnings():
+            # Of torch to itself, about its own internals.
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                _Pooled().eval(),
+                (example["input_ids"], example["attention_mask"]),
+                input_names=["input_ids", "attention_mask"],
+                output_names=["vectors"],
+                dynamic_shapes=(shape, shape),
+                opset_version=_OPSET,
+                dynamo=True,
+                verbose=False,
+            )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
         raise ConfigurationError(
             f"the encoder cannot be exported for serving: {str(error).splitlines()[0][:200]}"

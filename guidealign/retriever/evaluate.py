@@ -36,12 +36,12 @@ def evaluate_retriever(
     Candidates are all guidelines of that version. A case's value is its recall@6.
     """
     split, guidelines = load_split(library_version, engine=engine, settings=settings)
-    ids = sorted(guidelines)
+    ids = sorted(guidelines.texts)
     encoder = load_serving_encoder(version, settings=settings, registry=registry)
     queries = encoder.encode([item.text for item in split.test], side="input")
-    documents = encoder.encode([guidelines[i] for i in ids], side="guideline")
+    documents = encoder.encode([guidelines.texts[i] for i in ids], side="guideline")
     ranked = rank_ids(queries @ documents.T, ids)
-    return _as_run(RETRIEVER_MODEL, version, split, guidelines, ranked)
+    return _as_run(RETRIEVER_MODEL, version, split, guidelines.texts, ranked)
 
 
 def evaluate_bm25(*, engine: Engine, settings: Settings, library_version: int) -> EvaluationRun:
@@ -49,9 +49,9 @@ def evaluate_bm25(*, engine: Engine, settings: Settings, library_version: int) -
     import bm25s
 
     split, guidelines = load_split(library_version, engine=engine, settings=settings)
-    ids = sorted(guidelines)
+    ids = sorted(guidelines.texts)
     index = bm25s.BM25()
-    corpus = bm25s.tokenize([guidelines[i] for i in ids], stopwords="en", show_progress=False)
+    corpus = bm25s.tokenize([guidelines.texts[i] for i in ids], stopwords="en", show_progress=False)
     index.index(corpus, show_progress=False)
     tokens = bm25s.tokenize(
         [item.text for item in split.test], stopwords="en", show_progress=False, return_ids=False
@@ -59,7 +59,7 @@ def evaluate_bm25(*, engine: Engine, settings: Settings, library_version: int) -
     import numpy as np
 
     scores = np.stack([index.get_scores(query) for query in tokens]) if tokens else np.zeros((0, 0))
-    return _as_run(BM25_MODEL, UNTRAINED_VERSION, split, guidelines, rank_ids(scores, ids))
+    return _as_run(BM25_MODEL, UNTRAINED_VERSION, split, guidelines.texts, rank_ids(scores, ids))
 
 
 def _as_run(
