@@ -7,9 +7,13 @@ for a whole batch, so that a query answered beside others would get another vect
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from guidealign.retriever._onnx import GRAPH_FILE, TOKENIZER_FILE, describe, read_description
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +28,15 @@ _TABLE_ROWS = 1_000
 _LEAST = 1e-12
 
 
-def quantize_rows(source: Path, target: Path) -> None:
+def write_int8(source: Path, target: Path) -> None:
+    """Writes the int8 form of a serving folder beside it."""
+    target.mkdir()
+    _quantize(source / GRAPH_FILE, target / GRAPH_FILE)
+    shutil.copyfile(source / TOKENIZER_FILE, target / TOKENIZER_FILE)
+    describe(target, replace(read_description(source), form="int8"))
+
+
+def _quantize(source: Path, target: Path) -> None:
     """Rewrites the matrix products with constant weights and the large lookup tables."""
     import onnx
     from onnx import helper

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from guidealign.errors import IntegrityError
 from guidealign.records import QUALITY_TOPICS
-from guidealign.retriever._int8 import quantize_rows
+from guidealign.retriever._int8 import write_int8
 from guidealign.retriever._onnx import (
     GRAPH_FILE,
-    TOKENIZER_FILE,
     Form,
     describe,
     export_float,
@@ -105,7 +104,7 @@ def build_serving(
     with tempfile.TemporaryDirectory(prefix="serving-") as scratch:
         folders: dict[Form, Path] = {form: Path(scratch) / form for form in _FORMS}
         export_float(encoder, folders["float32"])
-        _write_int8(folders["float32"], folders["int8"])
+        write_int8(folders["float32"], folders["int8"])
         measured = {form: _measure(folders[form], split, guidelines) for form in _FORMS}
         _require_same(encoder, measured["float32"], split)
         report = _choose(measured, split, guidelines)
@@ -128,13 +127,6 @@ class _Measured:
     query_ms: float
     megabytes: float
     probe: RiskProbe | None
-
-
-def _write_int8(source: Path, target: Path) -> None:
-    target.mkdir()
-    quantize_rows(source / GRAPH_FILE, target / GRAPH_FILE)
-    shutil.copyfile(source / TOKENIZER_FILE, target / TOKENIZER_FILE)
-    describe(target, replace(read_description(source), form="int8"))
 
 
 def _measure(folder: Path, split: Split, guidelines: GuidelineSet) -> _Measured:

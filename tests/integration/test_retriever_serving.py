@@ -94,15 +94,18 @@ def test_a_trained_version_carries_what_serves_it(
 
     # MLflow knows what goes in and comes out, and loads it by itself.
     import mlflow
+    import pandas as pd
 
     loaded = mlflow.pyfunc.load_model(str(folder))
     assert loaded.metadata.signature.inputs.input_names() == ["text"]
     assert loaded.metadata.signature.outputs.inputs[0].shape == (-1, WIDTH)
     example = json.loads((folder / "input_example.json").read_text())
-    given = loaded.predict({"text": [row[0] for row in example["data"]]})
+    given = loaded.predict(pd.DataFrame(**example))
     assert given.shape == (len(example["data"]), WIDTH)
     np.testing.assert_allclose(
-        loaded.predict({"text": TEXTS}), encoder.encode(TEXTS, side="input"), atol=1e-6
+        loaded.predict(pd.DataFrame({"text": TEXTS})),
+        encoder.encode(TEXTS, side="input"),
+        atol=1e-6,
     )
 
     # A gateway starts from the copy here: no MLflow, no torch.

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guidealign.errors import IntegrityError
-from guidealign.retriever._int8 import quantize_rows
+from guidealign.retriever._int8 import write_int8
 from guidealign.retriever._onnx import (
     DESCRIPTION_FILE,
     GRAPH_FILE,
@@ -44,14 +44,8 @@ def float_folder(model: TransformerEncoder, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def int8_folder(float_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _int8(float_folder, tmp_path_factory.mktemp("int8"))
-
-
-def _int8(float_folder: Path, folder: Path) -> Path:
-    about = ServingEncoder(float_folder)._about
-    quantize_rows(float_folder / GRAPH_FILE, folder / GRAPH_FILE)
-    (folder / TOKENIZER_FILE).write_bytes((float_folder / TOKENIZER_FILE).read_bytes())
-    describe(folder, about)
+    folder = tmp_path_factory.mktemp("parent") / "int8"
+    write_int8(float_folder, folder)
     return folder
 
 
