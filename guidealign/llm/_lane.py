@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,7 @@ from guidealign.errors import (
 )
 from guidealign.llm._breaker import CircuitBreaker
 from guidealign.llm._errors import CircuitOpenError, OverloadedError, UnansweredError
+from guidealign.llm._hedge import Hedge
 from guidealign.llm._ledger import Amount, Ledger
 from guidealign.llm._limiter import LONGEST_WAIT_S, AdaptiveLimiter, Slot
 from guidealign.llm._wire import Wire
@@ -159,36 +160,32 @@ class Lane:
         return await self._hedged(question, self._endpoint.hedge_after_s, urgent=urgent)
 
     async def _send(
-        self, question: Question, *, urgent: bool, sent: asyncio.Future[None] | None = None
+        self, question: Question, *, urgent: bool, on_sent: Callable[[], None] | None = None
     ) -> Answer:
         async with self._sending(question, urgent=urgent) as sending:
-            if sent is not None:
-                sent.set_result(None)
+            if on_sent is not None:
+                on_sent()
             sending.result = await self._wire.post(question.body)
         return Answer(sending.result, sending.attempt)
 
     async def _hedged(self, question: Question, after_s: float, *, urgent: bool) -> Answer:
-        """The first answer of at most two requests; the second goes out if the first stalls."""
-        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        first = asyncio.create_task(self._send(question, urgent=urgent, sent=sent))
-        tasks = {first}
+        """The first answer of at most two requests; the second goes out if the first stalls.
+
+        The first runs in this task, as most need no second.
+        """
+        hedge = Hedge(lambda: self._send(question, urgent=True), after_s)
         try:
-            # The time to wait begins when the request is sent, not when it queues for a slot.
-            begun: set[asyncio.Future[Any]] = {first, sent}
-            await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
-            done, _ = await asyncio.wait(tasks, timeout=after_s)
-            if not done:
-                tasks.add(asyncio.create_task(self._send(question, urgent=True)))
-            while True:
-                done, open_ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                good = next((task for task in done if task.exception() is None), None)
-                if good is not None or not open_:
-                    return (good or first).result()
-                tasks = open_
+            async with asyncio.timeout(None) as won:
+                # The time to wait begins when the request is sent, not when it queues for a slot.
+                return await self._send(
+                    question, urgent=urgent, on_sent=lambda: hedge.arm(won.reschedule)
+                )
+        except TimeoutError:
+            return await hedge.result()
+        except GuidealignError as error:
+            return await hedge.result_or(error)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await hedge.close()
 
     @asynccontextmanager
     async def _sending(self, question: Question, *, urgent: bool) -> AsyncIterator[_Sending]:
