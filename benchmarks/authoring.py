@@ -17,6 +17,7 @@ from benchmarks._report import RESULTS, Figure, publish
 # Named as the figures begin; each module has `measure(full: bool) -> list[Figure]`.
 _PARTS = {
     "client": "benchmarks._authoring_client",
+    "queue": "benchmarks._authoring_queue",
     "growth": "benchmarks._authoring_growth",
 }
 

@@ -30,6 +30,7 @@ class Work:
 
     input_id: int
     attempt: int
+    n_claims: int
     text: str
 
 
@@ -85,7 +86,9 @@ class Queue:
         # What this worker lost track of and claims anew is under way already.
         new = [item for item in claims if item.item_id not in self._held]
         self._held.update(dict.fromkeys(item.item_id for item in new))
-        return [Work(item.item_id, item.attempt, texts[item.item_id]) for item in new]
+        return [
+            Work(item.item_id, item.attempt, item.n_claims, texts[item.item_id]) for item in new
+        ]
 
     async def next_open_s(self) -> float | None:
         """Seconds until an input that nobody holds may be claimed; None: there is none."""

@@ -28,7 +28,8 @@ from guidealign.settings import AuthorSettings
 log = structlog.get_logger()
 _POLL_S = 0.5
 _MOST_UNANSWERED = 16
-_CLAIMS_PER_ATTEMPT = 4
+_FEW_UNANSWERED = 3
+_CLAIMS_PER_ATTEMPT = 10
 """Workers that die over an input make it a dead letter too, but later: most die of other things."""
 
 
@@ -64,7 +65,7 @@ class Worker:
         self._client = client
         self._settings = settings
         self._width = width
-        self._ready: asyncio.Queue[Work] = asyncio.Queue(settings.batch_size)
+        self._ready: asyncio.Queue[Work] = asyncio.Queue(max(1, settings.batch_size // 2))
         self._n_under_way = 0
         self._idle = asyncio.Event()
         self._any_answered = False
@@ -111,7 +112,7 @@ class Worker:
             self._idle.clear()
             claimed = await self._queue.claim(self._settings.batch_size)
             for work in claimed:
-                if work.attempt > self._settings.max_attempts * _CLAIMS_PER_ATTEMPT:
+                if work.n_claims > self._settings.max_attempts * _CLAIMS_PER_ATTEMPT:
                     await self._writer.add(_deadly(work))
                     continue
                 self._n_under_way += 1
@@ -131,7 +132,7 @@ class Worker:
         await self._writer.flush()
         wait_s = await self._queue.next_open_s()
         if wait_s is None:
-            if self._unanswered and not self._any_answered:
+            if len(self._unanswered) > (_FEW_UNANSWERED if self._any_answered else 0):
                 raise self._unanswered[0][2]
             return True
         await asyncio.sleep(min(wait_s, _POLL_S))
@@ -226,7 +227,7 @@ def _reason(error: GuidealignError) -> str:
 
 
 def _deadly(work: Work) -> Unfinished:
-    times = f"each of the {work.attempt - 1} workers that had it was lost before an outcome"
+    times = f"each of the {work.n_claims - 1} workers that had it was lost before an outcome"
     return Unfinished(
         given_back=GivenBack(item_id=work.input_id, error=times, reason="worker_lost", final=True),
         stage="detect",

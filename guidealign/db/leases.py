@@ -30,7 +30,7 @@ _CLAIM = text(
                and (not_before is null or not_before <= now())
              order by item_id limit :limit for update skip locked) open
      where l.task = :task and l.item_id = open.item_id
-    returning l.item_id, l.attempts
+    returning l.item_id, l.failures, l.attempts
     """
 )
 _RENEW = text(
@@ -49,7 +49,8 @@ _RELEASE = text(
        set holder = null, leased_until = null, last_error = r.error, reason = r.reason,
            failed_at = case when r.final then now() end,
            not_before = now() + make_interval(secs => r.wait_s),
-           attempts = case when r.counts then l.attempts else greatest(l.attempts - 1, 0) end
+           attempts = case when r.counts then l.attempts else greatest(l.attempts - 1, 0) end,
+           failures = l.failures + cast(r.counts as int)
       from jsonb_to_recordset(cast(:items as jsonb)) as r
            (item_id bigint, error text, reason text, final boolean, counts boolean, wait_s float8)
      where l.task = :task and l.item_id = r.item_id and l.holder = :holder and l.done_at is null
@@ -67,7 +68,7 @@ _RELEASE_HOLDERS = text(
     """
 )
 _RETRY_FAILED = text(
-    "update core.leases set failed_at = null, attempts = 0, not_before = null"
+    "update core.leases set failed_at = null, attempts = 0, failures = 0, not_before = null"
     " where task = :task and failed_at is not null"
     " and (cast(:reason as text) is null or reason = :reason)"
 )
@@ -83,10 +84,13 @@ _NEXT = text(
 
 @dataclass(frozen=True)
 class Claim:
-    """An item that is ours until the lease runs out; `attempt` counts from 1."""
+    """An item that is ours until the lease runs out."""
 
     item_id: int
     attempt: int
+    """Counts from 1, and up with each failure of the item's own: a killed worker is none."""
+    n_claims: int
+    """Counts from 1; more than attempts when workers were lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +122,10 @@ def claim(
     """Takes up to `limit` open items, lowest id first; commit at once to keep them."""
     values = {"task": task, "holder": holder, "limit": limit, "lease_s": lease_s}
     rows = connection.execute(_CLAIM, values).all()
-    return sorted((Claim(row.item_id, row.attempts) for row in rows), key=lambda c: c.item_id)
+    return sorted(
+        (Claim(row.item_id, row.failures + 1, row.attempts) for row in rows),
+        key=lambda c: c.item_id,
+    )
 
 
 def renew(
@@ -155,7 +162,7 @@ def release_holders(connection: Connection, task: str, holders: Sequence[str]) -
 
 
 def retry_failed(connection: Connection, task: str, reason: str | None = None) -> int:
-    """Opens items that were given up, for one reason or all, with no attempt counted."""
+    """Opens items that were given up, for one reason or all, with nothing held against them."""
     return connection.execute(_RETRY_FAILED, {"task": task, "reason": reason}).rowcount
 
 

@@ -222,7 +222,11 @@ class Lease(Base):
     item_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     holder: Mapped[str | None]
     leased_until: Mapped[datetime | None]
-    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    attempts: Mapped[int] = mapped_column(
+        Integer,
+        server_default="0",
+        comment="claims, but for those that ended for reasons of others",
+    )
     last_error: Mapped[str | None]
     done_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None] = mapped_column(comment="given up; see rejects")
@@ -235,6 +239,9 @@ class Lease(Base):
     )
     reason: Mapped[str | None] = mapped_column(
         comment="of the last failure, a stable code such as invalid_answer"
+    )
+    failures: Mapped[int] = mapped_column(
+        Integer, server_default="0", comment="attempts that failed through the item itself"
     )
     __table_args__ = (
         Index(

@@ -15,7 +15,9 @@ drop table core.author_runs, core.model_answers;
 alter table core.leases
   drop column heartbeat_at,
   drop column not_before,
-  drop column reason;
+  drop column reason,
+  drop column failures;
+comment on column core.leases.attempts is null;
 drop view library.model_calls;
 create view library.model_calls as
 select date_trunc('day', created_at) as day, stage, model, prompt_version, status, count(*) as n_calls,

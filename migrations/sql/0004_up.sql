@@ -5,7 +5,10 @@
 alter table core.leases
   add column heartbeat_at timestamptz,
   add column not_before timestamptz,
-  add column reason text;
+  add column reason text,
+  add column failures integer not null default 0;
+comment on column core.leases.attempts is 'claims, but for those that ended for reasons of others';
+comment on column core.leases.failures is 'attempts that failed through the item itself';
 comment on column core.leases.heartbeat_at is 'when its holder last said that it is at work';
 comment on column core.leases.not_before is 'not claimed before: the wait after a failure';
 comment on column core.leases.reason is 'of the last failure, a stable code such as invalid_answer';
@@ -77,7 +80,7 @@ select l.item_id as input_id,
             when l.leased_until >= now() then 'leased'
             when l.not_before > now() then 'waiting'
             else 'open' end as state,
-       l.attempts, l.reason, l.last_error, l.holder, l.leased_until, l.heartbeat_at, l.not_before,
+       l.attempts, l.failures, l.reason, l.last_error, l.holder, l.leased_until, l.heartbeat_at, l.not_before,
        l.enqueued_at, l.done_at, l.failed_at
   from core.leases l
  where l.task = 'author';
@@ -86,7 +89,10 @@ comment on view library.author_queue is
 comment on column library.author_queue.input_id is 'See library.inputs.';
 comment on column library.author_queue.state is
   'open, leased (a worker has it), waiting (for not_before, after a failure), done, or dead (given up).';
-comment on column library.author_queue.attempts is 'Tries that were begun and that count.';
+comment on column library.author_queue.attempts is
+  'Times it was claimed, but for those that ended for reasons of others, such as an outage.';
+comment on column library.author_queue.failures is
+  'Attempts that failed through the input itself; the others'' workers were killed.';
 comment on column library.author_queue.reason is
   'Of the last failure: see library.author_dead_letters.';
 comment on column library.author_queue.last_error is 'Of the last failure, a sentence.';
@@ -99,7 +105,7 @@ comment on column library.author_queue.done_at is 'When its results were stored.
 comment on column library.author_queue.failed_at is 'When it was given up.';
 
 create view library.author_dead_letters as
-select l.item_id as input_id, l.reason, l.last_error as detail, l.attempts, l.failed_at,
+select l.item_id as input_id, l.reason, l.last_error as detail, l.attempts, l.failures, l.failed_at,
        i.redacted_text as text, i.source
   from core.leases l
   join core.inputs i on i.id = l.item_id
@@ -110,7 +116,8 @@ comment on column library.author_dead_letters.input_id is 'See library.inputs.';
 comment on column library.author_dead_letters.reason is
   'invalid_answer (no usable answer), refused_request (the endpoint refuses it), no_answer (others were answered) or worker_lost (its workers died).';
 comment on column library.author_dead_letters.detail is 'Of the last try, a sentence.';
-comment on column library.author_dead_letters.attempts is 'How often it was tried.';
+comment on column library.author_dead_letters.attempts is 'How often it was claimed.';
+comment on column library.author_dead_letters.failures is 'How often that failed through the input itself.';
 comment on column library.author_dead_letters.failed_at is 'When it was given up.';
 comment on column library.author_dead_letters.text is 'The input with personal data masked.';
 comment on column library.author_dead_letters.source is 'Where the input came from.';

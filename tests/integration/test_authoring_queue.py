@@ -277,7 +277,7 @@ def test_an_input_that_kills_its_workers_is_given_up(engine: Engine) -> None:
         settings = make_settings(server.base_url, max_attempts=1)
         plan_batches(engine=engine, settings=settings)
         with engine.begin() as connection:
-            connection.execute(text("update core.leases set attempts = 4"))
+            connection.execute(text("update core.leases set attempts = 10"))
         assert author_batch(0, engine=engine, settings=settings).n_failed == 1
         assert server.requests == []
     assert rows(engine, "select input_id, reason from core.rejects") == [(deadly, "worker_lost")]

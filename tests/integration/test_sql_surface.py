@@ -74,6 +74,16 @@ insert into core.augmentations (batch_id, category, model, prompt_version, n_wan
                                 n_answers, rejected, stopped)
 select id, 'Insult', 'm', 'p', 3, 2, 4, '{"too_similar": 5, "refusal": 1}', 'yield' from run;
 insert into core.input_examples (input_id, example_id) values (6, 5);
+insert into core.leases (task, item_id, holder, leased_until, heartbeat_at, attempts) values
+  ('author', 5, 'a:1.2:0', now() + interval '1 minute', now(), 1);
+insert into core.leases (task, item_id, attempts, failures, reason, last_error, failed_at) values
+  ('author', 6, 3, 3, 'invalid_answer', 'model m gave no valid Detection', now());
+insert into core.leases (task, item_id, attempts, not_before) values
+  ('author', 7, 1, now() + interval '1 hour');
+insert into core.leases (task, item_id, attempts, done_at) values ('author', 1, 1, now());
+insert into core.leases (task, item_id) values ('author', 2), ('other', 3);
+insert into core.author_runs (run_key, worker, n_requests, prompt_tokens, cost_usd) values
+  ('airflow:author/1', 0, 10, 4000, 0.25), ('airflow:author/1', 1, 5, 2000, 0.5);
 """
 
 
@@ -131,6 +141,21 @@ def test_cookbook_is_a_cookbook() -> None:
 @pytest.mark.parametrize("query", QUERIES)
 def test_every_query_answers_an_analyst(filled: Engine, query: str) -> None:
     assert _as_analyst(filled, query)
+
+
+def test_the_authoring_queue(filled: Engine) -> None:
+    states = _answer(filled, "How far is authoring?")
+    assert {row["state"]: (row["n"], row["n_workers"]) for row in states} == {
+        "leased": (1, 1), "dead": (1, 0), "waiting": (1, 0), "done": (1, 0), "open": (1, 0),
+    }  # fmt: skip
+    dead = _answer(filled, "Which inputs were given up, and why?", 1)
+    assert _pick(dead, "input_id", "reason", "failures", "text") == [
+        (6, "invalid_answer", 3, "Insult my boss")
+    ]
+    spent = _answer(filled, "What did each authoring run spend?")
+    assert _pick(spent, "n_workers", "n_requests", "prompt_tokens", "cost_usd") == [
+        (2, 15, 6000, 0.75)
+    ]
 
 
 def test_coverage(filled: Engine) -> None:
