@@ -235,7 +235,7 @@ class _Draft:
             "title": self.judged.title,
             "text": self.judged.text,
             "category": self.judged.category,
-            "model": self.authored.model,
+            "model": self.authored.guideline_model,
             "prompt_version": self.authored.guideline_prompt_version,
             "state": "candidate" if verdict.ok else "quarantined",
             "state_reason": None if verdict.ok else f"{verdict.reason}: {verdict.detail}",
