@@ -73,12 +73,18 @@ def _json(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _path(
-    *, good: str, body: dict[str, Any] | None = None, refused: tuple[int, ...] = tuple(_REFUSED)
+    *,
+    good: str,
+    body: dict[str, Any] | None = None,
+    refused: tuple[int, ...] = tuple(_REFUSED),
+    streams: bool = False,
 ) -> dict[str, Any]:
     """Arguments of a route: what it takes and gives."""
     described: dict[int | str, dict[str, Any]] = {
         200: {"description": good, **_json({"type": "object"})}
     }
+    if streams:
+        described[200]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     for status in refused:
         described[status] = {"description": _REFUSED[status], **_json(_ERROR)}
     extra = {} if body is None else {"requestBody": {"required": True, **_json(body)}}
@@ -87,6 +93,7 @@ def _path(
 
 CHAT = _path(
     good="the upstream's answer",
+    streams=True,
     body={
         "type": "object",
         "required": ["model", "messages"],
@@ -100,6 +107,7 @@ CHAT = _path(
 )
 RESPONSES = _path(
     good="the upstream's answer",
+    streams=True,
     body={
         "type": "object",
         "required": ["model"],
