@@ -56,6 +56,8 @@ _GIVEN = {
         },
     },
 }
+_EVENT = {"type": "object", "properties": {"data": {"type": "string"}}}
+"""Of a stream, by the names of server-sent events."""
 _MODEL_NAME = {"type": "string", "minLength": 1}
 _MESSAGES = {
     "type": "array",
@@ -84,7 +86,7 @@ def _path(
         200: {"description": good, **_json({"type": "object"})}
     }
     if streams:
-        described[200]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+        described[200]["content"]["text/event-stream"] = {"schema": _EVENT}
     for status in refused:
         described[status] = {"description": _REFUSED[status], **_json(_ERROR)}
     extra = {} if body is None else {"requestBody": {"required": True, **_json(body)}}
