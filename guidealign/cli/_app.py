@@ -20,7 +20,7 @@ from guidealign.cli.author import author_app
 from guidealign.cli.keys import keys_app
 from guidealign.cli.library import library_app
 from guidealign.cli.serve import serve
-from guidealign.errors import BadInputError
+from guidealign.errors import BadInputError, GuidealignError
 from guidealign.settings import USER_TOML, home_folder, load_settings
 
 app = typer.Typer(
@@ -116,7 +116,21 @@ def up() -> None:
 
     with _Lines() as lines:
         start(lines)
+        _prepare_encoder(lines)
     _print_doors()
+
+
+def _prepare_encoder(lines: _Lines) -> None:
+    """What serves until a retriever is trained; without it the first who needs it makes it."""
+    from guidealign.retriever import prepare_base
+
+    lines("retriever's base", "looking")
+    try:
+        prepare_base(load_settings())
+    except GuidealignError as error:
+        lines("retriever's base", f"not exported yet: {error}")
+    else:
+        lines("retriever's base", "ready")
 
 
 def _print_doors() -> None:

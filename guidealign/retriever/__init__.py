@@ -2,7 +2,7 @@
 
 from guidealign.retriever.evaluate import evaluate_bm25, evaluate_retriever
 from guidealign.retriever.model import EmbedResult, Encoder, TrainResult
-from guidealign.retriever.serve import ServingEncoder, load_serving_encoder
+from guidealign.retriever.serve import ServingEncoder, load_serving_encoder, prepare_base
 from guidealign.retriever.train import embed_library, train_challenger
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "evaluate_bm25",
     "evaluate_retriever",
     "load_serving_encoder",
+    "prepare_base",
     "train_challenger",
 ]

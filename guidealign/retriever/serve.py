@@ -174,17 +174,30 @@ def load_serving_encoder(version: int, *, settings: Settings, registry: Registry
     return _loaded(str(_folder(version, settings, registry.tracking_uri)))
 
 
+def prepare_base(settings: Settings) -> None:
+    """Exports the untrained base where this machine has not: a gateway without torch finds it.
+
+    Raises:
+        ConfigurationError: it cannot be exported here.
+        PlatformError: the cache cannot be written.
+    """
+    _base_folder(settings.retriever.base_model, *_bounds(settings))
+
+
 @lru_cache(maxsize=3)
 def _loaded(folder: str) -> ServingEncoder:
     return ServingEncoder(Path(folder))
 
 
 def _folder(version: int, settings: Settings, tracking_uri: str) -> Path:
-    cache = settings.platform.cache.expanduser() / "encoders"
-    bounds = (str(cache), settings.retriever.max_length)
     if version == UNTRAINED_VERSION:
-        return _base_folder(settings.retriever.base_model, *bounds)
-    return _version_folder(tracking_uri, version, *bounds)
+        return _base_folder(settings.retriever.base_model, *_bounds(settings))
+    return _version_folder(tracking_uri, version, *_bounds(settings))
+
+
+def _bounds(settings: Settings) -> tuple[str, int]:
+    """Where exports are kept, and how many tokens of a text they read."""
+    return str(settings.platform.cache.expanduser() / "encoders"), settings.retriever.max_length
 
 
 @lru_cache(maxsize=8)

@@ -15,7 +15,12 @@ from guidealign.errors import ConfigurationError, IntegrityError
 from guidealign.library import install_starter
 from guidealign.records import RETRIEVER_MODEL
 from guidealign.registry import Registry
-from guidealign.retriever import ServingEncoder, load_serving_encoder, train_challenger
+from guidealign.retriever import (
+    ServingEncoder,
+    load_serving_encoder,
+    prepare_base,
+    train_challenger,
+)
 from guidealign.retriever._cache import exported_base
 from guidealign.retriever.encode import load_folder
 from guidealign.settings import PlatformSettings, RetrieverSettings, Settings
@@ -137,6 +142,7 @@ def test_a_version_without_one_is_exported_once_by_another_process(
     base = settings.retriever.base_model
     with local_registry(tmp_path) as registry:
         version = _register_plain(registry, base, tmp_path)
+        prepare_base(settings)
         encoder = load_serving_encoder(version, settings=settings, registry=registry)
         # The base is the same files: what is exported for one is found for the other.
         (export,) = (tmp_path / "cache" / "encoders").glob("[!.]*")
