@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _SNAPSHOTS = "gateway"
 _GRACEFUL_S = 30
+PROTOCOL = "guidealign.serving._guard:GuardedProtocol"
+"""Of HTTP, for the server: closes connections that never get to a request."""
 
 
 def make_guidance(settings: Settings) -> Guidance:
@@ -109,6 +111,7 @@ def serve(settings: Settings) -> None:
     uvicorn.run(
         "guidealign.serving.run:create_app",
         factory=True,
+        http=PROTOCOL,
         host=settings.serve.host,
         port=settings.serve.port,
         workers=settings.serve.workers,

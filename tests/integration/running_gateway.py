@@ -23,6 +23,7 @@ from guidealign.serving.gate import Arrival, OpenGate
 from guidealign.serving.guide import Guidance, Loader
 from guidealign.serving.policy import SCOPES, KeyPolicy
 from guidealign.serving.recorder.model import GatewayInput, GatewayRequest
+from guidealign.serving.run import PROTOCOL
 from guidealign.serving.upstream import Upstreams
 from guidealign.settings import ServeSettings, Settings, UpstreamSettings
 from tests.integration.library_fixture import write_starter
@@ -143,7 +144,9 @@ def serve_gateway(
         gate=gate,
     )
     server = uvicorn.Server(
-        uvicorn.Config(build_app(lambda: parts), port=0, log_level="warning", access_log=False)
+        uvicorn.Config(
+            build_app(lambda: parts), port=0, log_level="warning", access_log=False, http=PROTOCOL
+        )
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
