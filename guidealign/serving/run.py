@@ -14,6 +14,7 @@ from guidealign.serving.exchange import Parts
 from guidealign.serving.gate import Gate, OpenGate
 from guidealign.serving.guide import Guidance
 from guidealign.serving.key_gate import KeyGate
+from guidealign.serving.loading import Loader
 from guidealign.serving.upstream import Upstreams
 from guidealign.settings import Settings, home_folder, load_settings
 
@@ -26,12 +27,8 @@ PROTOCOL = "guidealign.serving._guard:GuardedProtocol"
 """Of HTTP, for the server: closes connections that never get to a request."""
 
 
-def make_guidance(settings: Settings) -> Guidance:
-    """The engine of this installation, not begun yet.
-
-    Raises:
-        ConfigurationError: no database is configured.
-    """
+def make_loader(settings: Settings) -> Loader:
+    """Gives the encoders of this installation's registry."""
 
     def load(version: int) -> Encoder:
         uri = settings.mlflow.tracking_uri
@@ -39,10 +36,19 @@ def make_guidance(settings: Settings) -> Guidance:
             raise ConfigurationError("no MLflow server is configured: run `guidealign up`")
         return load_serving_encoder(version, settings=settings, registry=Registry(uri or ""))
 
+    return load
+
+
+def make_guidance(settings: Settings) -> Guidance:
+    """The engine of this installation, not begun yet.
+
+    Raises:
+        ConfigurationError: no database is configured.
+    """
     return Guidance(
         engine=make_engine(settings.require_database_url()),
         settings=settings,
-        load=load,
+        load=make_loader(settings),
         folder=home_folder() / _SNAPSHOTS,
     )
 

@@ -20,7 +20,8 @@ from guidealign.retriever import Encoder, embed_library, load_serving_encoder
 from guidealign.serving.app import build_app
 from guidealign.serving.exchange import Parts
 from guidealign.serving.gate import Arrival, OpenGate
-from guidealign.serving.guide import Guidance, Loader
+from guidealign.serving.guide import Guidance
+from guidealign.serving.loading import Loader
 from guidealign.serving.policy import SCOPES, KeyPolicy
 from guidealign.serving.recorder.model import GatewayInput, GatewayRequest
 from guidealign.serving.run import PROTOCOL
