@@ -1,4 +1,4 @@
-"""The gateway against direct calls, LiteLLM's proxy and NeMo Guardrails' server; a soak.
+"""The gateway against direct calls, LiteLLM's proxy and NeMo Guardrails' server; a replay; a soak.
 
 The upstream is a local stub; all peers run on the same machine in the same run. `--scale small` is
 the same at a tenth; `--part` measures some parts anew and leaves the other figures as they are.
@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from benchmarks._gateway_bench import Sizes
 from benchmarks._gateway_library import PAPERS
+from benchmarks._gateway_replay import measure_replay
 from benchmarks._gateway_soak import measure_soak
 from benchmarks._gateway_speed import measure_latency, measure_stream, measure_throughput
 from benchmarks._parts import Measure, run_parts
@@ -39,6 +40,11 @@ def _soak(url: str, full: bool) -> list[Figure]:
     return measure_soak(url, 200_000 if full else 3_000)
 
 
+def _replay(url: str, full: bool) -> list[Figure]:
+    # The library in full either way: it is what a request is compared with.
+    return measure_replay(url, PAPERS, 10_000 if full else 500)
+
+
 def _with_postgres(part: Callable[[str, bool], list[Figure]]) -> Measure:
     def measure(full: bool) -> list[Figure]:
         with temporary_postgres() as url:
@@ -54,6 +60,7 @@ if __name__ == "__main__":
             "latency": _with_postgres(_latency),
             "stream": _with_postgres(_stream),
             "throughput": _with_postgres(_throughput),
+            "replay": _with_postgres(_replay),
             "soak": _with_postgres(_soak),
         },
     )

@@ -17,8 +17,10 @@ from guidealign import __version__
 from guidealign.cli._errors import USAGE_EXIT, debug_callback, run_guarded
 from guidealign.cli._shared import actor, console, data, print_figures, progress
 from guidealign.cli.author import author_app
+from guidealign.cli.canary import canary_app
 from guidealign.cli.keys import keys_app
 from guidealign.cli.library import library_app
+from guidealign.cli.replay import replay
 from guidealign.cli.serve import serve
 from guidealign.errors import BadInputError, GuidealignError
 from guidealign.settings import USER_TOML, home_folder, load_settings
@@ -32,7 +34,9 @@ app = typer.Typer(
 app.add_typer(author_app, name="author")
 app.add_typer(library_app, name="library")
 app.add_typer(keys_app, name="keys")
+app.add_typer(canary_app, name="canary")
 app.command()(serve)
+app.command()(replay)
 
 _QUICKSTART = """\
 # Settings of this installation; run `guidealign up` after a change. README.md has more.

@@ -784,6 +784,57 @@ class KeyEvent(Base):
     )
 
 
+class CanaryRow(Base):
+    """A candidate release that the gateway tries on some conversations: the newest row counts."""
+
+    __tablename__ = "canaries"
+    id: Mapped[int] = _id()
+    library_version: Mapped[int | None] = mapped_column(
+        ForeignKey(LibraryVersion.version), comment="null: from here on there is no candidate"
+    )
+    retriever_version: Mapped[int | None] = mapped_column(Integer)
+    release_id: Mapped[int | None] = mapped_column(
+        ForeignKey(ReleaseRow.id), comment="what was live then"
+    )
+    actor: Mapped[str]
+    reason: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint("(library_version is null) = (retriever_version is null)", name="parts"),
+    )
+
+
+class ReplayRow(Base):
+    """A candidate release run over recorded requests beside the live one: append-only."""
+
+    __tablename__ = "replays"
+    id: Mapped[int] = _id()
+    release_id: Mapped[int] = mapped_column(
+        ForeignKey(ReleaseRow.id), comment="what the candidate was compared with"
+    )
+    library_version: Mapped[int] = mapped_column(ForeignKey(LibraryVersion.version))
+    retriever_version: Mapped[int] = mapped_column(Integer)
+    source: Mapped[str] = mapped_column(comment="inbox, or the file of the requests")
+    n_requests: Mapped[int]
+    n_changed: Mapped[int] = mapped_column(comment="requests that would get other guidelines")
+    n_abstained_live: Mapped[int]
+    n_abstained_candidate: Mapped[int]
+    tokens_live: Mapped[int] = mapped_column(
+        comment="of the guidelines of all requests, by estimate"
+    )
+    tokens_candidate: Mapped[int]
+    report: Mapped[dict[str, Any]] = mapped_column(comment="all figures; no text of requests")
+    actor: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint(
+            "n_changed <= n_requests and n_abstained_live <= n_requests"
+            " and n_abstained_candidate <= n_requests",
+            name="counts",
+        ),
+    )
+
+
 class GatewayRequestRow(Base):
     """A request that the gateway answered or refused: ids and figures, no text."""
 
@@ -798,8 +849,12 @@ class GatewayRequestRow(Base):
     model: Mapped[str | None]
     upstream: Mapped[str | None]
     upstream_status: Mapped[int | None] = mapped_column(Integer)
-    release_id: Mapped[int | None] = mapped_column(ForeignKey(ReleaseRow.id))
+    release_id: Mapped[int | None] = mapped_column(
+        ForeignKey(ReleaseRow.id),
+        comment="what was live; of a canary: what the candidate answered in place of",
+    )
     canary: Mapped[bool]
+    canary_id: Mapped[int | None] = mapped_column(ForeignKey(CanaryRow.id))
     guideline_ids: Mapped[list[int]]
     scores: Mapped[list[float]]
     groups: Mapped[list[str]] = mapped_column(comment="the category of each guideline")
@@ -821,6 +876,7 @@ class GatewayRequestRow(Base):
             "guidance in ('injected', 'abstained', 'monitored', 'off', 'unguided')",
             name="guidance",
         ),
+        CheckConstraint("canary or canary_id is null", name="canary"),
         CheckConstraint(
             "cardinality(guideline_ids) = cardinality(scores)"
             " and cardinality(guideline_ids) = cardinality(groups)",

@@ -19,7 +19,7 @@ from guidealign.serving.relay import (
     is_stream,
     read_answer,
     read_error,
-    usage_of,
+    read_usage,
     with_member,
 )
 from guidealign.serving.upstream import Answer, Upstream
@@ -88,7 +88,9 @@ async def _asked(
     explained = is_true(request.headers, _EXPLAIN)
     field = to_json(exchange.guided.as_dict()) if explained else None
     if is_stream(found):
-        return GuidedStream(found, exchange, headers, field)
+        events = EventStream(found, field=field)
+        await events.begin()
+        return GuidedStream(found.response.status, events, exchange, headers)
     if found.response.status >= 300:
         own_key = found.upstream.settings.api_key is not None
         content = await read_error(found, own_key=own_key)
@@ -97,7 +99,7 @@ async def _asked(
     else:
         limit = exchange.parts.settings.serve.max_answer_bytes
         content = await read_answer(found, limit=limit)
-        exchange.usage = usage_of(content)
+        exchange.usage = await read_usage(content, found.upstream.name)
         if field is not None:
             content = with_member(content, field)
     exchange.record(found.response.status)
@@ -118,15 +120,15 @@ class GuidedStream(Response):
 
     def __init__(
         self,
-        found: Answer,
+        status: int,
+        events: EventStream,
         exchange: Exchange,
         headers: list[tuple[bytes, bytes]],
-        field: str | None,
     ) -> None:
-        self.status_code = found.response.status
+        self.status_code = status
         self.raw_headers = headers
         self.background = None
-        self._events = EventStream(found, field=field)
+        self._events = events
         self._exchange = exchange
         self._gone = False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guidealign import __version__
 from guidealign.errors import GuidealignError
+from guidealign.serving._guard import HEAD_TIMEOUT
 from guidealign.serving._http import GONE
 from guidealign.serving._trace import places
 from guidealign.serving.exchange import Parts
@@ -35,7 +37,7 @@ def build_app(make: Callable[[], Parts]) -> FastAPI:
     """
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         import asyncio
 
         parts = await asyncio.to_thread(make)
@@ -44,7 +46,7 @@ def build_app(make: Callable[[], Parts]) -> FastAPI:
         await asyncio.to_thread(parts.guidance.start)
         app.state.parts, app.state.models = parts, {}
         try:
-            yield
+            yield {HEAD_TIMEOUT: parts.settings.serve.client_timeout_s}
         finally:
             await parts.upstreams.close()
             await asyncio.to_thread(parts.guidance.close)

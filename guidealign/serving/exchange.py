@@ -18,7 +18,7 @@ from guidealign.serving.gate import Arrival, Gate
 from guidealign.serving.guide import Guidance
 from guidealign.serving.model import Guided, Overrides
 from guidealign.serving.payload import Body, Edit, to_json
-from guidealign.serving.policy import KeyPolicy, choose_withholding
+from guidealign.serving.policy import KeyPolicy, choose_withholding, in_canary
 from guidealign.serving.prompt import (
     estimate_tokens,
     guide_chat,
@@ -159,7 +159,9 @@ class Exchange:
         if self.query is None:
             return Guided(status="abstained", reason="no-user-text", release=guidance.release)
         try:
-            found = await guidance.afind(self.query, k=wanted.k, risks=wanted.risks)
+            found = await guidance.afind(
+                self.query, k=wanted.k, risks=wanted.risks, candidate=self._is_canary()
+            )
         except GuidealignError as error:
             log.info("unguided", response_id=self.response_id, error=str(error))
             unguided = Guided(
@@ -183,6 +185,8 @@ class Exchange:
             nearest=found.nearest,
             release=found.release,
             stale=found.stale,
+            canary_id=found.canary_id,
+            encode_s=found.encode_s,
         )
         if not kept:
             return known
@@ -191,6 +195,10 @@ class Exchange:
         if policy.mode == "monitor":
             return known.as_status("monitored")
         return known.as_status("withheld" if withheld == groups else "injected", withheld)
+
+    def _is_canary(self) -> bool:
+        conversation_id = self._conversation_id()
+        return conversation_id is not None and in_canary(self.policy, conversation_id)
 
     def body_for(self, upstream: Upstream) -> bytes:
         """The request as an upstream gets it."""
@@ -228,6 +236,7 @@ class Exchange:
             upstream=self.upstream.name if self.upstream else None,
             upstream_status=self.upstream_status,
             release_id=release.release_id if release else None,
+            canary_id=guided.canary_id,
             guideline_ids=tuple(g.guideline_id for g in guided.guidelines),
             scores=tuple(g.score for g in guided.guidelines),
             groups=tuple(g.category for g in guided.guidelines),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy import Engine
 
-from guidealign.alignment import keep_distinct
 from guidealign.errors import GuidealignError, IntegrityError, ServiceUnavailableError
 from guidealign.library import SearchOptions, search_vectors
 from guidealign.records import Release, RetrievedGuideline
-from guidealign.retriever import Encoder
-from guidealign.serving import _disk, store
+from guidealign.serving import store
 from guidealign.serving._trace import places
+from guidealign.serving.candidate import CandidateFollower
+from guidealign.serving.choice import bounds_for, choose
+from guidealign.serving.loading import Loader, ReleaseLoader
 from guidealign.serving.model import Found
 from guidealign.serving.query import Query
-from guidealign.serving.snapshot import Snapshot
 from guidealign.serving.worker import Blend, Embed, Live, Search, Worker
 from guidealign.settings import RetrievalSettings, Settings
 
@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _ASK_TIMEOUT_S = 5.0
-_WARM_UP = "Which guidelines fit this?"
-Loader = Callable[[int], Encoder]
-"""Gives the encoder of a retriever version."""
+_CANARY = "canary"
 
 
 class Guidance:
@@ -58,15 +56,19 @@ class Guidance:
         """
         self._engine = engine
         self._settings = settings
-        self._load = load
-        self._folder = folder
+        serve = settings.serve
+        self._loader = ReleaseLoader(engine, load, folder, exact_up_to=serve.exact_up_to)
+        self._candidate = CandidateFollower(
+            ReleaseLoader(engine, load, folder / _CANARY, exact_up_to=serve.exact_up_to)
+        )
+        self.n_candidate_failures = 0
+        """Requests that the candidate did not answer, and what is live did."""
         self._live: Live | None = None
         self._stamp: store.Stamp | None = None
         self._fault: str | None = "nothing has been loaded yet"
         self._database_answers = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        serve = settings.serve
         self._worker = Worker(
             blend=Blend(topic_cosine=serve.topic_cosine, weight=serve.context_weight),
             far=self._search_far,
@@ -102,6 +104,21 @@ class Guidance:
         return self._fault
 
     @property
+    def candidate(self) -> Live | None:
+        """The candidate release that is tried here; None: none is."""
+        return self._candidate.live
+
+    @property
+    def candidate_fault(self) -> str | None:
+        """Why the candidate that was declared is not tried; None: it is, or none was."""
+        return self._candidate.fault
+
+    @property
+    def n_waiting(self) -> int:
+        """Requests that wait for the encoder."""
+        return self._worker.n_waiting
+
+    @property
     def n_guidelines(self) -> int:
         """In the live release."""
         live = self._live
@@ -122,7 +139,12 @@ class Guidance:
     # -- finding
 
     def find(
-        self, query: Query, *, k: int | None = None, risks: Sequence[str] | None = None
+        self,
+        query: Query,
+        *,
+        k: int | None = None,
+        risks: Sequence[str] | None = None,
+        candidate: bool = False,
     ) -> Found:
         """The guidelines for a query, from any thread.
 
@@ -130,29 +152,60 @@ class Guidance:
             query: what the user said.
             k: most guidelines; None: as set.
             risks: categories to look among; None: all.
+            candidate: under the candidate release, where there is one and it works.
 
         Raises:
             ServiceUnavailableError: nothing is live, too many wait, or it took too long.
         """
-        search, stale = self._submit(query, k, risks)
+        live = self._candidate.live if candidate else None
+        if live is not None:
+            try:
+                return self._find(live, query, k, risks)
+            except GuidealignError as error:
+                self._note_candidate(error)
+        return self._find(self._require_live(), query, k, risks)
+
+    def _find(self, live: Live, query: Query, k: int | None, risks: Sequence[str] | None) -> Found:
+        search, stale = self._submit(live, query, k, risks)
         try:
             candidates = search.future.result(self._settings.serve.retrieval_timeout_s)
         except FutureTimeoutError as error:
             search.future.cancel()
             raise self._too_slow() from error
-        return self._found(search.live, candidates, k, stale)
+        return self._found(search, candidates, k, stale)
 
     async def afind(
-        self, query: Query, *, k: int | None = None, risks: Sequence[str] | None = None
+        self,
+        query: Query,
+        *,
+        k: int | None = None,
+        risks: Sequence[str] | None = None,
+        candidate: bool = False,
     ) -> Found:
         """`find`, while the event loop goes on."""
-        search, stale = self._submit(query, k, risks)
+        live = self._candidate.live if candidate else None
+        if live is not None:
+            try:
+                return await self._afind(live, query, k, risks)
+            except GuidealignError as error:
+                self._note_candidate(error)
+        return await self._afind(self._require_live(), query, k, risks)
+
+    async def _afind(
+        self, live: Live, query: Query, k: int | None, risks: Sequence[str] | None
+    ) -> Found:
+        search, stale = self._submit(live, query, k, risks)
         try:
             async with asyncio.timeout(self._settings.serve.retrieval_timeout_s):
                 candidates = await asyncio.wrap_future(search.future)
         except TimeoutError as error:
             raise self._too_slow() from error
-        return self._found(search.live, candidates, k, stale)
+        return self._found(search, candidates, k, stale)
+
+    def _note_candidate(self, error: GuidealignError) -> None:
+        """What is live answers in its place."""
+        self.n_candidate_failures += 1
+        log.warning("canary_failed", error=str(error))
 
     async def embed(self, texts: Sequence[str]) -> tuple[Release, list[NDArray[np.float32]]]:
         """Vectors of texts by the live retriever, and the release that it belongs to.
@@ -170,11 +223,11 @@ class Guidance:
         return live.snapshot.release, vectors
 
     def _submit(
-        self, query: Query, k: int | None, risks: Sequence[str] | None
+        self, live: Live, query: Query, k: int | None, risks: Sequence[str] | None
     ) -> tuple[Search, bool]:
         stale = self._fault is not None
         search = Search(
-            live=self._require_live(),
+            live=live,
             query=query,
             k=self._bounds(k).n_candidates,
             risks=risks,
@@ -183,30 +236,25 @@ class Guidance:
         return search, stale
 
     def _bounds(self, k: int | None) -> RetrievalSettings:
-        set_ = self._settings.retrieval
-        if k is None:
-            return set_
-        return set_.model_copy(update={"k": k, "n_candidates": max(k, set_.n_candidates)})
+        return bounds_for(self._settings.retrieval, k)
 
     def _too_slow(self) -> ServiceUnavailableError:
         limit = self._settings.serve.retrieval_timeout_s
         return ServiceUnavailableError(f"the retriever took longer than {limit:g} s")
 
     def _found(
-        self, live: Live, candidates: list[RetrievedGuideline], k: int | None, stale: bool
+        self, search: Search, candidates: list[RetrievedGuideline], k: int | None, stale: bool
     ) -> Found:
-        kept = tuple(keep_distinct(candidates, self._bounds(k)))
-        reason = None
-        if not kept:
-            reason = "none-in-risks"
-        elif live.threshold is not None and kept[0].score < live.threshold:
-            reason = "below-threshold"
+        live = search.live
+        kept, reason = choose(candidates, self._bounds(k), live.threshold)
         return Found(
             guidelines=() if reason else kept,
             nearest=kept,
             release=live.snapshot.release,
             stale=stale,
             reason=reason,
+            canary_id=live.canary_id,
+            encode_s=search.encode_s,
         )
 
     def _search_far(
@@ -266,68 +314,33 @@ class Guidance:
             self._database_answers = False
             raise
         self._database_answers = True
-        if stamp == self._stamp:
-            return
-        if stamp.release is None:
+        if stamp != self._stamp:
+            self._follow_release(stamp.release)
+            self._stamp = stamp
+        self._candidate.follow(stamp, self._require_live())
+
+    def _follow_release(self, release: Release | None) -> None:
+        if release is None:
             raise IntegrityError("nothing was ever released: run a cycle, or adopt a library")
         live = self._live
-        if live is not None and live.snapshot.release == stamp.release:
-            overlay = store.overlay(self._engine, stamp.release.library_version)
-            if overlay != live.snapshot.overlay:
-                self._take(replace(live, snapshot=replace(live.snapshot, overlay=overlay)))
+        if live is not None and live.snapshot.release == release:
+            self._live = self._loader.refreshed(live)
         else:
-            encoder = self._encoder(stamp.release.retriever_version)
-            self._take(self._with(self._read(stamp.release), encoder))
-        self._stamp = stamp
+            self._take(self._loader.loaded(release, (live, self._candidate.live)))
 
     def _take(self, live: Live) -> None:
         self._live = live
         release = live.snapshot.release
         log.info("gateway_release", release=release.release_id, n=self.n_guidelines)
 
-    def _encoder(self, version: int) -> Encoder:
-        """The encoder of a version, warm; the live one where it is that."""
-        live = self._live
-        if live is not None and live.snapshot.release.retriever_version == version:
-            return live.encoder
-        encoder = self._load(version)
-        encoder.encode([_WARM_UP], side="input")
-        return encoder
-
-    @staticmethod
-    def _with(snapshot: Snapshot, encoder: Encoder) -> Live:
-        return Live(
-            snapshot=snapshot, encoder=encoder, threshold=getattr(encoder, "threshold", None)
-        )
-
-    def _read(self, release: Release) -> Snapshot:
-        """A release from the database, kept on disk from now on."""
-        overlay = store.overlay(self._engine, release.library_version)
-        texts, vectors = store.guidelines(self._engine, release)
-        if not len(texts.ids):
-            raise IntegrityError(
-                f"no guideline of library version {release.library_version} is embedded under"
-                f" retriever version {release.retriever_version}: embed the library first"
-            )
-        limit = self._settings.serve.exact_up_to
-        try:
-            file = _disk.save(self._folder, release, texts, vectors, overlay)
-            if len(texts.ids) > limit:
-                vectors = _disk.mapped(file)
-        except OSError as error:
-            # It serves from memory; only a restart without the database would miss it.
-            log.warning("gateway_snapshot_not_kept", error=error.strerror)
-        return _disk.held(release, texts, vectors, overlay, exact_up_to=limit)
-
     def _load_last_good(self) -> None:
-        limit = self._settings.serve.exact_up_to
         try:
-            snapshot = _disk.load(self._folder, exact_up_to=limit)
-            if snapshot is not None:
-                encoder = self._encoder(snapshot.release.retriever_version)
-                self._take(self._with(snapshot, encoder))
+            live = self._loader.last_good()
         except GuidealignError as error:
             log.warning("gateway_no_last_good", error=str(error))
+        else:
+            if live is not None:
+                self._take(live)
 
 
 _EMBED_TEXTS = 16

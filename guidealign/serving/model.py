@@ -36,6 +36,10 @@ class Found:
     stale: bool
     """The database could not be asked: the last good release answers."""
     reason: str | None = None
+    canary_id: int | None = None
+    """Of the candidate release that found them; None: what is live did."""
+    encode_s: float = 0.0
+    """Of the retrieval, spent in the encoder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,10 @@ class Guided:
     """Categories whose guidelines were left out, to measure their effect."""
     nearest: tuple[RetrievedGuideline, ...] = ()
     release: Release | None = None
+    """Of a canary: the live one's number with the candidate's parts."""
     stale: bool = False
+    canary_id: int | None = None
+    encode_s: float | None = None
 
     @property
     def injected(self) -> tuple[RetrievedGuideline, ...]:
@@ -69,6 +76,8 @@ class Guided:
         given: dict[str, str] = {"x-guidealign-status": self.status}
         if self.release is not None:
             given["x-guidealign-release"] = str(self.release.release_id)
+        if self.canary_id is not None:
+            given["x-guidealign-canary"] = str(self.canary_id)
         shown = self.guidelines or self.nearest
         if shown:
             given["x-guidealign-guidelines"] = ",".join(
@@ -90,6 +99,7 @@ class Guided:
             "reason": self.reason,
             "stale": self.stale,
             "release": release and release.release_id,
+            "canary": self.canary_id,
             "library_version": release and release.library_version,
             "retriever_version": release and release.retriever_version,
             "withheld": sorted(self.withheld),

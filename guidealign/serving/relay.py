@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -15,8 +16,15 @@ from guidealign.serving.upstream import Answer
 
 _MOST_HELD_BYTES = 256 * 2**10
 _MOST_ERROR_BYTES = 2**20
+_PARSED_AT_ONCE_BYTES = 512 * 2**10
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _DATA = b"data:"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_FIELDS = (b"data", b"event", b"id", b"retry")
+_EVENT_LINE = re.compile(rb"(?:%b)?:|(?:%b)[\r\n]" % (b"|".join(_FIELDS), b"|".join(_FIELDS)))
+_EVENT_LINE_BEGUN = re.compile(
+    b"|".join(name[:n] for name in _FIELDS for n in range(len(name) + 1))
+)
 _ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 
@@ -85,15 +93,36 @@ async def read_answer(answer: Answer, *, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def usage_of(content: bytes) -> Usage:
-    """The tokens that an answer names; it may be no JSON at all."""
+def usage_of(content: bytes, upstream: str) -> Usage:
+    """The tokens that an answer names.
+
+    Raises:
+        Refusal: 502, the answer is no JSON object.
+    """
+    try:
+        answer = json.loads(content)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise _nonsense(upstream, "is no JSON object")
     usage = Usage()
-    if _USAGE.search(content):
-        try:
-            usage.take(json.loads(content))
-        except (ValueError, RecursionError):
-            return Usage()
+    usage.take(answer)
     return usage
+
+
+async def read_usage(content: bytes, upstream: str) -> Usage:
+    """`usage_of`, of a large answer in a thread, so that nobody else waits for it.
+
+    Raises:
+        Refusal: 502, the answer is no JSON object.
+    """
+    if len(content) > _PARSED_AT_ONCE_BYTES:
+        return await asyncio.to_thread(usage_of, content, upstream)
+    return usage_of(content, upstream)
+
+
+def _nonsense(upstream: str, what: str) -> Refusal:
+    return Refusal(502, "upstream_nonsense", f"what the upstream {upstream} answered {what}")
 
 
 async def read_error(answer: Answer, *, own_key: bool) -> Refusal | bytes:
@@ -150,23 +179,48 @@ class EventStream:
         self.n_events = 0
         self.broken: str | None = None
         """How the upstream broke off; None: it did not."""
+        self._chunks = answer.response.content.iter_any()
+        self._held = b""
+
+    async def begin(self) -> None:
+        """Reads until it is known that events come; the caller has been sent nothing yet.
+
+        Raises:
+            Refusal: 502 or 504: it is no stream of events, breaks off or stops coming.
+        """
+        try:
+            await self._begin()
+        except BaseException:
+            self._answer.response.close()
+            raise
+
+    async def _begin(self) -> None:
+        name = self._answer.upstream.name
+        try:
+            while not (known := _begins_as_events(self._held)):
+                if known is False or len(self._held) > _MOST_HELD_BYTES:
+                    raise _nonsense(name, "as a stream holds no events")
+                self._held += await anext(self._chunks)
+        except StopAsyncIteration as error:
+            raise _nonsense(name, "as a stream holds no events") from error
+        except TimeoutError as error:
+            raise self._refusal(504, "upstream_timeout", "stopped before its answer") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._refusal(502, "upstream_broke_off", "broke off its answer") from error
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._parts()
 
     async def _parts(self) -> AsyncIterator[bytes]:
-        held = b""
         try:
-            async for chunk in self._answer.response.content.iter_any():
-                held += chunk
-                end = _last_end(held)
-                if not end and len(held) > _MOST_HELD_BYTES:
-                    end = len(held)
-                if end:
-                    yield self._noted(held[:end])
-                    held = held[end:]
-            if held:
-                yield self._noted(held)
+            if begun := self._whole():
+                yield self._noted(begun)
+            async for chunk in self._chunks:
+                self._held += chunk
+                if whole := self._whole():
+                    yield self._noted(whole)
+            if self._held:
+                yield self._noted(self._held)
         except TimeoutError:
             self.broken = "upstream_timeout"
             yield self._last_words("stopped in the middle of its answer")
@@ -174,11 +228,19 @@ class EventStream:
             self.broken = "upstream_broke_off"
             yield self._last_words("broke off its answer")
 
+    def _whole(self) -> bytes:
+        """Takes the events whose end has come out of what is held."""
+        end = _last_end(self._held)
+        if not end and len(self._held) > _MOST_HELD_BYTES:
+            end = len(self._held)
+        whole, self._held = self._held[:end], self._held[end:]
+        return whole
+
     def _last_words(self, what: str) -> bytes:
-        refusal = Refusal(
-            502, self.broken or "", f"the upstream {self._answer.upstream.name} {what}"
-        )
-        return b"data: " + refusal.encoded() + b"\n\n"
+        return b"data: " + self._refusal(502, self.broken or "", what).encoded() + b"\n\n"
+
+    def _refusal(self, status: int, code: str, what: str) -> Refusal:
+        return Refusal(status, code, f"the upstream {self._answer.upstream.name} {what}")
 
     def _noted(self, events: bytes) -> bytes:
         if self._field is not None and _DATA in events:
@@ -197,6 +259,15 @@ class EventStream:
     async def close(self) -> None:
         """Lets go of the upstream; one that still writes is cut off."""
         self._answer.response.close()
+
+
+def _begins_as_events(held: bytes) -> bool | None:
+    """Whether the first line is one of a stream of events; None: it has not come yet."""
+    held = held.removeprefix(_BYTE_ORDER_MARK).lstrip(b"\r\n")
+    if _EVENT_LINE.match(held):
+        return True
+    begun = _EVENT_LINE_BEGUN.fullmatch(held) or _BYTE_ORDER_MARK.startswith(held)
+    return None if begun else False
 
 
 def _last_end(held: bytes) -> int:

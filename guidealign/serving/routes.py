@@ -25,7 +25,7 @@ from guidealign.serving.policy import KeyPolicy, Scope
 from guidealign.serving.prompt import estimate_tokens
 from guidealign.serving.query import Query, query_of
 from guidealign.serving.refusal import Refusal, bad_request
-from guidealign.serving.relay import read_answer, read_error
+from guidealign.serving.relay import read_answer, read_error, read_usage
 
 router = APIRouter()
 _MODELS_TIMEOUT_S = 5.0
@@ -213,7 +213,9 @@ async def _embedded_elsewhere(request: Request, body: Body, model: str) -> Respo
                 raise error
             return error, found.response.status, found.headers()
         limit = parts.settings.serve.max_answer_bytes
-        return await read_answer(found, limit=limit), found.response.status, found.headers()
+        content = await read_answer(found, limit=limit)
+        await read_usage(content, found.upstream.name)
+        return content, found.response.status, found.headers()
 
     content, status, headers = await while_there(request.receive, asked())
     response = Response(content, status)

@@ -14,6 +14,7 @@ from guidealign.serving.exchange import Parts
 from guidealign.serving.gate import Gate, OpenGate
 from guidealign.serving.guide import Guidance
 from guidealign.serving.key_gate import KeyGate
+from guidealign.serving.loading import Loader
 from guidealign.serving.upstream import Upstreams
 from guidealign.settings import Settings, home_folder, load_settings
 
@@ -22,6 +23,20 @@ if TYPE_CHECKING:
 
 _SNAPSHOTS = "gateway"
 _GRACEFUL_S = 30
+PROTOCOL = "guidealign.serving._guard:GuardedProtocol"
+"""Of HTTP, for the server: closes connections that never get to a request."""
+
+
+def make_loader(settings: Settings) -> Loader:
+    """Gives the encoders of this installation's registry."""
+
+    def load(version: int) -> Encoder:
+        uri = settings.mlflow.tracking_uri
+        if uri is None and version != UNTRAINED_VERSION:
+            raise ConfigurationError("no MLflow server is configured: run `guidealign up`")
+        return load_serving_encoder(version, settings=settings, registry=Registry(uri or ""))
+
+    return load
 
 
 def make_guidance(settings: Settings) -> Guidance:
@@ -30,17 +45,10 @@ def make_guidance(settings: Settings) -> Guidance:
     Raises:
         ConfigurationError: no database is configured.
     """
-
-    def load(version: int) -> Encoder:
-        uri = settings.mlflow.tracking_uri
-        if uri is None and version != UNTRAINED_VERSION:
-            raise ConfigurationError("no MLflow server is configured: run `guidealign up`")
-        return load_serving_encoder(version, settings=settings, registry=Registry(uri or ""))
-
     return Guidance(
         engine=make_engine(settings.require_database_url()),
         settings=settings,
-        load=load,
+        load=make_loader(settings),
         folder=home_folder() / _SNAPSHOTS,
     )
 
@@ -109,6 +117,7 @@ def serve(settings: Settings) -> None:
     uvicorn.run(
         "guidealign.serving.run:create_app",
         factory=True,
+        http=PROTOCOL,
         host=settings.serve.host,
         port=settings.serve.port,
         workers=settings.serve.workers,

@@ -30,6 +30,18 @@ _GUIDELINES = (
     " from core.guidelines g join core.embeddings e on e.guideline_id = g.id"
     " where g.served @> %(library)s::int and e.retriever_version = %(retriever)s order by g.id"
 )
+# The newest row counts, until it is cleared or its parts are promoted.
+_CANARY = text(
+    "select c.id, c.library_version, c.retriever_version from core.canaries c"
+    " where c.id = (select max(id) from core.canaries) and c.library_version is not null"
+    " and not exists (select from core.releases r where r.id > coalesce(c.release_id, 0)"
+    " and r.library_version = c.library_version and r.retriever_version = c.retriever_version)"
+)
+_UNEMBEDDED = text(
+    "select count(*) from core.guidelines g where g.served @> cast(:library as int)"
+    " and not exists (select from core.embeddings e where e.guideline_id = g.id"
+    " and e.retriever_version = :retriever)"
+)
 _BLOCK = 2_000
 _HEADER_BYTES = 4
 """Of a vector in pgvector's binary form: its dimensions and a reserved field, 2 bytes each."""
@@ -37,10 +49,20 @@ _STATEMENT_TIMEOUT = text("select set_config('statement_timeout', :ms, true)")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Canary:
+    """A candidate release that is tried."""
+
+    canary_id: int
+    library_version: int
+    retriever_version: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stamp:
     """What is live and what people have decided since: equal stamps, equal guidance."""
 
     release: Release | None
+    canary: Canary | None
     changes: tuple[Any, ...]
 
 
@@ -54,7 +76,26 @@ def stamp(engine: Engine, *, timeout_s: float) -> Stamp:
         connection.execute(_STATEMENT_TIMEOUT, {"ms": str(int(timeout_s * 1000))})
         release = latest_release(connection)
         changes = connection.execute(_CHANGES).one()
-        return Stamp(release=release, changes=tuple(changes))
+        canary = open_canary(connection)
+        return Stamp(release=release, canary=canary, changes=tuple(changes))
+
+
+def open_canary(connection: Connection) -> Canary | None:
+    """The candidate that is tried now."""
+    row = connection.execute(_CANARY).one_or_none()
+    if row is None:
+        return None
+    return Canary(
+        canary_id=row.id,
+        library_version=row.library_version,
+        retriever_version=row.retriever_version,
+    )
+
+
+def count_unembedded(connection: Connection, *, library: int, retriever: int) -> int:
+    """Guidelines of a library version without a vector of a retriever version."""
+    values = {"library": library, "retriever": retriever}
+    return int(connection.execute(_UNEMBEDDED, values).scalar_one())
 
 
 def overlay(engine: Engine, library_version: int) -> Overlay:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,6 +39,8 @@ class Live:
     snapshot: Snapshot
     encoder: Encoder
     threshold: float | None
+    canary_id: int | None = None
+    """Of the candidate release that this is; None: it is what is live."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,8 @@ class Search:
     k: int
     risks: Sequence[str] | None
     future: Future[list[RetrievedGuideline]] = field(default_factory=Future)
+    encode_s: float = 0.0
+    """Of the encoder, for all that were encoded together."""
 
     @property
     def texts(self) -> list[str]:
@@ -165,10 +170,14 @@ class Worker:
         if not begun:
             return
         try:
+            started = time.monotonic()
             vectors = self._encode(begun)
+            encode_s = time.monotonic() - started
             for job in begun:
                 if isinstance(job, Embed):
                     job.future.set_result(_stacked(vectors, job.texts))
+                else:
+                    job.encode_s = encode_s
             self._search([job for job in begun if isinstance(job, Search)], vectors)
         except Exception as error:  # whatever it is, those who wait are told
             failure = _failed(error)

@@ -47,6 +47,44 @@ comment on table core.key_events is 'Every change of a key, written by the datab
 comment on column core.key_events.changes is 'by field: what it was and what it is; never a secret';
 create index ix_key_events_key_id on core.key_events (key_id);
 
+create table core.canaries (
+  id bigint generated always as identity constraint pk_canaries primary key,
+  library_version integer constraint fk_canaries_library_version_library_versions references core.library_versions (version),
+  retriever_version integer,
+  release_id bigint constraint fk_canaries_release_id_releases references core.releases (id),
+  actor text not null,
+  reason text not null,
+  created_at timestamptz not null default now(),
+  constraint ck_canaries_parts check ((library_version is null) = (retriever_version is null))
+);
+comment on table core.canaries is 'A candidate release that the gateway tries on some conversations: the newest row counts.';
+comment on column core.canaries.library_version is 'null: from here on there is no candidate';
+comment on column core.canaries.release_id is 'what was live then';
+
+create table core.replays (
+  id bigint generated always as identity constraint pk_replays primary key,
+  release_id bigint not null constraint fk_replays_release_id_releases references core.releases (id),
+  library_version integer not null constraint fk_replays_library_version_library_versions references core.library_versions (version),
+  retriever_version integer not null,
+  source text not null,
+  n_requests bigint not null,
+  n_changed bigint not null,
+  n_abstained_live bigint not null,
+  n_abstained_candidate bigint not null,
+  tokens_live bigint not null,
+  tokens_candidate bigint not null,
+  report jsonb not null,
+  actor text not null,
+  created_at timestamptz not null default now(),
+  constraint ck_replays_counts check (n_changed <= n_requests and n_abstained_live <= n_requests and n_abstained_candidate <= n_requests)
+);
+comment on table core.replays is 'A candidate release run over recorded requests beside the live one: append-only.';
+comment on column core.replays.release_id is 'what the candidate was compared with';
+comment on column core.replays.source is 'inbox, or the file of the requests';
+comment on column core.replays.n_changed is 'requests that would get other guidelines';
+comment on column core.replays.tokens_live is 'of the guidelines of all requests, by estimate';
+comment on column core.replays.report is 'all figures; no text of requests';
+
 create table core.gateway_requests (
   response_id text not null constraint pk_gateway_requests primary key,
   key_id bigint not null constraint fk_gateway_requests_key_id_gateway_keys references core.gateway_keys (id),
@@ -60,6 +98,7 @@ create table core.gateway_requests (
   upstream_status integer,
   release_id bigint constraint fk_gateway_requests_release_id_releases references core.releases (id),
   canary boolean not null,
+  canary_id bigint constraint fk_gateway_requests_canary_id_canaries references core.canaries (id),
   guideline_ids bigint[] not null,
   scores double precision[] not null,
   groups text[] not null,
@@ -75,10 +114,12 @@ create table core.gateway_requests (
   total_ms double precision,
   logged_at timestamptz not null default now(),
   constraint ck_gateway_requests_guidance check (guidance in ('injected', 'abstained', 'monitored', 'off', 'unguided')),
+  constraint ck_gateway_requests_canary check (canary or canary_id is null),
   constraint ck_gateway_requests_guidelines check (cardinality(guideline_ids) = cardinality(scores) and cardinality(guideline_ids) = cardinality(groups)),
   constraint ck_gateway_requests_withheld check (withheld_groups <@ groups and withheld_ids <@ guideline_ids)
 );
 comment on table core.gateway_requests is 'A request that the gateway answered or refused: ids and figures, no text.';
+comment on column core.gateway_requests.release_id is 'what was live; of a canary: what the candidate answered in place of';
 comment on column core.gateway_requests.groups is 'the category of each guideline';
 comment on column core.gateway_requests.withhold_share is 'probability with which each group was withheld; null: nothing was drawn';
 comment on column core.gateway_requests.conversation_hash is 'SHA-256, cut to 128 bits';
@@ -187,6 +228,10 @@ create trigger record_key_event after insert or update on core.gateway_keys
   for each row execute function core.record_key_event();
 create trigger append_only before update or delete on core.key_events
   for each row execute function core.refuse_change();
+create trigger append_only before update or delete on core.canaries
+  for each row execute function core.refuse_change();
+create trigger append_only before update or delete on core.replays
+  for each row execute function core.refuse_change();
 create trigger append_only before update or delete on core.feedback
   for each row execute function core.refuse_change();
 
@@ -228,7 +273,7 @@ comment on column library.gateway_key_events.actor is 'The program or person who
 
 create view library.gateway_requests as
 select r.response_id, r.occurred_at, r.key_id, k.name as key_name, r.endpoint, r.status, r.model, r.upstream,
-       r.upstream_status, r.mode, r.guidance, r.release_id, r.canary, r.guideline_ids, r.scores, r.groups,
+       r.upstream_status, r.mode, r.guidance, r.release_id, r.canary, r.canary_id, r.guideline_ids, r.scores, r.groups,
        r.withheld_ids, r.withheld_groups, r.withhold_share, r.conversation_hash, r.prompt_tokens,
        r.completion_tokens, r.retrieval_ms, r.upstream_ms, r.first_token_ms, r.total_ms
   from core.gateway_requests r join core.gateway_keys k on k.id = r.key_id;
@@ -244,8 +289,9 @@ comment on column library.gateway_requests.upstream is 'The server that answered
 comment on column library.gateway_requests.upstream_status is 'Its HTTP status; null: none answered.';
 comment on column library.gateway_requests.mode is 'Of the key, when the request came in.';
 comment on column library.gateway_requests.guidance is 'injected, abstained (none was near enough), monitored, off, or unguided (the retriever failed)';
-comment on column library.gateway_requests.release_id is 'What was served; see library.live_at().';
+comment on column library.gateway_requests.release_id is 'What was live; see library.live_at(). Of a canary: what the candidate answered in place of.';
 comment on column library.gateway_requests.canary is 'Answered under the candidate release.';
+comment on column library.gateway_requests.canary_id is 'Which candidate; see library.canaries.';
 comment on column library.gateway_requests.guideline_ids is 'Those that were chosen, nearest first, before anything was withheld.';
 comment on column library.gateway_requests.scores is 'Cosine of each guideline.';
 comment on column library.gateway_requests.groups is 'Category of each guideline.';
@@ -259,6 +305,53 @@ comment on column library.gateway_requests.retrieval_ms is 'Spent on finding gui
 comment on column library.gateway_requests.upstream_ms is 'Spent waiting for the model.';
 comment on column library.gateway_requests.first_token_ms is 'Until the first token of a streamed answer went out.';
 comment on column library.gateway_requests.total_ms is 'From the request''s arrival to the end of the answer.';
+
+create view library.canaries as
+select c.id, c.library_version, c.retriever_version, c.release_id, c.actor, c.reason, c.created_at,
+       p.id as promoted_as,
+       case when c.library_version is null then 'cleared'
+            when p.created_at <= coalesce(lead(c.created_at) over (order by c.id), 'infinity') then 'promoted'
+            when c.id < max(c.id) over () then 'ended' else 'open' end as state
+  from core.canaries c
+  left join lateral (select r.id, r.created_at from core.releases r
+    where r.id > coalesce(c.release_id, 0) and r.library_version = c.library_version
+      and r.retriever_version = c.retriever_version order by r.id limit 1) p on true;
+comment on view library.canaries is 'The candidate releases that the gateway has tried on a share of conversations.';
+comment on column library.canaries.id is 'The newest row counts.';
+comment on column library.canaries.library_version is 'Of the candidate; null: the row ends the one before.';
+comment on column library.canaries.retriever_version is 'Of the candidate.';
+comment on column library.canaries.release_id is 'What was live when it was declared.';
+comment on column library.canaries.actor is 'Who declared it.';
+comment on column library.canaries.reason is 'Why.';
+comment on column library.canaries.created_at is 'When.';
+comment on column library.canaries.promoted_as is 'The release with the same library and retriever that came after it.';
+comment on column library.canaries.state is 'open (in use), promoted, ended (another came, or it was cleared), cleared (the row that ends one)';
+
+create view library.replays as
+select y.id, y.created_at, y.actor, y.release_id, y.library_version, y.retriever_version, y.source,
+       y.n_requests, y.n_changed, y.n_changed::float8 / nullif(y.n_requests, 0) as share_changed,
+       y.n_abstained_live, y.n_abstained_candidate, y.tokens_live, y.tokens_candidate, y.report, p.id as promoted_as
+  from core.replays y
+  left join lateral (select min(r.id) as id from core.releases r
+    where r.id > y.release_id and r.created_at >= y.created_at and r.library_version = y.library_version
+      and r.retriever_version = y.retriever_version) p on true;
+comment on view library.replays is 'Candidate releases that were run over recorded requests: whose guidelines would change, at what cost, and what became of the candidate.';
+comment on column library.replays.id is 'Number of the replay.';
+comment on column library.replays.created_at is 'When it ended.';
+comment on column library.replays.actor is 'Who ran it.';
+comment on column library.replays.release_id is 'What the candidate was compared with; see library.live_at().';
+comment on column library.replays.library_version is 'Of the candidate.';
+comment on column library.replays.retriever_version is 'Of the candidate.';
+comment on column library.replays.source is 'inbox, or the file of the requests.';
+comment on column library.replays.n_requests is 'Requests that were run.';
+comment on column library.replays.n_changed is 'Of them would get other guidelines.';
+comment on column library.replays.share_changed is 'n_changed of n_requests.';
+comment on column library.replays.n_abstained_live is 'Requests without guidelines under what was live.';
+comment on column library.replays.n_abstained_candidate is 'Requests without guidelines under the candidate.';
+comment on column library.replays.tokens_live is 'Of all guidelines under what was live, by estimate.';
+comment on column library.replays.tokens_candidate is 'Of all guidelines under the candidate, by estimate.';
+comment on column library.replays.report is 'All figures: by category, by key, added and removed guidelines.';
+comment on column library.replays.promoted_as is 'The release with the same library and retriever that came after it; null: none did.';
 
 create view library.gateway_feedback as
 select id, response_id, key_id, source, measure, value, reason, created_at from core.feedback;
@@ -394,11 +487,11 @@ comment on column library.guideline_effects.ci_high is 'Upper end of its 95% int
 revoke all on function core.guard_key(), core.record_key_event(), library.wilson(float8, bigint) from public;
 grant execute on function library.wilson(float8, bigint) to analyst, guidealign_reviewer, guidealign_app;
 grant select on library.gateway_keys, library.gateway_key_events, library.gateway_requests, library.gateway_feedback,
-  library.gateway_accounts, library.guideline_effect_strata, library.guideline_effects
+  library.gateway_accounts, library.guideline_effect_strata, library.guideline_effects, library.canaries, library.replays
   to analyst, guidealign_reviewer, guidealign_app;
 grant select on core.gateway_keys, core.key_events, core.gateway_requests, core.inbox, core.feedback,
-  core.gateway_accounts to guidealign_app;
-grant insert on core.gateway_keys, core.gateway_requests, core.inbox, core.feedback, core.gateway_accounts
+  core.gateway_accounts, core.canaries, core.replays to guidealign_app;
+grant insert on core.canaries, core.replays, core.gateway_keys, core.gateway_requests, core.inbox, core.feedback, core.gateway_accounts
   to guidealign_app;
 grant update (name, secret_hash, previous_hash, previous_until, scopes, mode, retriever_failure, log, log_share,
   withhold_share, canary_share, requests_per_minute, tokens_per_minute, expires_at, revoked_at)

@@ -20,9 +20,11 @@ from guidealign.retriever import Encoder, embed_library, load_serving_encoder
 from guidealign.serving.app import build_app
 from guidealign.serving.exchange import Parts
 from guidealign.serving.gate import Arrival, OpenGate
-from guidealign.serving.guide import Guidance, Loader
+from guidealign.serving.guide import Guidance
+from guidealign.serving.loading import Loader
 from guidealign.serving.policy import SCOPES, KeyPolicy
 from guidealign.serving.recorder.model import GatewayInput, GatewayRequest
+from guidealign.serving.run import PROTOCOL
 from guidealign.serving.upstream import Upstreams
 from guidealign.settings import ServeSettings, Settings, UpstreamSettings
 from tests.integration.library_fixture import write_starter
@@ -143,7 +145,9 @@ def serve_gateway(
         gate=gate,
     )
     server = uvicorn.Server(
-        uvicorn.Config(build_app(lambda: parts), port=0, log_level="warning", access_log=False)
+        uvicorn.Config(
+            build_app(lambda: parts), port=0, log_level="warning", access_log=False, http=PROTOCOL
+        )
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

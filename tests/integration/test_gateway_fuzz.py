@@ -8,7 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any, Self
@@ -292,6 +292,30 @@ def test_slow_callers_keep_nobody_waiting(gateway: Gateway) -> None:
         assert time.monotonic() - started < _HANG_S
         for connection in connections[::2]:
             _assert_refused(connection.answer(), 408)
+
+
+def test_who_never_gets_to_a_request_is_cut_off(gateway: Gateway) -> None:
+    head = _chat("Hello?")[:60]
+    with ExitStack() as stack:
+        connections = [stack.enter_context(_Connection(gateway)) for _ in range(50)]
+        for number, connection in enumerate(connections):
+            if number % 3 == 1:
+                # One answer first: what is kept alive has the same time.
+                connection.send(_chat("Hello?"))
+                assert connection.answer()[0] == 200
+            if number % 3:
+                connection.send(head[:40])
+        for byte in head[40:]:
+            for connection in connections[2::3]:
+                # Bytes that come one by one buy no time.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    connection.send(bytes([byte]))
+            time.sleep(0.06)
+        for number, connection in enumerate(connections):
+            if number % 3:
+                _assert_refused(connection.answer(), 408)
+            assert connection.is_closed()
+    assert _ask(gateway, _chat("Hello?"))[0] == 200
 
 
 def test_a_caller_that_dribbles_is_cut_off(gateway: Gateway) -> None:

@@ -226,11 +226,61 @@ def test_upstreams_that_hang_drop_or_answer_nonsense(
         answer = post(gateway, body)
         assert (answer.status_code, error_of(answer)["code"]) == (status, code)
         assert "secret-key" not in answer.text
-    upstream.responder = lambda _: Reply(raw=b"not json", content_type="text/weird")
-    answer = post(gateway, body)
-    assert (answer.status_code, answer.content) == (200, b"not json")
-    records = gateway.gate.wait_for(9)
-    assert [r.status for r in records] == [504, 502, 502, 502, 503, 400, 400, 502, 200]
+    records = gateway.gate.wait_for(8)
+    assert [r.status for r in records] == [504, 502, 502, 502, 503, 400, 400, 502]
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (b"not json", "text/weird"),
+        (b"<html>ok</html>", "application/json"),
+        (b'"a text"', "application/json"),
+        (b'[{"choices": []}]', "application/json"),
+        (b'{"choices": ', "application/json"),
+        (b"", "application/json"),
+        (b'{"a": "' + b"x" * 90_000, "application/json"),
+        (b"<html>ok</html>", "text/event-stream"),
+        (b'{"choices": []}', "text/event-stream"),
+        (b"datas: x\n\n", "text/event-stream"),
+        (b"dat", "text/event-stream"),
+        (b"", "text/event-stream"),
+    ],
+)
+def test_a_success_that_is_none_becomes_an_error(
+    gateway: Gateway, upstream: ModelServer, raw: bytes, kind: str
+) -> None:
+    upstream.responder = lambda _: Reply(raw=raw, content_type=kind)
+    answer = post(gateway, json.dumps(ASK).encode())
+    assert (answer.status_code, error_of(answer)["code"]) == (502, "upstream_nonsense")
+    (record,) = gateway.gate.wait_for(1)
+    assert (record.status, record.upstream_status) == (502, 200)
+
+
+def test_embeddings_that_are_none_become_an_error(gateway: Gateway, upstream: ModelServer) -> None:
+    upstream.responder = lambda _: Reply(raw=b"not json")
+    asked = {"model": ASK["model"], "input": "x"}
+    answer = httpx.post(f"{gateway.base_url}/embeddings", json=asked, timeout=20)
+    assert (answer.status_code, error_of(answer)["code"]) == (502, "upstream_nonsense")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'data: {"a": 1}\n\ndata: [DONE]\n\n',
+        b": ping\n\ndata: x\n\n",
+        b"\xef\xbb\xbfdata: x\n\n",
+        b"\r\n\r\nevent: x\r\ndata: y\r\n\r\n",
+        b"id: 1\nretry: 10\ndata: x\n\n",
+        b"data\n\n",
+    ],
+)
+def test_any_stream_of_events_passes_as_it_is(
+    gateway: Gateway, upstream: ModelServer, raw: bytes
+) -> None:
+    upstream.responder = lambda _: Reply(raw=raw, content_type="text/event-stream")
+    answer = post(gateway, json.dumps(ASK).encode())
+    assert (answer.status_code, answer.content) == (200, raw)
 
 
 def test_a_stream_that_breaks_off_ends_in_an_error_that_clients_read(

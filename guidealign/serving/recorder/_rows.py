@@ -10,9 +10,10 @@ from guidealign.serving.recorder.model import GatewayInput, GatewayRequest
 
 REQUEST_COLUMNS = (
     "response_id", "key_id", "occurred_at", "endpoint", "status", "mode", "guidance", "model",
-    "upstream", "upstream_status", "release_id", "canary", "guideline_ids", "scores", "groups",
-    "withheld_ids", "withheld_groups", "withhold_share", "conversation_hash", "prompt_tokens",
-    "completion_tokens", "retrieval_ms", "upstream_ms", "first_token_ms", "total_ms",
+    "upstream", "upstream_status", "release_id", "canary", "canary_id", "guideline_ids", "scores",
+    "groups", "withheld_ids", "withheld_groups", "withhold_share", "conversation_hash",
+    "prompt_tokens", "completion_tokens", "retrieval_ms", "upstream_ms", "first_token_ms",
+    "total_ms",
 )  # fmt: skip
 INPUT_COLUMNS = ("response_id", "key_id", "text", "context", "occurred_at")
 _NAME_CHARS = 200
@@ -24,6 +25,7 @@ def request_row(record: GatewayRequest) -> tuple[Any, ...]:
     pairs = zip(record.guideline_ids, record.groups, strict=False)
     conversation = record.conversation_id
     derived = {
+        "canary": record.canary_id is not None,
         "model": _name(record.model),
         "upstream": _name(record.upstream),
         "guideline_ids": list(record.guideline_ids),

@@ -37,7 +37,8 @@ class GatewayRequest:
     upstream_status: int | None = None
     """HTTP status of the upstream that answered; None: none did."""
     release_id: int | None = None
-    canary: bool = False
+    canary_id: int | None = None
+    """The candidate release that answered in place of what is live; None: none did."""
     guideline_ids: tuple[int, ...] = ()
     """Within k and the token budget, nearest first, before anything is withheld."""
     scores: tuple[float, ...] = ()
