@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import httpx
 
@@ -40,6 +41,12 @@ _LIMITS: dict[str, tuple[int | None, int | None]] = {"full": (None, None), "smal
 """How many labelled inputs and injections; None: all."""
 _SLOTS = 2
 _START_S = 180.0
+
+
+def measure(full: bool) -> list[Figure]:
+    """The part `model` of the benchmark."""
+    figures = measure_model("full" if full else "small")
+    return [replace(figure, figure=f"model: {figure.figure}") for figure in figures]
 
 
 def measure_model(scale: str, *, stored: bool = False) -> list[Figure]:

@@ -6,47 +6,28 @@ Peers are measured on the same work in the same run. `--scale small` is the same
 
 from __future__ import annotations
 
-import argparse
 import importlib
-import json
 
-from rich.console import Console
-
-from benchmarks._report import RESULTS, Figure, publish
-
-# Named as the figures begin; each module has `measure(full: bool) -> list[Figure]`.
-_PARTS = {
-    "client": "benchmarks._authoring_client",
-    "queue": "benchmarks._authoring_queue",
-}
-
-console = Console(stderr=True)
+from benchmarks._parts import Measure, run_parts
+from benchmarks._report import Figure
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--scale", choices=["full", "small"], default="full")
-    parser.add_argument("--part", choices=list(_PARTS), action="append")
-    given = parser.parse_args()
-    wanted = given.part or list(_PARTS)
-    figures = _known() if given.part and given.scale == "full" else {}
-    for part in wanted:
-        console.print(f"authoring: {part}", highlight=False)
-        figures[part] = importlib.import_module(_PARTS[part]).measure(given.scale == "full")
-        # After each part: what comes later may take long.
-        ordered = [figure for name in _PARTS for figure in figures.get(name, [])]
-        publish("authoring", given.scale, ordered)
+def _part(module: str) -> Measure:
+    # Imported when its turn comes: what a part loads must not weigh on the others.
+    def measure(full: bool) -> list[Figure]:
+        figures: list[Figure] = importlib.import_module(module).measure(full)
+        return figures
 
-
-def _known() -> dict[str, list[Figure]]:
-    """What an earlier run has measured, by part."""
-    file = RESULTS / "authoring.json"
-    known: dict[str, list[Figure]] = {}
-    if file.exists():
-        for entry in json.loads(file.read_text(encoding="utf-8"))["figures"]:
-            known.setdefault(entry["figure"].partition(":")[0], []).append(Figure(**entry))
-    return known
+    return measure
 
 
 if __name__ == "__main__":
-    main()
+    run_parts(
+        "authoring",
+        {
+            "client": _part("benchmarks._authoring_client"),
+            "queue": _part("benchmarks._authoring_queue"),
+            "growth": _part("benchmarks._authoring_growth"),
+            "model": _part("benchmarks._authoring_model"),
+        },
+    )

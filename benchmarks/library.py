@@ -6,25 +6,20 @@ Peers are measured on the same work in the same run. `--scale small` is the same
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable
-
-from rich.console import Console
 
 from benchmarks._bulk import measure_bulk
 from benchmarks._library_growth_plot import plot_growth
 from benchmarks._library_merge import measure_fuzzy, measure_merge
 from benchmarks._library_search import growth_figures, measure_growth, measure_search
 from benchmarks._library_traffic import measure_traffic
-from benchmarks._report import RESULTS, Figure, publish
+from benchmarks._parts import Measure, run_parts
+from benchmarks._report import Figure
 from guidealign.platform import temporary_postgres
 
 _PAPER = 767_207
 """Guidelines of the paper before de-duplication; 33 thousand are kept."""
 _PER_ORIGINAL = 23
-
-console = Console(stderr=True)
 
 
 def _bulk(url: str, full: bool) -> list[Figure]:
@@ -57,42 +52,23 @@ def _fuzzy(_url: str, full: bool) -> list[Figure]:
     )
 
 
-# Named as the figures begin.
-_PARTS: dict[str, Callable[[str, bool], list[Figure]]] = {
-    "bulk": _bulk,
-    "search": _search,
-    "merge": _merge,
-    "traffic": _traffic,
-    "growth": _growth,
-    "fuzzy": _fuzzy,
-}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--scale", choices=["full", "small"], default="full")
-    parser.add_argument("--part", choices=list(_PARTS), action="append")
-    given = parser.parse_args()
-    wanted = given.part or list(_PARTS)
-    figures = _known() if given.part and given.scale == "full" else {}
-    for part in wanted:
-        console.print(f"library: {part}", highlight=False)
+def _with_postgres(part: Callable[[str, bool], list[Figure]]) -> Measure:
+    def measure(full: bool) -> list[Figure]:
         with temporary_postgres() as url:
-            figures[part] = _PARTS[part](url, given.scale == "full")
-        # After each part: what comes later may take long.
-        ordered = [figure for name in _PARTS for figure in figures.get(name, [])]
-        publish("library", given.scale, ordered)
+            return part(url, full)
 
-
-def _known() -> dict[str, list[Figure]]:
-    """What an earlier run has measured, by part."""
-    file = RESULTS / "library.json"
-    known: dict[str, list[Figure]] = {}
-    if file.exists():
-        for entry in json.loads(file.read_text(encoding="utf-8"))["figures"]:
-            known.setdefault(entry["figure"].partition(":")[0], []).append(Figure(**entry))
-    return known
+    return measure
 
 
 if __name__ == "__main__":
-    main()
+    run_parts(
+        "library",
+        {
+            "bulk": _with_postgres(_bulk),
+            "search": _with_postgres(_search),
+            "merge": _with_postgres(_merge),
+            "traffic": _with_postgres(_traffic),
+            "growth": _with_postgres(_growth),
+            "fuzzy": _with_postgres(_fuzzy),
+        },
+    )

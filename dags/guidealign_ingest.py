@@ -24,10 +24,11 @@ duplicates out and marks near copies. What cannot be read goes to `library.rejec
 line and reason. Starts **guidealign_author**.
 
 Where it reads by default, and how often it starts by itself, are the settings `ingest.source` and
-`ingest.schedule`; with neither `path` nor `query` it reads the inputs that ship with guidealign.
+`ingest.schedule`; with none of these it reads the inputs that ship with guidealign.
 
 * `path`: a JSONL, CSV or Parquet file that the worker can read
 * `query` with `conn_id`: a SQL query on an Airflow connection
+* `inbox`: what users said to the gateway, as far as its keys let it be logged
 """
 
 INGEST = load_settings().ingest
@@ -44,12 +45,12 @@ def starter_library() -> dict[str, Any]:
 @task(outlets=[INPUTS])
 def read_source() -> dict[str, Any]:
     """Reads what is new in the source that the params name."""
-    from guidealign.ingest import SourceSpec, bundled_inbox, file_source, ingest_source
+    from guidealign import ingest
 
     given = get_current_context()["params"]
     fields = {"text_field": given["text_field"], "id_field": given["id_field"] or None}
     if given["query"]:
-        spec = SourceSpec(
+        spec = ingest.SourceSpec(
             kind="sql",
             uri=connection_url(given["conn_id"]),
             name=f"sql:{given['conn_id']}",
@@ -58,10 +59,14 @@ def read_source() -> dict[str, Any]:
             **fields,
         )
     elif given["path"]:
-        spec = file_source(given["path"], kind=given["format"] or None, **fields)
+        spec = ingest.file_source(given["path"], kind=given["format"] or None, **fields)
+    elif given["inbox"]:
+        spec = ingest.inbox_source()
     else:
-        spec = file_source(bundled_inbox(), name="bundled-inbox")
-    result = ingest_source(spec, run_key=actor(), **services().data()).as_dict()
+        spec = ingest.file_source(ingest.bundled_inbox(), name="bundled-inbox")
+    result = ingest.ingest_source(spec, run_key=actor(), **services().data()).as_dict()
+    if spec.kind == "inbox":
+        ingest.prune_inbox(**services().data())
     announce(INPUTS, {"changed": result["n_new"] > 0, **result})
     return result
 
@@ -101,6 +106,7 @@ def read_source() -> dict[str, Any]:
             type="string",
             title="Column of the query that only grows",
         ),
+        "inbox": Param(INGEST.source.inbox, type="boolean", title="The gateway's inbox"),
     },
 )
 def guidealign_ingest() -> None:

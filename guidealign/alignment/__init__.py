@@ -1,6 +1,6 @@
 """Puts guidelines in front of inputs, and keeps the guided answers as a data set."""
 
-from guidealign.alignment.compose import compose
+from guidealign.alignment.compose import compose, guideline_prompt
 from guidealign.alignment.dataset import build_dataset, load_dataset
 from guidealign.alignment.model import (
     PROMPT_VERSION,
@@ -8,7 +8,7 @@ from guidealign.alignment.model import (
     AlignedExample,
     DatasetResult,
 )
-from guidealign.alignment.retrieve import retrieve
+from guidealign.alignment.retrieve import keep_distinct, retrieve
 
 __all__ = [
     "PROMPT_VERSION",
@@ -17,6 +17,8 @@ __all__ = [
     "DatasetResult",
     "build_dataset",
     "compose",
+    "guideline_prompt",
+    "keep_distinct",
     "load_dataset",
     "retrieve",
 ]

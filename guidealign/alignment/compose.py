@@ -33,8 +33,13 @@ def compose(
         return conversation
     own = [m["content"] for m in conversation if m["role"] == "system"]
     rest = [m for m in conversation if m["role"] != "system"]
-    system = "\n\n".join([_PREAMBLE, _numbered(guidelines), *own])
+    system = "\n\n".join([guideline_prompt(guidelines), *own])
     return [{"role": "system", "content": system}, *rest]
+
+
+def guideline_prompt(guidelines: Sequence[RetrievedGuideline]) -> str:
+    """The words that go in front of a request: what guidelines are for, then numbered."""
+    return f"{_PREAMBLE}\n\n{_numbered(guidelines)}"
 
 
 def _as_messages(request: str | Sequence[Message]) -> list[dict[str, str]]:

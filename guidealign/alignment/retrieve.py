@@ -14,7 +14,7 @@ from guidealign.ingest import fold_text
 from guidealign.library import SearchOptions, search_vectors
 from guidealign.records import Release, RetrievedGuideline
 from guidealign.registry import Registry
-from guidealign.retriever import load_encoder
+from guidealign.retriever import load_serving_encoder
 from guidealign.settings import RetrievalSettings, Settings
 
 
@@ -39,7 +39,7 @@ def retrieve(
     """
     if not texts:
         return []
-    encoder = load_encoder(release.retriever_version, settings=settings, registry=registry)
+    encoder = load_serving_encoder(release.retriever_version, settings=settings, registry=registry)
     found = search_vectors(
         encoder.encode(texts, side="input"),
         engine=engine,

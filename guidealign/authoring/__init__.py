@@ -1,5 +1,6 @@
-"""Writes guidelines for inputs: detects what is unsafe, asks, filters, stores once."""
+"""Writes guidelines for inputs: detects, asks, filters, stores once; grows inputs that lack."""
 
+from guidealign.authoring.augment import AugmentResult, augment_inputs, plan_augmentation
 from guidealign.authoring.author import add_up_batches, author_batch, plan_batches, plan_run
 from guidealign.authoring.calibration import (
     CalibrationReport,
@@ -27,6 +28,7 @@ from guidealign.authoring.report import record_run
 
 __all__ = [
     "FILTER_RULES",
+    "AugmentResult",
     "AuthorResult",
     "CalibrationReport",
     "DeadLetters",
@@ -39,6 +41,7 @@ __all__ = [
     "PromptComparison",
     "QueueCounts",
     "add_up_batches",
+    "augment_inputs",
     "author_batch",
     "calibrate",
     "check_guideline",
@@ -48,6 +51,7 @@ __all__ = [
     "guideline_hash",
     "labelled_inputs",
     "measure_injection",
+    "plan_augmentation",
     "plan_batches",
     "plan_run",
     "record_run",

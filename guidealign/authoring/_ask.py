@@ -58,7 +58,8 @@ async def ask_model(
         detection=found.detection,
         prompt_version=load_prompt(SAFETY_PROMPT).version,
         guideline_prompt_version=drafts.prompt_version,
-        model=client.model,
+        model=found.model,
+        guideline_model=drafts.model,
         drafts=_judge(drafts, text),
     )
 

@@ -103,6 +103,8 @@ class Drafts:
 
     category: str
     prompt_version: str
+    model: str
+    """Who wrote: the endpoint's model or one of its fallbacks."""
     guidelines: tuple[GuidelineDraft, ...]
 
 
@@ -133,6 +135,8 @@ class Authored:
     prompt_version: str
     guideline_prompt_version: str
     model: str
+    """Who judged the input; a fallback may write what another model judged."""
+    guideline_model: str
     drafts: tuple[JudgedDraft, ...]
 
 

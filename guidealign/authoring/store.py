@@ -149,16 +149,18 @@ def _insert(connection: Connection, statement: TextClause, rows: Sequence[dict[s
     return connection.execute(statement, {"rows": json_rows(rows)}) if rows else None
 
 
+def save_calls(connection: Connection, calls: Sequence[PromptedCall]) -> None:
+    """Stores calls that were not about one input, whatever came of them."""
+    _insert(connection, _INSERT_CALLS, [_call_row(made, None) for made in calls])
+
+
 def _call_rows(outcome: Outcome) -> list[dict[str, Any]]:
-    return [
-        {
-            **asdict(made.call),
-            "stage": made.stage,
-            "input_id": outcome.input_id,
-            "prompt_version": made.prompt_version,
-        }
-        for made in outcome.calls
-    ]
+    return [_call_row(made, outcome.input_id) for made in outcome.calls]
+
+
+def _call_row(made: PromptedCall, input_id: int | None) -> dict[str, Any]:
+    version = {"stage": made.stage, "prompt_version": made.prompt_version}
+    return {**asdict(made.call), **version, "input_id": input_id}
 
 
 def _save(connection: Connection, finished: Sequence[Finished]) -> AuthorResult:
@@ -233,7 +235,7 @@ class _Draft:
             "title": self.judged.title,
             "text": self.judged.text,
             "category": self.judged.category,
-            "model": self.authored.model,
+            "model": self.authored.guideline_model,
             "prompt_version": self.authored.guideline_prompt_version,
             "state": "candidate" if verdict.ok else "quarantined",
             "state_reason": None if verdict.ok else f"{verdict.reason}: {verdict.detail}",

@@ -45,6 +45,8 @@ class Conversation:
     answered: Detection
     """What the model said, before the tripwire."""
     prompts: PromptPair
+    model: str
+    """Who answered: the endpoint's model or one of its fallbacks."""
 
 
 def packaged_prompts() -> PromptPair:
@@ -87,7 +89,7 @@ async def detect(
     )
     found = override_detection(answer.value, text) if prompt.defended else answer.value
     turn = {"role": "assistant", "content": found.model_dump_json()}
-    return Conversation(found, [*messages, turn], nonce, answer.value, prompts)
+    return Conversation(found, [*messages, turn], nonce, answer.value, prompts, answer.model)
 
 
 async def write_guidelines(
@@ -125,4 +127,4 @@ async def write_guidelines(
         if isinstance(value, QualityGuidelines)
         else found.detection.risk_categories()[0]
     )
-    return Drafts(category, prompt.version, tuple(value.guidelines))
+    return Drafts(category, prompt.version, answer.model, tuple(value.guidelines))

@@ -17,8 +17,12 @@ from guidealign import __version__
 from guidealign.cli._errors import USAGE_EXIT, debug_callback, run_guarded
 from guidealign.cli._shared import actor, console, data, print_figures, progress
 from guidealign.cli.author import author_app
+from guidealign.cli.canary import canary_app
+from guidealign.cli.keys import keys_app
 from guidealign.cli.library import library_app
-from guidealign.errors import BadInputError
+from guidealign.cli.replay import replay
+from guidealign.cli.serve import serve
+from guidealign.errors import BadInputError, GuidealignError
 from guidealign.settings import USER_TOML, home_folder, load_settings
 
 app = typer.Typer(
@@ -29,6 +33,10 @@ app = typer.Typer(
 )
 app.add_typer(author_app, name="author")
 app.add_typer(library_app, name="library")
+app.add_typer(keys_app, name="keys")
+app.add_typer(canary_app, name="canary")
+app.command()(serve)
+app.command()(replay)
 
 _QUICKSTART = """\
 # Settings of this installation; run `guidealign up` after a change. README.md has more.
@@ -112,7 +120,21 @@ def up() -> None:
 
     with _Lines() as lines:
         start(lines)
+        _prepare_encoder(lines)
     _print_doors()
+
+
+def _prepare_encoder(lines: _Lines) -> None:
+    """What serves until a retriever is trained; without it the first who needs it makes it."""
+    from guidealign.retriever import prepare_base
+
+    lines("retriever's base", "looking")
+    try:
+        prepare_base(load_settings())
+    except GuidealignError as error:
+        lines("retriever's base", f"not exported yet: {error}")
+    else:
+        lines("retriever's base", "ready")
 
 
 def _print_doors() -> None:
@@ -287,16 +309,25 @@ def migrate() -> None:
 
 @app.command()
 def ingest(
-    file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet")],
+    file: Annotated[Path | None, typer.Argument(help="JSONL, CSV or Parquet")] = None,
+    inbox: Annotated[bool, typer.Option("--inbox", help="What the gateway logged.")] = False,
     text_field: Annotated[str, typer.Option()] = "text",
     id_field: Annotated[str | None, typer.Option()] = None,
     input_format: Annotated[str | None, typer.Option("--format")] = None,
 ) -> None:
-    """Take inputs in from a file, without the scheduler."""
-    from guidealign.ingest import file_source, ingest_source
+    """Take inputs in from a file or the gateway's inbox, without the scheduler."""
+    from guidealign.ingest import file_source, inbox_source, ingest_source, prune_inbox
 
-    source = file_source(file, kind=input_format, text_field=text_field, id_field=id_field)
-    print_figures(ingest_source(source, **data()).as_dict())
+    if (file is None) != inbox:
+        raise BadInputError("give a file to read, or --inbox: one of them")
+    if file is None:
+        source = inbox_source()
+    else:
+        source = file_source(file, kind=input_format, text_field=text_field, id_field=id_field)
+    figures = ingest_source(source, **data()).as_dict()
+    if inbox:
+        figures["n_pruned"] = prune_inbox(**data())
+    print_figures(figures)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from guidealign.cli._shared import console, data, print_figures, print_json
+from guidealign.cli.author_augment import add_augment_command
 from guidealign.cli.author_prompts import add_prompt_commands
 
 author_app = typer.Typer(
@@ -87,3 +88,4 @@ def retry_failed(
 
 
 add_prompt_commands(author_app)
+add_augment_command(author_app)

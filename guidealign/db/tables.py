@@ -7,6 +7,7 @@ the migrations hold both).
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 from typing import Any
 
@@ -59,6 +60,7 @@ class Base(DeclarativeBase):
         list[Any]: JSONB,
         list[str]: ARRAY(Text),
         list[int]: ARRAY(BigInteger),
+        list[float]: ARRAY(Double),
     }
 
 
@@ -86,7 +88,7 @@ class IngestBatch(Base):
     __tablename__ = "ingest_batches"
     id: Mapped[int] = _id()
     source: Mapped[str]
-    kind: Mapped[str] = mapped_column(comment="jsonl, csv, parquet, sql or starter")
+    kind: Mapped[str] = mapped_column(comment="jsonl, csv, parquet, sql, inbox, starter or model")
     uri: Mapped[str] = mapped_column(comment="where it was read; never holds a password")
     digest: Mapped[str | None] = mapped_column(comment="SHA-256 of the content, for files")
     watermark: Mapped[dict[str, Any] | None] = mapped_column(
@@ -140,6 +142,53 @@ class InputBand(Base):
     band: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     key: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     input_id: Mapped[int] = mapped_column(ForeignKey(Input.id), primary_key=True)
+
+
+class Augmentation(Base):
+    """How far one run has grown one category: a run that was killed goes on from here."""
+
+    __tablename__ = "augmentations"
+    batch_id: Mapped[int] = mapped_column(
+        ForeignKey(IngestBatch.id), primary_key=True, comment="the run"
+    )
+    category: Mapped[str] = mapped_column(ForeignKey(RiskCategory.name), primary_key=True)
+    model: Mapped[str] = mapped_column(comment="asked for new inputs")
+    prompt_version: Mapped[str]
+    n_wanted: Mapped[int]
+    n_kept: Mapped[int] = mapped_column(server_default="0")
+    n_answers: Mapped[int] = mapped_column(server_default="0", comment="of the model, used or not")
+    n_requests: Mapped[int] = mapped_column(
+        server_default="0", comment="sent for these answers, repeated ones included"
+    )
+    n_tokens: Mapped[int] = mapped_column(server_default="0", comment="read and written")
+    cost_usd: Mapped[float] = mapped_column(server_default="0", comment="by the endpoint's prices")
+    n_in_a_row: Mapped[int] = mapped_column(
+        server_default="0", comment="rejected since one was kept"
+    )
+    rejected: Mapped[dict[str, Any]] = mapped_column(
+        server_default="{}", comment="number by reason"
+    )
+    stopped: Mapped[str | None] = mapped_column(
+        comment="why it ended: target, yield, budget, no_seeds or superseded; null: it has not"
+    )
+    updated_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint(
+            "stopped in ('target', 'yield', 'budget', 'no_seeds', 'superseded')", name="stopped"
+        ),
+    )
+
+
+class InputExample(Base):
+    """What a model was shown when it made an input: the provenance of grown inputs."""
+
+    __tablename__ = "input_examples"
+    input_id: Mapped[int] = mapped_column(ForeignKey(Input.id), primary_key=True)
+    example_id: Mapped[int] = mapped_column(ForeignKey(Input.id), primary_key=True)
+    __table_args__ = (
+        CheckConstraint("input_id <> example_id", name="itself"),
+        Index(None, "example_id"),
+    )
 
 
 class Reject(Base):
@@ -664,6 +713,252 @@ class ModelLineage(Base):
     metrics: Mapped[dict[str, Any]]
     mlflow_run_id: Mapped[str | None]
     created_at: Mapped[datetime] = _now()
+
+
+class GatewayKey(Base):
+    """An API key of the gateway: what it may do, and how its requests are treated."""
+
+    __tablename__ = "gateway_keys"
+    id: Mapped[int] = _id()
+    name: Mapped[str] = mapped_column(comment="for people; one live key has it")
+    secret_hash: Mapped[bytes] = mapped_column(comment="SHA-256 of the secret, which nobody keeps")
+    previous_hash: Mapped[bytes | None] = mapped_column(comment="of the secret before a rotation")
+    previous_until: Mapped[datetime | None] = mapped_column(
+        comment="until when the secret before works as well"
+    )
+    scopes: Mapped[list[str]]
+    mode: Mapped[str] = mapped_column(server_default="inject")
+    retriever_failure: Mapped[str] = mapped_column(server_default="open")
+    log: Mapped[str] = mapped_column(server_default="off")
+    log_share: Mapped[float] = mapped_column(server_default="0")
+    withhold_share: Mapped[float] = mapped_column(server_default="0")
+    canary_share: Mapped[float] = mapped_column(server_default="0")
+    requests_per_minute: Mapped[int | None]
+    tokens_per_minute: Mapped[int | None]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint("octet_length(secret_hash) = 32", name="secret_hash"),
+        CheckConstraint("(previous_hash is null) = (previous_until is null)", name="previous"),
+        CheckConstraint(
+            "cardinality(scopes) > 0 and scopes <@"
+            " '{chat,embeddings,retrieve,override,feedback,ops}'::text[]",
+            name="scopes",
+        ),
+        CheckConstraint("mode in ('inject', 'monitor', 'off')", name="mode"),
+        CheckConstraint("retriever_failure in ('open', 'closed')", name="retriever_failure"),
+        CheckConstraint("log in ('off', 'sampled', 'all')", name="log"),
+        CheckConstraint(
+            "log_share between 0 and 1 and withhold_share between 0 and 1"
+            " and canary_share between 0 and 1",
+            name="shares",
+        ),
+        CheckConstraint(
+            "requests_per_minute between 1 and 100000000"
+            " and tokens_per_minute between 1 and 100000000",
+            name="limits",
+        ),
+        Index(
+            "uq_gateway_keys_live_name", "name", unique=True,
+            postgresql_where=text("revoked_at is null"),
+        ),
+    )  # fmt: skip
+
+
+class KeyEvent(Base):
+    """Every change of a key, written by the database itself: append-only."""
+
+    __tablename__ = "key_events"
+    id: Mapped[int] = _id()
+    key_id: Mapped[int] = mapped_column(ForeignKey(GatewayKey.id))
+    event: Mapped[str]
+    changes: Mapped[dict[str, Any]] = mapped_column(
+        comment="by field: what it was and what it is; never a secret"
+    )
+    actor: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint("event in ('created', 'changed', 'rotated', 'revoked')", name="event"),
+        Index(None, "key_id"),
+    )
+
+
+class CanaryRow(Base):
+    """A candidate release that the gateway tries on some conversations: the newest row counts."""
+
+    __tablename__ = "canaries"
+    id: Mapped[int] = _id()
+    library_version: Mapped[int | None] = mapped_column(
+        ForeignKey(LibraryVersion.version), comment="null: from here on there is no candidate"
+    )
+    retriever_version: Mapped[int | None] = mapped_column(Integer)
+    release_id: Mapped[int | None] = mapped_column(
+        ForeignKey(ReleaseRow.id), comment="what was live then"
+    )
+    actor: Mapped[str]
+    reason: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint("(library_version is null) = (retriever_version is null)", name="parts"),
+    )
+
+
+class ReplayRow(Base):
+    """A candidate release run over recorded requests beside the live one: append-only."""
+
+    __tablename__ = "replays"
+    id: Mapped[int] = _id()
+    release_id: Mapped[int] = mapped_column(
+        ForeignKey(ReleaseRow.id), comment="what the candidate was compared with"
+    )
+    library_version: Mapped[int] = mapped_column(ForeignKey(LibraryVersion.version))
+    retriever_version: Mapped[int] = mapped_column(Integer)
+    source: Mapped[str] = mapped_column(comment="inbox, or the file of the requests")
+    n_requests: Mapped[int]
+    n_changed: Mapped[int] = mapped_column(comment="requests that would get other guidelines")
+    n_abstained_live: Mapped[int]
+    n_abstained_candidate: Mapped[int]
+    tokens_live: Mapped[int] = mapped_column(
+        comment="of the guidelines of all requests, by estimate"
+    )
+    tokens_candidate: Mapped[int]
+    report: Mapped[dict[str, Any]] = mapped_column(comment="all figures; no text of requests")
+    actor: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint(
+            "n_changed <= n_requests and n_abstained_live <= n_requests"
+            " and n_abstained_candidate <= n_requests",
+            name="counts",
+        ),
+    )
+
+
+class GatewayRequestRow(Base):
+    """A request that the gateway answered or refused: ids and figures, no text."""
+
+    __tablename__ = "gateway_requests"
+    response_id: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[int] = mapped_column(ForeignKey(GatewayKey.id))
+    occurred_at: Mapped[datetime]
+    endpoint: Mapped[str]
+    status: Mapped[int] = mapped_column(Integer)
+    mode: Mapped[str]
+    guidance: Mapped[str]
+    model: Mapped[str | None]
+    upstream: Mapped[str | None]
+    upstream_status: Mapped[int | None] = mapped_column(Integer)
+    release_id: Mapped[int | None] = mapped_column(
+        ForeignKey(ReleaseRow.id),
+        comment="what was live; of a canary: what the candidate answered in place of",
+    )
+    canary: Mapped[bool]
+    canary_id: Mapped[int | None] = mapped_column(ForeignKey(CanaryRow.id))
+    guideline_ids: Mapped[list[int]]
+    scores: Mapped[list[float]]
+    groups: Mapped[list[str]] = mapped_column(comment="the category of each guideline")
+    withheld_ids: Mapped[list[int]]
+    withheld_groups: Mapped[list[str]]
+    withhold_share: Mapped[float | None] = mapped_column(
+        comment="probability with which each group was withheld; null: nothing was drawn"
+    )
+    conversation_hash: Mapped[str | None] = mapped_column(comment="SHA-256, cut to 128 bits")
+    prompt_tokens: Mapped[int | None]
+    completion_tokens: Mapped[int | None]
+    retrieval_ms: Mapped[float | None]
+    upstream_ms: Mapped[float | None]
+    first_token_ms: Mapped[float | None]
+    total_ms: Mapped[float | None]
+    logged_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint(
+            "guidance in ('injected', 'abstained', 'monitored', 'off', 'unguided')",
+            name="guidance",
+        ),
+        CheckConstraint("canary or canary_id is null", name="canary"),
+        CheckConstraint(
+            "cardinality(guideline_ids) = cardinality(scores)"
+            " and cardinality(guideline_ids) = cardinality(groups)",
+            name="guidelines",
+        ),
+        CheckConstraint(
+            "withheld_groups <@ groups and withheld_ids <@ guideline_ids", name="withheld"
+        ),
+        Index(None, "occurred_at"),
+        Index(
+            "ix_gateway_requests_drawn", "key_id",
+            postgresql_where=text("withhold_share is not null"),
+        ),
+    )  # fmt: skip
+
+
+class InboxRow(Base):
+    """What users said to the gateway, masked, until ingest has read it and its time is over."""
+
+    __tablename__ = "inbox"
+    id: Mapped[int] = mapped_column(
+        BigInteger,
+        Identity(always=True),
+        primary_key=True,
+        comment="grows in the order in which rows become visible: ingest goes by it",
+    )
+    response_id: Mapped[str] = mapped_column(unique=True)
+    key_id: Mapped[int] = mapped_column(ForeignKey(GatewayKey.id))
+    text: Mapped[str] = mapped_column(comment="the last user turn, personal data masked")
+    context: Mapped[str | None] = mapped_column(
+        comment="earlier turns that the retriever was given, masked"
+    )
+    occurred_at: Mapped[datetime]
+    logged_at: Mapped[datetime] = _now()
+
+
+class FeedbackRow(Base):
+    """What somebody thought of an answer: append-only, the newest of its kind counts."""
+
+    __tablename__ = "feedback"
+    id: Mapped[int] = _id()
+    response_id: Mapped[str] = mapped_column(ForeignKey(GatewayRequestRow.response_id))
+    key_id: Mapped[int] = mapped_column(ForeignKey(GatewayKey.id))
+    source: Mapped[str] = mapped_column(
+        server_default="user", comment="user, or the name of a judge"
+    )
+    measure: Mapped[str] = mapped_column(
+        server_default="thumbs", comment="thumbs, or the name of a score"
+    )
+    value: Mapped[float] = mapped_column(comment="0 worst to 1 best; thumbs are 0 or 1")
+    reason: Mapped[str | None] = mapped_column(comment="in words, personal data masked")
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint(
+            "value between 0 and 1 and (measure <> 'thumbs' or value in (0, 1))", name="value"
+        ),
+        Index(None, "response_id"),
+    )
+
+
+class GatewayAccount(Base):
+    """What each server process was given to record, and what became of it."""
+
+    __tablename__ = "gateway_accounts"
+    process: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    sequence: Mapped[int] = mapped_column(
+        comment="of the last batch that was stored: a batch sent twice is stored once"
+    )
+    n_accepted: Mapped[int]
+    n_stored: Mapped[int]
+    n_dropped: Mapped[int]
+    dropped: Mapped[dict[str, Any]] = mapped_column(comment="number by reason")
+    closed: Mapped[bool] = mapped_column(
+        server_default="false", comment="the process ended in order, with nothing left in memory"
+    )
+    started_at: Mapped[datetime] = _now()
+    updated_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint("kind in ('request', 'input')", name="kind"),
+        CheckConstraint("n_accepted = n_stored + n_dropped", name="balance"),
+    )
 
 
 for _mapper in Base.registry.mappers:

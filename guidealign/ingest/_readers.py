@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.sql.elements import quoted_name
@@ -22,10 +22,22 @@ from guidealign.ingest.model import BadRecord, RawRecord, SourceSpec
 Record = RawRecord | BadRecord
 PAYLOAD_CHARS = 500
 MAX_LINE_BYTES = 8 * 1024 * 1024
+# Ids become visible in their order. What was logged under a key that logs nothing any more is
+# left where it is.
+_INBOX = text(
+    "select i.id, i.response_id, i.text, i.occurred_at from core.inbox i"
+    " join core.gateway_keys k on k.id = i.key_id"
+    " where i.id > :watermark and k.log <> 'off' order by i.id"
+)
 
 
-def read_source(spec: SourceSpec, watermark: Any = None) -> Iterator[Record]:
-    """Reads a source from the start, or a query from its watermark.
+def read_source(spec: SourceSpec, watermark: Any = None, *, engine: Engine) -> Iterator[Record]:
+    """Reads a source from the start, or a query or the inbox from its watermark.
+
+    Args:
+        spec: what to read.
+        watermark: of the last record that was read; None: from the start.
+        engine: of the guidealign database, which holds the inbox.
 
     Raises:
         BadInputError: the source as a whole is wrong: no such column, not a Parquet file ...
@@ -37,6 +49,8 @@ def read_source(spec: SourceSpec, watermark: Any = None) -> Iterator[Record]:
         return _read_csv(spec)
     if spec.kind == "parquet":
         return _read_parquet(spec)
+    if spec.kind == "inbox":
+        return _read_inbox(engine, watermark)
     return _read_sql(spec, watermark)
 
 
@@ -155,6 +169,12 @@ def _read_parquet(spec: SourceSpec) -> Iterator[Record]:
         for row in batch.to_pylist():
             line += 1
             yield _record(line, row, spec)
+
+
+def _read_inbox(engine: Engine, watermark: Any) -> Iterator[Record]:
+    with engine.connect().execution_options(stream_results=True, yield_per=1_000) as connection:
+        for row in connection.execute(_INBOX, {"watermark": watermark or 0}):
+            yield RawRecord(row.id, row.text, row.response_id, row.occurred_at, row.id)
 
 
 def _read_sql(spec: SourceSpec, watermark: Any) -> Iterator[Record]:

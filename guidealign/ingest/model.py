@@ -9,7 +9,10 @@ from typing import Any, Literal
 
 from guidealign.errors import BadInputError
 
-SourceKind = Literal["jsonl", "csv", "parquet", "sql"]
+SourceKind = Literal["jsonl", "csv", "parquet", "sql", "inbox"]
+
+INBOX_SOURCE = "gateway-inbox"
+"""Names the inbox of the gateway among the sources."""
 
 _KIND_BY_SUFFIX: dict[str, SourceKind] = {
     ".jsonl": "jsonl",
@@ -23,7 +26,8 @@ _KIND_BY_SUFFIX: dict[str, SourceKind] = {
 class SourceSpec:
     """Where inputs come from.
 
-    `uri` is a file path, or the SQLAlchemy URL of a database for kind `sql`.
+    `uri` is a file path, the SQLAlchemy URL of a database for kind `sql`, or the table of kind
+    `inbox`.
     """
 
     kind: SourceKind
@@ -77,6 +81,11 @@ def file_source(
     )
 
 
+def inbox_source() -> SourceSpec:
+    """What users said to the gateway, as far as the rules of its keys let it be logged."""
+    return SourceSpec(kind="inbox", uri="core.inbox", name=INBOX_SOURCE)
+
+
 @dataclass(frozen=True)
 class RawRecord:
     """One record as it was read; `text` may still be anything."""
@@ -86,7 +95,7 @@ class RawRecord:
     source_id: str | None = None
     occurred_at: datetime | None = None
     watermark: Any = None
-    """Kind `sql`: the row's value of the watermark column."""
+    """Kinds `sql` and `inbox`: the row's value of the watermark column."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +116,8 @@ class CleanInput:
     text: str
     source_id: str | None
     occurred_at: datetime | None
+    category: str | None = None
+    """What the source says it is about."""
 
 
 @dataclass(frozen=True, kw_only=True)

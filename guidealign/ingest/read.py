@@ -20,7 +20,14 @@ from guidealign.errors import BadInputError
 from guidealign.ingest import store
 from guidealign.ingest._readers import Record, read_source
 from guidealign.ingest._text import normalize_text
-from guidealign.ingest.model import BadRecord, CleanInput, IngestResult, RawRecord, SourceSpec
+from guidealign.ingest.model import (
+    INBOX_SOURCE,
+    BadRecord,
+    CleanInput,
+    IngestResult,
+    RawRecord,
+    SourceSpec,
+)
 from guidealign.settings import IngestSettings, Settings
 
 CHUNK_RECORDS = 500
@@ -44,7 +51,8 @@ def ingest_source(
     with guard_database(), store.source_lock(engine, spec.name):
         before = store.read_watermark(engine, spec.name)
         start = _start(spec, before)
-        records = islice(read_source(spec, start.get("value")), start["records"], None)
+        found = read_source(spec, start.get("value"), engine=engine)
+        records = islice(found, start["records"], None)
         reading = _Reading(spec, start, engine, settings.ingest, run_key)
         total: Counter[str] = Counter()
         for chunk in _chunks(records):
@@ -53,6 +61,21 @@ def ingest_source(
     log.info("ingested", source=spec.name, batch_id=batch_id, **_figures(total))
     reasons = {key[7:]: n for key, n in total.items() if key.startswith("reason:")}
     return IngestResult(batch_id=batch_id, **_figures(total), reject_reasons=reasons)
+
+
+def prune_inbox(*, engine: Engine, settings: Settings) -> int:
+    """Deletes what has been in the gateway's inbox for longer than `inbox.retention_days`.
+
+    Only what ingest has read, or never will, since its key logs nothing any more. Returns how
+    many inputs were deleted.
+
+    Raises:
+        ServiceUnavailableError: the database does not answer.
+    """
+    with guard_database(), engine.begin() as connection:
+        return store.prune_inbox(
+            connection, INBOX_SOURCE, retention_days=settings.inbox.retention_days
+        )
 
 
 def bundled_inbox() -> Path:
@@ -67,8 +90,9 @@ def _figures(total: Counter[str]) -> dict[str, int]:
 
 def _start(spec: SourceSpec, before: dict[str, Any] | None) -> dict[str, Any]:
     """Where to start: {"records": to skip, "digest": of the file, "size": in bytes, "value"}."""
-    if spec.kind == "sql":
-        value = (before or {}).get("value") if spec.watermark_field else None
+    if spec.kind in {"sql", "inbox"}:
+        keeps_mark = spec.kind == "inbox" or spec.watermark_field
+        value = (before or {}).get("value") if keeps_mark else None
         return {"records": 0, "value": value}
     size = (before or {}).get("size", 0)
     digest, prefix = _file_digests(Path(spec.uri), size)

@@ -17,8 +17,8 @@ from guidealign.ingest.model import BadRecord, CleanInput, SourceSpec
 
 _INSERT_INPUT = text(
     "insert into core.inputs (text_hash, text, redacted_text, source, source_id, batch_id,"
-    " occurred_at) values (:text_hash, :text, :redacted_text, :source, :source_id, :batch_id,"
-    " :occurred_at) on conflict (text_hash) do nothing returning id"
+    " occurred_at, known_category) values (:text_hash, :text, :redacted_text, :source, :source_id,"
+    " :batch_id, :occurred_at, :category) on conflict (text_hash) do nothing returning id"
 )
 _INSERT_REJECT = text(
     "insert into core.rejects (stage, reason, detail, source, file, line, batch_id, payload)"
@@ -51,6 +51,13 @@ _MARK = text(
     " cast(string_to_array(:originals, ',') as bigint[]),"
     " cast(string_to_array(:scores, ',') as float8[])) as q (id, original, score)"
     " where i.id = q.id"
+)
+
+_PRUNE = text(
+    "delete from core.inbox i using core.gateway_keys k where k.id = i.key_id"
+    " and i.logged_at < now() - make_interval(secs => 86400 * :retention_days)"
+    " and (k.log = 'off' or i.id <= coalesce((select (w.value ->> 'value')::bigint"
+    " from core.ingest_watermarks w where w.source = :source), 0))"
 )
 
 
@@ -94,6 +101,12 @@ def write_watermark(connection: Connection, source: str, value: dict[str, Any]) 
         ),
         {"source": source, "value": json.dumps(value)},
     )
+
+
+def prune_inbox(connection: Connection, source: str, *, retention_days: float) -> int:
+    """Deletes inputs that were read, or may not be, and are over their time; returns how many."""
+    values = {"source": source, "retention_days": retention_days}
+    return connection.execute(_PRUNE, values).rowcount
 
 
 def open_batch(
@@ -140,6 +153,7 @@ def insert_inputs(
             "source_id": item.source_id,
             "batch_id": batch_id,
             "occurred_at": item.occurred_at,
+            "category": item.category,
         }
         row_id = connection.execute(_INSERT_INPUT, values).scalar_one_or_none()
         if row_id is not None:
@@ -219,7 +233,7 @@ def insert_rejects(
         return
     place = {
         "source": spec.name,
-        "file": None if spec.kind == "sql" else spec.uri,
+        "file": None if spec.kind in {"sql", "inbox"} else spec.uri,
         "batch_id": batch_id,
     }
     connection.execute(

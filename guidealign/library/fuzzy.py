@@ -3,7 +3,7 @@
 Guide-Align (arXiv 2403.11838) keeps 33 thousand of 767,207 guidelines by fuzzy de-duplication
 at 0.75; its code leaves how to the reader. Comparing all pairs is 2.9e11 comparisons. Here a
 text is dropped as soon as *one* earlier kept text is near enough, and most find theirs by
-shared character 4-grams (MinHash, Broder 1997). Only what finds none is compared with all
+shared character 8-grams (MinHash, Broder 1997). Only what finds none is compared with all
 that was kept, so the result is the one of the full comparison.
 """
 
@@ -24,14 +24,17 @@ from guidealign.ingest import fold_text
 _BLOCK = 2_000
 """Texts that are compared with one state of what was kept."""
 _KEYS = 32
-# A pair that shares a quarter of its 4-grams shares one of 32 keys with probability 0.9999.
+# A pair that shares a quarter of its 8-grams shares one of 32 keys with probability 0.9999.
 _BUCKET = 256
 _RARE = 32
 """Most texts that share a key that says something; what more share is looked at last."""
 _TRIED = 16
 _GROUP = 64
 """Texts of like length that are compared with the kept ones of that length at once."""
+_GRAM = 8
+"""Characters a key looks at: more than a word, for words alone are in every other text."""
 _MAX_KEY = np.uint32(0xFFFFFFFF)
+_MIX = np.uint32(0x01000193)
 
 
 @dataclass(frozen=True)
@@ -210,12 +213,17 @@ class _Kept:
 
 
 def _keys(texts: Sequence[str]) -> NDArray[np.uint32]:
-    """MinHash of character 4-grams, (len(texts), _KEYS)."""
-    parts = [text.encode() + b"\0\0\0\0" for text in texts]
-    data = np.frombuffer(b"".join(parts), dtype=np.uint8).astype(np.uint32)
-    grams = data[:-3] | data[1:-2] << 8 | data[2:-1] << 16 | data[3:] << 24
+    """MinHash of character 8-grams, (len(texts), _KEYS)."""
+    parts = [text.encode() + b"\0" * _GRAM for text in texts]
+    data = np.frombuffer(b"".join(parts), dtype=np.uint8)
+    n = len(data) - _GRAM + 1
+    grams = np.zeros(n, dtype=np.uint32)
     # Grams that reach over the end of a text belong to none.
-    ends = (data[:-3] == 0) | (data[1:-2] == 0) | (data[2:-1] == 0) | (data[3:] == 0)
+    ends = np.zeros(n, dtype=bool)
+    for at in range(_GRAM):
+        letters = data[at : n + at]
+        grams = grams * _MIX ^ letters
+        ends |= letters == 0
     starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
     result = np.empty((len(texts), _KEYS), dtype=np.uint32)
     random = np.random.default_rng(0)

@@ -23,7 +23,7 @@ from guidealign.library.search import SearchOptions, search_vector
 from guidealign.settings import LibrarySettings, Settings
 
 _RECALL_K = 6
-_EF_STEPS = (40, 80, 160, 320, 640)
+_EF_STEPS = (40, 60, 80, 120, 160, 240, 320, 480, 640)
 _GROWN = 1.2
 """A graph takes in what is added; after this growth its recall is measured again."""
 _PROBE_NOISE = 0.5

@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -23,11 +24,13 @@ DATABASES = {"guidealign": "guidealign_owner", "airflow": "airflow", "mlflow": "
 PEOPLE = ("analyst", "reviewer")
 """Log-ins for psql: the first reads, the second also decides."""
 _NOBODY = "65534"
+_MEMORY_MB = psutil.virtual_memory().total // 2**20
+# Pages are only taken as they are used. A search index that does not fit is read again and again.
 TUNING = {
-    "shared_buffers": "256MB",
+    "shared_buffers": f"{min(max(_MEMORY_MB // 8, 128), 2_048)}MB",
     "max_connections": "120",
     "maintenance_work_mem": "256MB",
-    "effective_cache_size": "2GB",
+    "effective_cache_size": f"{max(_MEMORY_MB // 2, 512)}MB",
 }
 LOCALE = (
     "-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8"

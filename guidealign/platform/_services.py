@@ -87,6 +87,17 @@ def mlflow_service(home: Home, port: int, database_url: str) -> Service:
     )
 
 
+def gateway_service(port: int) -> Service:
+    """The OpenAI-compatible gateway; what it serves it takes from the ledger of releases."""
+    return Service(
+        name="gateway",
+        command=(sys.executable, "-m", "guidealign.cli", "serve", "--port", str(port)),
+        env={"PYTHONPATH": str(_PACKAGE.parent), **_SHARE_CORES},
+        ready=lambda: _is_ok(f"http://{HOST}:{port}/healthz"),
+        port=port,
+    )
+
+
 # The scheduler's children run the tasks: whoever asks the library meanwhile does not wait for them.
 _LETS_OTHERS_GO_FIRST = {"scheduler": ("nice", "-n", "10")}
 

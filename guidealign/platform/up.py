@@ -30,7 +30,14 @@ from guidealign.settings import UserSettings, load_user_settings
 Report = Callable[[str, str], None]
 """Told (service, state) as things change."""
 
-USUAL_PORTS = {"postgres": 5440, "safety": 8091, "base": 8092, "mlflow": 5000, "airflow": 8080}
+USUAL_PORTS = {
+    "postgres": 5440,
+    "safety": 8091,
+    "base": 8092,
+    "gateway": 8093,
+    "mlflow": 5000,
+    "airflow": 8080,
+}
 _GRACE_S = 8.0
 
 
@@ -81,6 +88,8 @@ class _Starter:
             _postgres.let_people_in(self.home, self.state.ports["postgres"])
         self._write_env(urls)
         waiting = [self._begin(s, restart=database_is_new) for s in self._independent(urls)]
+        gateway = _services.gateway_service(self.state.ports["gateway"])
+        waiting.append(self._begin(gateway, restart=database_is_new))
         waiting += self._begin_airflow(urls, restart=database_is_new)
         deadline = time.monotonic() + settings.platform.start_timeout_s
         for service in waiting:
@@ -215,7 +224,7 @@ class _Starter:
 
     def _write_env(self, urls: dict[str, str]) -> None:
         """The generated settings, which every command in this home folder reads."""
-        for name in ("safety", "base", "mlflow", "airflow"):
+        for name in ("safety", "base", "gateway", "mlflow", "airflow"):
             if name != "safety" or not self._serves_both:
                 self._port(name)
         ports, key = self.state.ports, self.home.secret("model_api_key")
@@ -227,6 +236,7 @@ class _Starter:
                 values[f"{name.upper()}__API_KEY"] = key
                 values[f"{name.upper()}__MODEL"] = self.ggufs[server].stem
         values["MLFLOW__TRACKING_URI"] = f"http://{HOST}:{ports['mlflow']}"
+        values["SERVE__PORT"] = str(ports["gateway"])
         values["AIRFLOW__BASE_URL"] = f"http://{HOST}:{ports['airflow']}"
         values["AIRFLOW__USERNAME"] = _services.AIRFLOW_USER
         values["AIRFLOW__PASSWORD"] = self.home.secret("airflow_admin", 12)

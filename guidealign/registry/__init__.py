@@ -1,6 +1,7 @@
 """The only door to MLflow."""
 
+from guidealign.registry._interface import Interface
 from guidealign.registry._run import Run
 from guidealign.registry.client import Registry
 
-__all__ = ["Registry", "Run"]
+__all__ = ["Interface", "Registry", "Run"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from guidealign.errors import BadInputError, PermanentError, ServiceUnavailableError
 from guidealign.registry._files import check_manifest, write_manifest
+from guidealign.registry._interface import Interface, write_interface
 from guidealign.registry._run import Run
 from guidealign.settings import home_folder
 
@@ -110,13 +111,24 @@ class Registry:
             return str(made.experiment_id)
 
     def register(
-        self, model_name: str, folder: Path, run: Run, *, tags: dict[str, str], description: str
+        self,
+        model_name: str,
+        folder: Path,
+        run: Run,
+        *,
+        tags: dict[str, str],
+        description: str,
+        interface: Interface | None = None,
     ) -> int:
         """Uploads a model folder as the run's model and makes a version of it.
+
+        With an interface, MLflow shows its signature and example, and loads it by itself.
 
         Raises:
             IntegrityError: a file in it could run code when loaded.
         """
+        if interface is not None:
+            write_interface(folder, interface)
         manifest = write_manifest(folder)
         with self._server() as client:
             self._ensure_model(client, model_name)
@@ -139,7 +151,7 @@ class Registry:
                 model_id=model.model_id,
             )
         number = int(version.version)
-        self._keep(folder, self._cached(model_name, number))
+        self._keep(folder, self._cached(model_name, number), manifest)
         return number
 
     @staticmethod
@@ -162,15 +174,32 @@ class Registry:
         return home_folder() / "cache" / "models" / server / model_name / str(version)
 
     @staticmethod
-    def _keep(folder: Path, target: Path) -> None:
+    def _keep(folder: Path, target: Path, manifest: str) -> None:
         """Hard links where they can be made: a model is some gigabytes."""
-        if target.exists():
-            return
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = target.with_name(f".{target.name}.{os.getpid()}")
         shutil.rmtree(scratch, ignore_errors=True)
         shutil.copytree(folder, scratch, copy_function=_link_or_copy)
-        scratch.rename(target)
+        # What lies there under a new number is left from a server that is no more.
+        _place(scratch, target, manifest)
+
+    def local_copy(self, model_name: str, version: int) -> Path | None:
+        """The folder of a version when it is here, checked, without asking the server.
+
+        For what serves: it starts also while MLflow is away, and without importing it.
+
+        Raises:
+            IntegrityError: the copy is not what was registered.
+        """
+        target = self._cached(model_name, version)
+        try:
+            expected = _digest_file(target).read_text(encoding="utf-8")
+        except OSError:
+            return None
+        if not target.exists():
+            return None
+        check_manifest(target, expected)
+        return target
 
     def download(self, model_name: str, version: int) -> Path:
         """The folder of a version, fetched once and checked against its digest.
@@ -203,8 +232,7 @@ class Registry:
                     tracking_uri=self.tracking_uri,
                 )
             check_manifest(Path(got), tags.get(MANIFEST_TAG))
-            shutil.rmtree(target, ignore_errors=True)
-            Path(got).rename(target)
+            _place(Path(got), target, tags.get(MANIFEST_TAG))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return target
@@ -286,6 +314,20 @@ class Registry:
         run.log_metrics(metrics)
         for path, content in artifacts.items():
             run.log_text(content, path)
+
+
+def _digest_file(folder: Path) -> Path:
+    """Where the registered digest of a local copy is kept: beside it, not in it."""
+    return folder.with_name(f".{folder.name}.manifest_sha256")
+
+
+def _place(folder: Path, target: Path, manifest: str | None) -> None:
+    """Moves a checked folder to where copies are kept; without its digest it is no local copy."""
+    _digest_file(target).unlink(missing_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    folder.rename(target)
+    if manifest is not None:
+        _digest_file(target).write_text(manifest, encoding="utf-8")
 
 
 def _link_or_copy(source: str, target: str) -> None:

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 from guidealign.retriever.encode import TransformerEncoder
+from guidealign.retriever.serving_form import ServingReport
+from guidealign.retriever.threshold import Calibration
 
 _SENTENCE_FILES = (
     "modules.json",
@@ -16,15 +18,8 @@ _SENTENCE_FILES = (
 )
 
 
-def write_package(
-    encoder: TransformerEncoder,
-    base: str,
-    folder: Path,
-    *,
-    library_version: int,
-    metrics: dict[str, float],
-) -> None:
-    """Writes safetensors, tokenizer, sentence-transformers' files and a model card."""
+def write_package(encoder: TransformerEncoder, base: str, folder: Path, *, card: str) -> None:
+    """Writes safetensors, tokenizer, sentence-transformers' files and the model card."""
     encoder.model.save_pretrained(folder, safe_serialization=True)
     encoder.tokenizer.save_pretrained(folder)
     for name in _SENTENCE_FILES:
@@ -32,10 +27,13 @@ def write_package(
         if source.is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, folder / name)
-    (folder / "README.md").write_text(_card(base, library_version, metrics), encoding="utf-8")
+    (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def _card(base: str, library_version: int, metrics: dict[str, float]) -> str:
+def model_card(
+    base: str, library_version: int, metrics: dict[str, float], serving: ServingReport
+) -> str:
+    """What a person should know before using the version."""
     figures = json.dumps(metrics, indent=2, sort_keys=True)
     return f"""# guidealign-retriever
 
@@ -47,9 +45,67 @@ L2-normalised vectors; similarity is the inner product.
   guidelines of the same input are no negatives
 - held-out inputs are split off by cluster, so that near copies are never on both sides
 
+## What serves
+
+`serving/` holds one ONNX graph from token ids to vectors, its tokenizer and `serving.json`; it is
+read by onnxruntime and tokenizers alone. Form: **{serving.form}** ({serving.reason}). Guidelines
+and queries of this version are both encoded with it. In int8 every token is quantised by its own
+largest value, so a text's vector does not depend on the texts beside it. The safetensors are what
+training goes on from.
+
+```python
+import mlflow
+mlflow.pyfunc.load_model("models:/guidealign-retriever@champion").predict(["How do I ...?"])
+```
+
+## Abstention
+
+{_abstention(serving)}
+
+## Figures
+
 Its evaluation against champion, untrained base and BM25 is in the gate's report of the same run.
 
 ```json
 {figures}
 ```
 """
+
+
+def _abstention(serving: ServingReport) -> str:
+    rows = [
+        _row(name, calibration)
+        for name, calibration in (
+            ("cosine of the best unsafe-topic guideline", serving.cosine),
+            ("probability that the input is unsafe", serving.risk),
+        )
+        if calibration is not None
+    ]
+    if not rows:
+        return "Not calibrated: there were too few unsafe inputs. Nothing is held back."
+    table = "\n".join(rows)
+    return f"""An input below the threshold is given no unsafe-topic guideline; guidelines about
+quality fit every input. Thresholds keep 95% of the held-out unsafe inputs; the shares are
+cross-validated by cluster. The probability is a logistic regression on the input's vector, fitted
+on the training inputs.
+
+| measure | threshold | unsafe inputs given one | benign look-alikes | everyday inputs |
+| --- | --- | --- | --- | --- |
+{table}
+
+Aim: under 5% of benign look-alikes at 95% of the unsafe ones. The curve of precision and coverage
+is `abstention.json` of the run."""
+
+
+def _row(name: str, calibration: Calibration) -> str:
+    expected = calibration.expected
+    shares = (
+        f"{_share(expected.recall)} of {calibration.n_unsafe}",
+        f"{_share(expected.lookalike)} of {calibration.n_lookalike}",
+        f"{_share(expected.ordinary)} of {calibration.n_ordinary}",
+    )
+    return f"| {name} | {calibration.threshold:.3f} | {' | '.join(shares)} |"
+
+
+def _share(value: float | None) -> str:
+    return "none" if value is None else f"{value:.0%}"

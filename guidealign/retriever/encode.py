@@ -1,18 +1,13 @@
-"""Encoders: the untrained base and the registered versions, loaded once a process."""
+"""The encoder that is trained; what serves is its export."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guidealign.errors import IntegrityError
-from guidealign.library import encoder_folder
-from guidealign.records import RETRIEVER_MODEL, UNTRAINED_VERSION
-from guidealign.registry import Registry
-from guidealign.retriever.model import Encoder, Side
-from guidealign.settings import Settings
+from guidealign.retriever.model import Side
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,13 +43,17 @@ class TransformerEncoder:
 
     def forward(self, texts: list[str]) -> torch.Tensor:
         """L2-normalised vectors with their gradient, (len(texts), dimensions)."""
-        import torch
-
         batch = self.tokenizer(
             texts, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
         )
-        hidden = self.model(**batch).last_hidden_state  # (batch, tokens, dimensions)
-        mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)  # (batch, tokens, 1)
+        return self.pool(**batch)
+
+    def pool(self, **tokens: torch.Tensor) -> torch.Tensor:
+        """The same for tokens: `input_ids` and `attention_mask`, (batch, tokens)."""
+        import torch
+
+        hidden = self.model(**tokens).last_hidden_state  # (batch, tokens, dimensions)
+        mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)  # (batch, tokens, 1)
         mean = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
         return torch.nn.functional.normalize(mean, dim=1)
 
@@ -76,27 +75,3 @@ def load_folder(folder: str | Path, *, max_length: int) -> TransformerEncoder:
     except (OSError, ValueError, KeyError) as error:
         raise IntegrityError(f"{folder} holds no encoder that can be loaded") from error
     return TransformerEncoder(tokenizer, model, max_length=max_length)
-
-
-def load_encoder(version: int, *, settings: Settings, registry: Registry) -> Encoder:
-    """The encoder of a registered version; 0 is the untrained base.
-
-    Raises:
-        IntegrityError: the downloaded files are not the registered ones.
-        ServiceUnavailableError: the registry does not answer.
-    """
-    if version == UNTRAINED_VERSION:
-        folder = encoder_folder(settings.retriever.base_model)
-    else:
-        folder = str(_downloaded(registry.tracking_uri, version))
-    return _cached(folder, settings.retriever.max_length)
-
-
-@lru_cache(maxsize=8)
-def _downloaded(tracking_uri: str, version: int) -> Path:
-    return Registry(tracking_uri).download(RETRIEVER_MODEL, version)
-
-
-@lru_cache(maxsize=3)
-def _cached(folder: str, max_length: int) -> TransformerEncoder:
-    return load_folder(folder, max_length=max_length)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -17,36 +16,16 @@ from guidealign.records import (
     Unscored,
 )
 from guidealign.registry import Registry
-from guidealign.retriever.encode import load_encoder
+from guidealign.retriever.metrics import ndcg_at, rank_ids, recall_at, reciprocal_rank
 from guidealign.retriever.model import LabelledInput, Split
+from guidealign.retriever.serve import load_serving_encoder
 from guidealign.retriever.train import load_split
 from guidealign.settings import Settings
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 METRIC = "recall_at_6"
 BM25_MODEL = "bm25"
 _CUTOFFS = (1, 6, 20)
 _METRIC_VERSION = "retrieval-1"
-
-
-def recall_at(ranked: Sequence[int], relevant: set[int], k: int) -> float:
-    """Share of the relevant ones among the first k, of as many as could be there."""
-    return len(set(ranked[:k]) & relevant) / min(k, len(relevant))
-
-
-def reciprocal_rank(ranked: Sequence[int], relevant: set[int]) -> float:
-    """One over the rank of the first relevant one; 0 when none is ranked."""
-    return next((1 / rank for rank, item in enumerate(ranked, start=1) if item in relevant), 0.0)
-
-
-def ndcg_at(ranked: Sequence[int], relevant: set[int], k: int) -> float:
-    """Normalised discounted cumulative gain with binary relevance, in [0, 1]."""
-    gain = sum(1 / math.log2(r + 1) for r, item in enumerate(ranked[:k], 1) if item in relevant)
-    best = sum(1 / math.log2(rank + 1) for rank in range(1, min(k, len(relevant)) + 1))
-    return gain / best
 
 
 def evaluate_retriever(
@@ -57,12 +36,12 @@ def evaluate_retriever(
     Candidates are all guidelines of that version. A case's value is its recall@6.
     """
     split, guidelines = load_split(library_version, engine=engine, settings=settings)
-    ids = sorted(guidelines)
-    encoder = load_encoder(version, settings=settings, registry=registry)
+    ids = sorted(guidelines.texts)
+    encoder = load_serving_encoder(version, settings=settings, registry=registry)
     queries = encoder.encode([item.text for item in split.test], side="input")
-    documents = encoder.encode([guidelines[i] for i in ids], side="guideline")
-    ranked = _rank(queries @ documents.T, ids)
-    return _as_run(RETRIEVER_MODEL, version, split, guidelines, ranked)
+    documents = encoder.encode([guidelines.texts[i] for i in ids], side="guideline")
+    ranked = rank_ids(queries @ documents.T, ids)
+    return _as_run(RETRIEVER_MODEL, version, split, guidelines.texts, ranked)
 
 
 def evaluate_bm25(*, engine: Engine, settings: Settings, library_version: int) -> EvaluationRun:
@@ -70,9 +49,9 @@ def evaluate_bm25(*, engine: Engine, settings: Settings, library_version: int) -
     import bm25s
 
     split, guidelines = load_split(library_version, engine=engine, settings=settings)
-    ids = sorted(guidelines)
+    ids = sorted(guidelines.texts)
     index = bm25s.BM25()
-    corpus = bm25s.tokenize([guidelines[i] for i in ids], stopwords="en", show_progress=False)
+    corpus = bm25s.tokenize([guidelines.texts[i] for i in ids], stopwords="en", show_progress=False)
     index.index(corpus, show_progress=False)
     tokens = bm25s.tokenize(
         [item.text for item in split.test], stopwords="en", show_progress=False, return_ids=False
@@ -80,14 +59,7 @@ def evaluate_bm25(*, engine: Engine, settings: Settings, library_version: int) -
     import numpy as np
 
     scores = np.stack([index.get_scores(query) for query in tokens]) if tokens else np.zeros((0, 0))
-    return _as_run(BM25_MODEL, UNTRAINED_VERSION, split, guidelines, _rank(scores, ids))
-
-
-def _rank(scores: NDArray[np.floating], ids: Sequence[int]) -> list[list[int]]:
-    """Ids by falling score; equal scores by id, so that the order is always the same."""
-    import numpy as np
-
-    return [[ids[i] for i in np.argsort(-row, kind="stable")] for row in scores]
+    return _as_run(BM25_MODEL, UNTRAINED_VERSION, split, guidelines.texts, rank_ids(scores, ids))
 
 
 def _as_run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from guidealign.errors import BadInputError, IntegrityError
@@ -14,6 +15,9 @@ from guidealign.settings import RetrieverSettings
 
 if TYPE_CHECKING:
     import torch
+
+
+_PROBE_BATCHES = 4
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ def fit(
     """Trains an encoder in place; the same seed gives the same weights.
 
     Returns:
-        first and last loss (means over a tenth of the steps, in nats), steps, pairs.
+        loss of the same pairs before and after (`loss_first`, `loss_last`, in nats), steps,
+        pairs.
 
     Raises:
         BadInputError: there are too few inputs for one batch.
@@ -105,13 +110,11 @@ def fit(
         optimizer,
         lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup)),
     )
+    probe = list(islice(_batches(inputs, settings), _PROBE_BATCHES))
+    before = _loss_of(encoder, probe, guidelines, settings)
     encoder.model.train()
-    losses: list[float] = []
     for step, batch in enumerate(_batches(inputs, settings)):
-        left = encoder.forward([pair.text for pair in batch])
-        right = encoder.forward([guidelines[pair.guideline_id] for pair in batch])
-        mask = torch.tensor(false_negatives(batch))
-        loss = masked_loss(left, right, mask, settings.temperature)
+        loss = _batch_loss(encoder, batch, guidelines, settings)
         if not torch.isfinite(loss):
             raise IntegrityError(f"the loss of step {step} is not finite: lower the learning rate")
         loss.backward()
@@ -119,10 +122,52 @@ def fit(
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        losses.append(loss.item())
-        on_step({"loss": losses[-1]}, step)
+        on_step({"loss": loss.item()}, step)
+    after = _loss_of(encoder, probe, guidelines, settings)
+    if not after < before:
+        raise IntegrityError(
+            f"training learned nothing: the loss of the same pairs was {before:.3f} before and is"
+            f" {after:.3f}: check retriever.learning_rate and retriever.epochs"
+        )
+    return {
+        "loss_first": before,
+        "loss_last": after,
+        "n_steps": float(steps),
+        "n_pairs": float(sum(len(item.guideline_ids) for item in inputs)),
+    }
+
+
+def _batch_loss(
+    encoder: TransformerEncoder,
+    batch: Sequence[TrainingPair],
+    guidelines: Mapping[int, str],
+    settings: RetrieverSettings,
+) -> torch.Tensor:
+    import torch
+
+    left = encoder.forward([pair.text for pair in batch])
+    right = encoder.forward([guidelines[pair.guideline_id] for pair in batch])
+    mask = torch.tensor(false_negatives(batch))
+    return masked_loss(left, right, mask, settings.temperature)
+
+
+def _loss_of(
+    encoder: TransformerEncoder,
+    batches: Sequence[Sequence[TrainingPair]],
+    guidelines: Mapping[int, str],
+    settings: RetrieverSettings,
+) -> float:
+    """Mean loss of batches, without learning from them; the model is left in evaluation mode.
+
+    Two batches of a run differ by more than a short training changes: only the loss of the same
+    pairs says whether anything was learned.
+    """
+    import torch
+
     encoder.model.eval()
-    return _summary(losses, sum(len(item.guideline_ids) for item in inputs))
+    with torch.inference_mode():
+        losses = [_batch_loss(encoder, batch, guidelines, settings).item() for batch in batches]
+    return sum(losses) / len(losses)
 
 
 def _batches(
@@ -134,18 +179,3 @@ def _batches(
         pairs = draw_pairs(inputs, rng)
         for start in range(0, len(pairs) - size + 1, size):
             yield pairs[start : start + size]
-
-
-def _summary(losses: list[float], n_pairs: int) -> dict[str, float]:
-    tenth = max(1, len(losses) // 10)
-    first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
-    if len(losses) >= 10 and last >= first:
-        raise IntegrityError(
-            f"training learned nothing: loss {first:.3f} at first, {last:.3f} last"
-        )
-    return {
-        "loss_first": first,
-        "loss_last": last,
-        "n_steps": float(len(losses)),
-        "n_pairs": float(n_pairs),
-    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -36,6 +36,15 @@ class LabelledInput:
     unsafe: bool
     source: str
     cluster: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidelineSet:
+    """The guidelines of a library version by id."""
+
+    texts: Mapping[int, str]
+    """As the encoder reads them."""
+    categories: Mapping[int, str]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import hashlib
 import json
 import tempfile
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import Engine
@@ -23,20 +23,28 @@ from guidealign.library import (
     pairs_at,
 )
 from guidealign.records import RETRIEVER_MODEL
-from guidealign.registry import Registry, Run
+from guidealign.registry import Interface, Registry, Run
 from guidealign.retriever import store
-from guidealign.retriever._package import write_package
-from guidealign.retriever.encode import load_encoder, load_folder
+from guidealign.retriever._package import model_card, write_package
+from guidealign.retriever.encode import load_folder
 from guidealign.retriever.fit import fit
 from guidealign.retriever.model import (
     TRAINER_VERSION,
     EmbedResult,
+    Encoder,
+    GuidelineSet,
     Split,
     TrainResult,
     guideline_text,
 )
 from guidealign.retriever.pairs import group_inputs, split_inputs
+from guidealign.retriever.serve import SERVING_FOLDER, ServingEncoder, load_serving_encoder
+from guidealign.retriever.serving_form import ServingReport, build_serving, curves
 from guidealign.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _CHALLENGER = "challenger"
 _CHECKED = "reload_checked"
@@ -54,7 +62,7 @@ class _Data:
     library_version: int
     library_digest: str
     split: Split
-    guidelines: dict[int, str]
+    guidelines: GuidelineSet
 
     def key(self, settings: Settings) -> str:
         parts = {
@@ -67,16 +75,17 @@ class _Data:
 
 def load_split(
     library_version: int, *, engine: Engine, settings: Settings
-) -> tuple[Split, dict[int, str]]:
-    """Training and test inputs of a library version, and its guidelines by id."""
+) -> tuple[Split, GuidelineSet]:
+    """Training and test inputs of a library version, and its guidelines."""
     with guard_database():
-        guidelines = {
-            row.id: guideline_text(row.title, row.text)
-            for row in guidelines_at(engine, library_version)
-        }
+        rows = guidelines_at(engine, library_version)
         inputs = group_inputs(pairs_at(engine, library_version))
     split = split_inputs(
         inputs, test_share=settings.retriever.test_share, seed=settings.retriever.seed
+    )
+    guidelines = GuidelineSet(
+        texts={row.id: guideline_text(row.title, row.text) for row in rows},
+        categories={row.id: row.category for row in rows},
     )
     return split, guidelines
 
@@ -140,15 +149,16 @@ def _train_and_register(
         registry.run("guidealign-retriever", "train", tags=tags) as run,
         tempfile.TemporaryDirectory(prefix="retriever-") as folder,
     ):
-        metrics, probes = _fit(data, settings, run, Path(folder))
+        trained = _fit(data, settings, run, Path(folder))
         version = registry.register(
             RETRIEVER_MODEL,
             Path(folder),
             run,
-            tags={**tags, _CHECKED: "no"},
+            tags={**tags, **trained.serving.tags(), _CHECKED: "no"},
             description="Input-to-guideline dual encoder, in-batch negatives",
+            interface=_interface(trained.probes),
         )
-    _check_reload(version, probes, settings, registry)
+    _check_reload(version, trained.probes, settings, registry)
     lineage = {
         "model_name": RETRIEVER_MODEL,
         "version": version,
@@ -157,20 +167,35 @@ def _train_and_register(
         "library_digest": data.library_digest,
         "data_digest": data.split.digest(),
         "settings": settings.retriever.model_dump(mode="json"),
-        "metrics": metrics,
+        "metrics": trained.metrics,
         "run_id": run.id,
     }
     with guard_database(), engine.begin() as connection:
         store.add_lineage(connection, lineage)
     registry.set_alias(RETRIEVER_MODEL, _CHALLENGER, version)
     registry.set_version_tags(RETRIEVER_MODEL, version, {_CHECKED: "yes"})
-    return version, metrics
+    return version, trained.metrics
 
 
-def _fit(
-    data: _Data, settings: Settings, run: Run, folder: Path
-) -> tuple[dict[str, float], list[list[float]]]:
-    """Trains into a folder; returns figures and what the probes embed to."""
+@dataclass(frozen=True, kw_only=True)
+class _Probes:
+    """What a few texts embed to, trained and served: the same after a reload, or it is refused."""
+
+    model: NDArray[np.float32]
+    served: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Trained:
+    """A package on disk, not registered yet."""
+
+    metrics: dict[str, float]
+    serving: ServingReport
+    probes: _Probes
+
+
+def _fit(data: _Data, settings: Settings, run: Run, folder: Path) -> _Trained:
+    """Trains into a folder."""
     run.log_params({**settings.retriever.model_dump(), "library_version": data.library_version})
     for name, half in (("train", data.split.train), ("test", data.split.test)):
         run.log_dataset(
@@ -184,28 +209,48 @@ def _fit(
     metrics = fit(
         encoder,
         data.split.train,
-        data.guidelines,
+        data.guidelines.texts,
         settings.retriever,
         lambda figures, step: run.log_metrics(figures, step=step),
     )
     metrics |= {
         "n_train_inputs": float(len(data.split.train)),
         "n_test_inputs": float(len(data.split.test)),
-        "n_guidelines": float(len(data.guidelines)),
+        "n_guidelines": float(len(data.guidelines.texts)),
     }
+    serving = build_serving(encoder, data.split, data.guidelines, folder)
+    metrics |= serving.metrics()
     run.log_metrics(metrics)
-    write_package(encoder, base, folder, library_version=data.library_version, metrics=metrics)
-    return metrics, encoder.encode(_PROBES, side="input").tolist()
+    run.log_text(json.dumps(curves(serving), indent=1), "abstention.json")
+    write_package(
+        encoder, base, folder, card=model_card(base, data.library_version, metrics, serving)
+    )
+    return _Trained(metrics=metrics, serving=serving, probes=_embed_probes(encoder, folder))
 
 
-def _check_reload(
-    version: int, probes: list[list[float]], settings: Settings, registry: Registry
-) -> None:
+def _embed_probes(encoder: Encoder, folder: Path) -> _Probes:
+    return _Probes(
+        model=encoder.encode(_PROBES, side="input"),
+        served=ServingEncoder(folder / SERVING_FOLDER).encode(_PROBES, side="input"),
+    )
+
+
+def _interface(probes: _Probes) -> Interface:
+    return Interface(
+        loader_module="guidealign.retriever.pyfunc",
+        column="text",
+        dimensions=probes.served.shape[1],
+        example=_PROBES,
+    )
+
+
+def _check_reload(version: int, before: _Probes, settings: Settings, registry: Registry) -> None:
     folder = registry.fetch(RETRIEVER_MODEL, version)
-    again = load_folder(folder, max_length=settings.retriever.max_length)
-    vectors = again.encode(_PROBES, side="input").tolist()
-    both = zip(chain(*probes), chain(*vectors), strict=True)
-    difference = max(abs(before - after) for before, after in both)
+    again = _embed_probes(load_folder(folder, max_length=settings.retriever.max_length), folder)
+    difference = max(
+        float(abs(again.model - before.model).max()),
+        float(abs(again.served - before.served).max()),
+    )
     if not difference <= _RELOAD_TOLERANCE:
         registry.set_version_tags(RETRIEVER_MODEL, version, {_CHECKED: "failed"})
         raise IntegrityError(
@@ -227,7 +272,7 @@ def embed_library(
         rows = store.missing_vectors(connection, library=library_version, retriever=version)
     for start in range(0, len(rows), _EMBED_ROWS):
         part = rows[start : start + _EMBED_ROWS]
-        encoder = load_encoder(version, settings=settings, registry=registry)
+        encoder = load_serving_encoder(version, settings=settings, registry=registry)
         texts = [guideline_text(row.title, row.text) for row in part]
         vectors = encoder.encode(texts, side="guideline")
         with guard_database(), engine.begin() as connection:

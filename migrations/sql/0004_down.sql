@@ -1,4 +1,15 @@
 -- Takes revision 0004 back.
+
+-- Augmentation ------------------------------------------------------------------------------------
+
+drop view library.input_examples;
+drop view library.augmentations;
+drop table core.input_examples;
+drop table core.augmentations;
+comment on column core.ingest_batches.kind is 'jsonl, csv, parquet, sql or starter';
+
+-- The work queue and the answers kept ----------------------------------------------------------
+
 drop view library.author_runs, library.author_dead_letters, library.author_queue;
 drop table core.author_runs, core.model_answers;
 alter table core.leases

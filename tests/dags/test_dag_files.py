@@ -73,7 +73,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
 
 
 def test_every_file_holds_one_dag_without_error(parsed: dict[str, dict]) -> None:
-    assert len(parsed) == 6
+    assert len(parsed) == 7
     for name, found in parsed.items():
         assert found["errors"] == {}, name
         assert [dag["id"] for dag in found["dags"]] == [name.removesuffix(".py")]
@@ -131,3 +131,18 @@ def test_author_takes_its_budget_from_the_settings(parsed: dict[str, dict], tmp_
         GUIDEALIGN_AUTHOR__BUDGET__MAX_COST_USD="2.5",
     )["dags"]
     assert given["params"] == {"max_requests": 500, "max_tokens": None, "max_cost_usd": 2.5}
+
+
+def test_grown_inputs_wake_authoring_and_wait_for_nothing(parsed: dict[str, dict]) -> None:
+    (augment,) = parsed["guidealign_augment.py"]["dags"]
+    assert augment["inlets"] == []
+    assert augment["outlets"] == parsed["guidealign_author.py"]["dags"][0]["inlets"]
+
+
+def test_augment_asks_for_what_the_settings_say(parsed: dict[str, dict], tmp_path: Path) -> None:
+    (unset,) = parsed["guidealign_augment.py"]["dags"]
+    assert unset["params"] == {"categories": [], "target": 100}
+    (given,) = _parse(
+        ROOT / "dags" / "guidealign_augment.py", tmp_path, GUIDEALIGN_AUGMENT__TARGET_INPUTS="7"
+    )["dags"]
+    assert given["params"]["target"] == 7

@@ -4,8 +4,8 @@
         EndpointSettings(base_url=server.base_url)
 
 The responder sees each request and returns the answer's text or a `Reply` (a status with
-headers, a delay, a hang, a dropped connection, a raw body). It may be replaced while the
-server runs: `server.responder = ...`. A request for a stream gets the text a word at a time.
+headers, a delay, a hang, a dropped connection, a raw body, a stream). It may be replaced while
+the server runs: `server.responder = ...`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -30,6 +30,8 @@ class ChatRequest:
     headers: dict[str, str]
     """By lower-case name."""
     number: int
+    raw: bytes = b""
+    """The body as it came."""
     at: float = field(default_factory=time.monotonic)
 
     @property
@@ -68,6 +70,12 @@ class Reply:
     raw: bytes | None = None
     """Sent as the body in place of a chat completion."""
     content_type: str = "application/json"
+    events: tuple[str, ...] | None = None
+    """Sent one by one as server-sent events in place of a body."""
+    event_delay_s: float = 0.0
+    """Between two events."""
+    break_off: bool = False
+    """Closes the connection behind the last event, in the middle of another."""
 
 
 Responder = Callable[[ChatRequest], "Reply | str"]
@@ -76,6 +84,31 @@ Responder = Callable[[ChatRequest], "Reply | str"]
 def json_reply(value: Any) -> Reply:
     """An answer whose text is JSON."""
     return Reply(text=json.dumps(value))
+
+
+def chunks(*words: str, usage: bool = False) -> tuple[str, ...]:
+    """A chat completion as the events of a stream, to its end."""
+
+    def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return json.dumps(
+            {
+                "id": "stub",
+                "object": "chat.completion.chunk",
+                "created": 0,
+                "model": "stub",
+                "choices": [choice],
+                **more,
+            }
+        )
+
+    last = {"usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}}
+    return (
+        event({"role": "assistant", "content": ""}),
+        *(event({"content": word}) for word in words),
+        event({}, "stop", **(last if usage else {})),
+        "[DONE]",
+    )
 
 
 class ModelServer:
@@ -88,9 +121,10 @@ class ModelServer:
         self._lock = threading.Lock()
         self.in_flight = 0
         self.max_in_flight = 0
-        self._http = ThreadingHTTPServer(
-            ("127.0.0.1", 0), type("Handler", (_Handler,), {"stub": self})
-        )
+        self.models = ["stub"]
+        self.broken_pipes = 0
+        """Answers whose caller had gone away."""
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
 
@@ -107,10 +141,10 @@ class ModelServer:
         self._http.server_close()
         self._thread.join()
 
-    def answer(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Reply:
+    def answer(self, path: str, raw: bytes, headers: dict[str, str]) -> Reply:
         """Records the request and asks the responder."""
         with self._lock:
-            request = ChatRequest(path, body, headers, len(self.requests))
+            request = ChatRequest(path, json.loads(raw or b"{}"), headers, len(self.requests), raw)
             self.requests.append(request)
             self.in_flight += 1
             self.max_in_flight = max(self.max_in_flight, self.in_flight)
@@ -143,9 +177,23 @@ def unused_base_url() -> str:
 
 
 def _usage(request_body: dict[str, Any], reply: Reply) -> dict[str, Any]:
-    prompt = " ".join(message["content"] for message in request_body.get("messages", []))
+    prompt = " ".join(str(message.get("content")) for message in request_body.get("messages", []))
     usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(reply.text.split())}
     return reply.usage or {**usage, "total_tokens": sum(usage.values())}
+
+
+def _words(request_body: dict[str, Any], reply: Reply) -> tuple[str, ...]:
+    """The answer as the events of a stream: its words, the end, the usage."""
+    words = reply.text.split(" ")
+    spaced = [*(word + " " for word in words[:-1]), words[-1]]
+    if reply.break_after is not None:
+        return chunks(*spaced)[1 : 1 + reply.break_after]
+    *told, _, done = chunks(*spaced)
+    head = {"id": "stub", "object": "chat.completion.chunk", "created": 0, "model": "stub"}
+    finish = {"index": 0, "delta": {}, "finish_reason": reply.finish_reason}
+    end = json.dumps({**head, "choices": [finish]})
+    usage = json.dumps({**head, "choices": [], "usage": _usage(request_body, reply)})
+    return (*told[1:], end, usage, done)
 
 
 def _completion(request_body: dict[str, Any], reply: Reply) -> bytes:
@@ -166,52 +214,55 @@ def _completion(request_body: dict[str, Any], reply: Reply) -> bytes:
     ).encode()
 
 
-def _events(request_body: dict[str, Any], reply: Reply) -> Iterator[bytes]:
-    """Server-sent events of a stream: its words, the end, the usage."""
-    head = {"id": "stub", "object": "chat.completion.chunk", "created": 0, "model": "stub"}
-
-    def event(choices: list[dict[str, Any]], **more: Any) -> bytes:
-        return b"data: " + json.dumps({**head, "choices": choices, **more}).encode() + b"\n\n"
-
-    words = reply.text.split(" ")
-    for number, word in enumerate(words):
-        if number == reply.break_after:
-            return
-        delta = {"content": word if number == len(words) - 1 else word + " "}
-        yield event([{"index": 0, "delta": delta, "finish_reason": None}])
-    yield event([{"index": 0, "delta": {}, "finish_reason": reply.finish_reason}])
-    yield event([], usage=_usage(request_body, reply))
-    yield b"data: [DONE]\n\n"
-
-
 class _Handler(BaseHTTPRequestHandler):
-    """One connection; `stub` is set by the server it belongs to."""
-
     protocol_version = "HTTP/1.1"
     stub: ModelServer
 
     def do_GET(self) -> None:
-        models = {"object": "list", "data": [{"id": "stub", "object": "model"}]}
-        self._send(Reply(raw=json.dumps(models).encode()), {})
+        data = [{"id": name, "object": "model"} for name in self.stub.models]
+        self._send(Reply(raw=json.dumps({"object": "list", "data": data}).encode()), {})
 
     def do_POST(self) -> None:
-        length = int(self.headers.get("Content-Length", 0))
-        body = json.loads(self.rfile.read(length) or b"{}")
+        raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        reply = self.stub.answer(self.path, body, headers)
+        reply = self.stub.answer(self.path, raw, headers)
+        body = json.loads(raw or b"{}")
+        if body.get("stream") and reply.status == 200 and reply.events is None and not reply.raw:
+            reply = replace(
+                reply,
+                events=_words(body, reply),
+                break_off=reply.break_after is not None,
+            )
         if reply.drop or reply.hang:
+            self._hang_up()
+            return
+        try:
+            if reply.events is not None:
+                self._stream(reply)
+            else:
+                self._send(reply, body)
+        except (BrokenPipeError, ConnectionResetError):
+            self.stub.broken_pipes += 1
             self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
-        elif body.get("stream") and reply.status == 200:
-            self._stream(reply, body)
-        else:
-            self._send(reply, body)
 
-    def _stream(self, reply: Reply, body: dict[str, Any]) -> None:
+    def _hang_up(self) -> None:
         self.close_connection = True
-        self._head(200, {"Content-Type": "text/event-stream", "Connection": "close"})
-        for event in _events(body, reply):
-            self._write(event)
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _stream(self, reply: Reply) -> None:
+        self._head(reply, "text/event-stream; charset=utf-8", ("Transfer-Encoding", "chunked"))
+        for event in reply.events or ():
+            self._chunk(f"data: {event}\n\n".encode())
+            self.stub.stopping.wait(reply.event_delay_s)
+        if reply.break_off:
+            self._chunk(b'data: {"half": "an ev')
+            self._hang_up()
+        else:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def _chunk(self, content: bytes) -> None:
+        self.wfile.write(f"{len(content):x}\r\n".encode() + content + b"\r\n")
+        self.wfile.flush()
 
     def _send(self, reply: Reply, body: dict[str, Any]) -> None:
         if reply.raw is not None:
@@ -220,28 +271,20 @@ class _Handler(BaseHTTPRequestHandler):
             content = _completion(body, reply)
         else:
             content = json.dumps({"error": {"message": reply.text or "no"}}).encode()
-        self._head(
-            reply.status,
-            {
-                "Content-Type": reply.content_type,
-                "Content-Length": str(len(content)),
-                **reply.headers,
-            },
-        )
-        self._write(content)
+        self._head(reply, reply.content_type, ("Content-Length", str(len(content))))
+        self.wfile.write(content)
 
-    def _head(self, status: int, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
+    def _head(self, reply: Reply, content_type: str, length: tuple[str, str]) -> None:
+        self.send_response(reply.status)
+        self.send_header("Content-Type", content_type)
+        self.send_header(*length)
+        for name, value in reply.headers.items():
             self.send_header(name, value)
-        with suppress(BrokenPipeError, ConnectionResetError):
-            self.end_headers()
-
-    def _write(self, content: bytes) -> None:
-        try:
-            self.wfile.write(content)
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True
+        self.end_headers()
 
     def log_message(self, *args: Any) -> None:
         """Stays silent."""
+
+
+def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
+    return type("Handler", (_Handler,), {"stub": server})

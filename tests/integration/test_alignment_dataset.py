@@ -15,7 +15,7 @@ from guidealign.db import current_release
 from guidealign.errors import BadInputError, IntegrityError, ServiceUnavailableError
 from guidealign.records import Release
 from guidealign.registry import Registry
-from guidealign.retriever import load_encoder
+from guidealign.retriever import load_serving_encoder
 from guidealign.settings import AlignSettings, EndpointSettings, Settings
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import ChatRequest, ModelServer, Reply, serve_model, unused_base_url
@@ -62,7 +62,7 @@ def settings(server: ModelServer) -> Settings:
 def live(engine: Engine, settings: Settings, registry: Registry) -> Release:
     """A library of five guidelines, embedded and released, and five inputs."""
     with engine.begin() as connection:
-        _add_guidelines(connection, load_encoder(0, settings=settings, registry=registry))
+        _add_guidelines(connection, load_serving_encoder(0, settings=settings, registry=registry))
         connection.execute(text("update core.guidelines set state = 'active', served = '{[1,)}'"))
         connection.execute(text("select core.add_version('test', 'test')"))
         for body, category, unsafe in INPUTS:

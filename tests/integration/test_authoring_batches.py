@@ -10,6 +10,7 @@ from sqlalchemy import Engine, text
 
 from guidealign.authoring import add_up_batches, author_batch, plan_batches
 from guidealign.errors import ConfigurationError, ModelOutputError, ServiceUnavailableError
+from guidealign.settings import FallbackSettings
 from tests.fakes.model_server import (
     ChatRequest,
     Reply,
@@ -89,6 +90,23 @@ def test_every_call_is_stored_with_its_prompt_version(engine: Engine) -> None:
     assert [call[0] for call in calls] == ["ok", "ok"]
     assert all(re.fullmatch(r"safety-[0-9a-f]{8}", call[2]) for call in calls)
     assert all(call[3:] == (True, True, True) for call in calls)
+
+
+def test_who_answered_is_named_where_a_fallback_did(engine: Engine) -> None:
+    add_inputs(engine, [RISKY])
+
+    def judge_is_good_at_one_thing(request: ChatRequest) -> Reply:
+        fails = request.body["model"] == "expert" and request.schema_name == "SafetyGuidelines"
+        return Reply(status=500) if fails else well_behaved(request)
+
+    with serve_model(judge_is_good_at_one_thing) as server:
+        settings = make_settings(server.base_url)
+        spare = settings.safety.model_copy(
+            update={"max_retries": 0, "fallbacks": [FallbackSettings(model="spare")]}
+        )
+        author(engine, settings.model_copy(update={"safety": spare}))
+    assert rows(engine, "select model from core.assessments") == [("expert",)]
+    assert rows(engine, "select distinct author_model from core.guidelines") == [("spare",)]
 
 
 def test_a_second_run_changes_nothing(engine: Engine) -> None:

@@ -122,7 +122,7 @@ def test_the_model_returns_junk(inputs: Path, engine: Engine, database_url: str)
             "GUIDEALIGN_AUTHOR__MAX_ATTEMPTS": "1",
         }
         assert guidealign("ingest", str(inputs), **env).returncode == 0
-        says(guidealign("author", **env), "teapot", "any of 2 inputs", "library.rejects")
+        says(guidealign("author", **env), "teapot", "any of 2 inputs", "author_dead_letters")
     n_inputs, _, n_rejects, n_assessments, n_guidelines = _counts(engine)
     assert (n_inputs, n_rejects, n_assessments, n_guidelines) == (2, 2, 0, 0)
 

@@ -13,7 +13,7 @@ from guidealign.evaluation import judge_retriever
 from guidealign.library import SearchOptions, install_starter, search_vectors
 from guidealign.promotion import adopt_library, follow_judgement, reconcile, rollback
 from guidealign.records import RETRIEVER_MODEL
-from guidealign.retriever import embed_library, load_encoder, train_challenger
+from guidealign.retriever import embed_library, load_serving_encoder, train_challenger
 from guidealign.settings import GateSettings, RetrieverSettings, Settings
 from tests.fakes.mlflow_store import local_registry
 
@@ -182,7 +182,7 @@ def test_search_serves_one_library_version_and_one_retriever(
     install_starter(engine=engine, settings=settings, folder=_starter(tmp_path / "starter"))
     with local_registry(tmp_path) as registry:
         embed_library(0, engine=engine, settings=settings, registry=registry)
-        encoder = load_encoder(0, settings=settings, registry=registry)
+        encoder = load_serving_encoder(0, settings=settings, registry=registry)
     vectors = encoder.encode(["umbrellas and their colour", "count bricks"], side="input")
     options = SearchOptions(library_version=1)
     found = search_vectors(vectors, engine=engine, retriever_version=0, k=5, options=options)

@@ -15,17 +15,24 @@ from psycopg import errors, sql
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
+from guidealign.authoring import augment_inputs, plan_augmentation
 from guidealign.db import make_engine, migrate
-from guidealign.ingest import file_source, ingest_source
+from guidealign.ingest import file_source, inbox_source, ingest_source, prune_inbox
 from guidealign.library import install_starter, publish, retire
 from guidealign.platform import Home
 from guidealign.platform._postgres import PEOPLE, let_people_in
-from guidealign.settings import AuthorSettings, Settings
+from guidealign.serving import change_key, create_key, key_events, revoke_key, rotate_key, show_key
+from guidealign.serving.feedback import Feedback, leave_feedback
+from guidealign.serving.keys import KeyRing
+from guidealign.serving.recorder import Recorder
+from guidealign.settings import AuthorSettings, InboxSettings, Settings
+from tests.fakes.model_server import serve_model
+from tests.integration.gateway_fixture import make_input, make_request
 from tests.integration.library_fixture import add_guideline, write_starter
 
 READS = {
     "as_of", "diff", "digest", "guidelines_for_input", "inputs_of_guideline", "live_at", "search",
-    "search_hybrid", "search_words", "similar", "uncovered_inputs",
+    "search_hybrid", "search_words", "similar", "uncovered_inputs", "wilson",
 }  # fmt: skip
 REVIEWS = {"approve", "retire", "merge", "unmerge", "dismiss_conflict"}
 APP_CORE = {"next_version", "publication_lock", "add_version", "library_digest"}
@@ -37,19 +44,28 @@ APP_TABLES = {
     "aligned_datasets": "i",
     "aligned_responses": "i",
     "assessments": "i",
+    "augmentations": "iU",
     "author_runs": "iU",
     "benchmark_results": "i",
+    "canaries": "i",
     "conflicts": "i",
     "embeddings": "id",
+    "feedback": "i",
     "gate_decisions": "i",
+    "gateway_accounts": "iU",
+    "gateway_keys": "iu",
+    "gateway_requests": "i",
     "guideline_events": "",
     "guidelines": "iu",
     "imports": "iU",
+    "inbox": "id",
     "ingest_batches": "iU",
     "ingest_watermarks": "iU",
     "input_bands": "i",
+    "input_examples": "i",
     "inputs": "iu",
     "kept_apart": "",
+    "key_events": "",
     "leases": "iUd",
     "library_versions": "",
     "model_answers": "i",
@@ -59,6 +75,7 @@ APP_TABLES = {
     "promotions": "i",
     "rejects": "i",
     "releases": "i",
+    "replays": "i",
     "retrievals": "i",
     "risk_categories": "",
     "vector_indexes": "iUd",
@@ -216,6 +233,9 @@ def test_every_view_is_read_by_all_and_written_by_nobody(
 
 FORBIDDEN_TO_PEOPLE = [
     "select text from core.inputs",
+    "select text from core.inbox",
+    "select secret_hash from core.gateway_keys",
+    "update library.gateway_keys set mode = 'off'",
     "select count(*) from core.guidelines",
     "insert into core.rejects (stage, reason, detail) values ('a', 'b', 'c')",
     "update core.guidelines set state = 'retired'",
@@ -351,6 +371,35 @@ def test_the_application_works_with_its_own_role(
     done = publish(engine=app, settings=auto, note="second", published_by="test")
     # Six from the starter library, and the one that was added.
     assert (done.version, done.n_active) == (2, 7)
+    with serve_model(lambda _: "5. Mock my uncle's new moustache at dinner") as server:
+        settings = Settings.model_validate({"safety": {"base_url": server.base_url}})
+        plan = plan_augmentation(engine=app, settings=settings, target=1)
+        name = min(plan)
+        grown = augment_inputs(engine=app, settings=settings, categories=[name], target=1)
+    assert grown.stopped == {name: "target"}
+    app.dispose()
+
+
+def test_the_gateway_works_with_the_applications_role(
+    engine: Engine, database_url: str, logins: dict[str, str]
+) -> None:
+    app = make_engine(_login_url(database_url, logins["app"]))
+    key = create_key(engine=app, actor="cli:anna", name="app", scopes=frozenset({"chat"}))
+    change_key(key.key_id, engine=app, actor="cli:anna", log="all")
+    rotate_key(key.key_id, engine=app, actor="cli:berta")
+    assert [e.actor for e in key_events(1, engine=app)] == ["cli:anna", "cli:anna", "cli:berta"]
+    recorder = Recorder(app, Settings().inbox).start()
+    recorder.offer(make_request("ga-1"))
+    recorder.offer(make_input("ga-1", "How do I bake bread?"))
+    assert {account.stored for account in recorder.close().values()} == {1}
+    feedback = Feedback(response_id="ga-1", thumbs="up")
+    assert leave_feedback(feedback, policy=show_key(1, engine=app), engine=app) == 1
+    assert ingest_source(inbox_source(), engine=app, settings=Settings()).n_new == 1
+    at_once = Settings(inbox=InboxSettings(retention_days=0))
+    assert prune_inbox(engine=app, settings=at_once) == 1
+    ring = KeyRing(app, Settings().keys)
+    ring.refresh()
+    revoke_key(key.key_id, engine=app, actor="cli:anna")
     app.dispose()
 
 
@@ -374,6 +423,14 @@ FORBIDDEN_TO_APP = [
     "update core.gate_decisions set verdict = 'promote'",
     "update core.conflicts set status = 'dismissed'",
     "update core.retrievals set kept = false",
+    "update core.gateway_requests set withhold_share = 0.5",
+    "delete from core.gateway_requests",
+    "update core.inbox set text = 'x'",
+    "update core.feedback set value = 1",
+    "delete from core.gateway_keys",
+    "update core.gateway_keys set created_at = now()",
+    "insert into core.key_events (key_id, event, changes, actor) values (1, 'created', '{}', 'x')",
+    "delete from core.key_events",
     "alter table core.guidelines disable trigger all",
     "drop trigger guard_guideline on core.guidelines",
     "create index on core.embeddings (created_at)",

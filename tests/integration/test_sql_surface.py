@@ -67,6 +67,28 @@ values (1, 1, 0, 'p', '{}', 'gate', 'r', now() - interval '8 days'),
 insert into core.promotions (model_name, action, from_version, to_version, actor, reason)
 values ('guidealign-retriever', 'promote', 0, 1, 'gate', 'r');
 insert into core.conflicts (left_id, right_id, score) values (4, 5, 0.8);
+insert into core.gateway_keys (name, secret_hash, scopes, withhold_share)
+values ('app', sha256('x'), '{chat,feedback}', 0.5);
+insert into core.gateway_requests (response_id, key_id, occurred_at, endpoint, status, mode,
+  guidance, canary, release_id, guideline_ids, scores, groups, withheld_ids, withheld_groups,
+  withhold_share, prompt_tokens, completion_tokens, retrieval_ms) values
+  ('ga-1', 1, now(), 'chat', 200, 'inject', 'injected', false, 1, '{4,5}', '{0.9,0.7}',
+   '{Physical_Harm,Insult}', '{}', '{}', 0.5, 100, 20, 2),
+  ('ga-2', 1, now(), 'chat', 200, 'inject', 'injected', true, 2, '{4,5}', '{0.8,0.6}',
+   '{Physical_Harm,Insult}', '{4}', '{Physical_Harm}', 0.5, 50, 10, 4),
+  ('ga-3', 1, now(), 'chat', 429, 'inject', 'off', false, 1, '{}', '{}', '{}', '{}', '{}', null,
+   null, null, null);
+insert into core.feedback (response_id, key_id, value, reason)
+values ('ga-1', 1, 1, null), ('ga-2', 1, 0, 'too long');
+insert into core.gateway_accounts (process, kind, sequence, n_accepted, n_stored, n_dropped,
+  dropped) values ('00000000-0000-0000-0000-000000000001', 'request', 1, 5, 3, 2, '{"full": 2}');
+with run as (
+  insert into core.ingest_batches (source, kind, uri) values ('augment', 'model', 'm') returning id
+)
+insert into core.augmentations (batch_id, category, model, prompt_version, n_wanted, n_kept,
+                                n_answers, rejected, stopped)
+select id, 'Insult', 'm', 'p', 3, 2, 4, '{"too_similar": 5, "refusal": 1}', 'yield' from run;
+insert into core.input_examples (input_id, example_id) values (6, 5);
 insert into core.leases (task, item_id, holder, leased_until, heartbeat_at, attempts) values
   ('author', 5, 'a:1.2:0', now() + interval '1 minute', now(), 1);
 insert into core.leases (task, item_id, attempts, failures, reason, last_error, failed_at) values
@@ -270,6 +292,54 @@ def test_models_and_money(filled: Engine) -> None:
     ]
 
 
+def test_gateway(filled: Engine) -> None:
+    # Physical_Harm: liked once where used, disliked once where withheld. Insult: used in both.
+    effects = _answer(filled, "Does a group of guidelines help?")
+    assert _pick(effects, "category", "n_applied", "n_withheld", "difference") == [
+        ("Physical_Harm", 1, 1, 1),
+        ("Insult", 0, 0, None),
+    ]
+    answered = _answer(filled, "Does a group of guidelines help?", 1)
+    assert _pick(answered, "category", "answered_applied", "answered_withheld") == [
+        ("Insult", 1, None),
+        ("Physical_Harm", 1, 1),
+    ]
+    heading = "Which answers do users dislike, and which guidelines were in front of them?"
+    disliked = _answer(filled, heading)
+    assert _pick(disliked, "response_id", "reason", "withheld_ids") == [("ga-2", "too long", [4])]
+    used = _answer(filled, "Which guidelines does the gateway use?")
+    assert _pick(used, "id", "n_used", "score") == [(5, 2, 0.65), (4, 1, 0.9)]
+    days = _answer(filled, "What did the gateway do, by day?")
+    assert _pick(days, "guidance", "count", "median_retrieval_ms") == [
+        ("injected", 2, 3),
+        ("off", 1, None),
+    ]
+    assert _pick(_answer(filled, "Who uses how much?"), "requests", "read", "over_limit") == [
+        (3, 150, 1)
+    ]
+    releases = _answer(filled, "How does the candidate release do beside the live one?")
+    assert _pick(releases, "release_id", "canary", "count", "liked") == [
+        (1, False, 2, 1),
+        (2, True, 1, 0),
+    ]
+    lost = _answer(filled, "Was anything lost on the way to the log?")
+    assert _pick(lost, "n_accepted", "n_stored", "dropped") == [(5, 3, {"full": 2})]
+    keys = _answer(filled, "Which keys are there, and what may each do?")
+    assert _pick(keys, "id", "name", "state") == [(1, "app", "live")]
+    assert _pick(_answer(filled, "Who changed which key?"), "event", "actor") == [
+        ("created", "postgres")
+    ]
+
+
+def test_growth_of_inputs(filled: Engine) -> None:
+    runs = _answer(filled, "How were inputs grown, and why did it stop?")
+    assert _pick(runs, "category", "n_wanted", "n_kept", "stopped", "rejected") == [
+        ("Insult", 3, 2, "yield", {"too_similar": 5, "refusal": 1})
+    ]
+    shown = _answer(filled, "How were inputs grown, and why did it stop?", 1)
+    assert _pick(shown, "input_id", "example_id", "example") == [(6, 5, "Mail [email] about it")]
+
+
 def test_analysts_see_masked_text(filled: Engine) -> None:
     for view, column in (("inputs", "text"), ("pairs", "input"), ("aligned_responses", "input")):
         rows = _as_analyst(filled, f"select {column} as words from library.{view}")
@@ -282,7 +352,8 @@ def test_no_view_gives_private_columns_away(engine: Engine) -> None:
     columns = _as_analyst(
         engine,
         "select table_name, column_name from information_schema.columns"
-        " where table_schema = 'library' and column_name in ('rationale', 'payload', 'text_hash')",
+        " where table_schema = 'library' and column_name in ('rationale', 'payload', 'text_hash',"
+        " 'secret_hash', 'previous_hash')",
     )
     assert columns == []
 

@@ -17,7 +17,7 @@ SOURCES = sorted(
 )
 ROOMS = (
     "db", "llm", "registry", "platform", "ingest", "authoring", "library", "retriever",
-    "alignment", "labrador", "evaluation", "promotion",
+    "alignment", "labrador", "evaluation", "promotion", "serving",
 )  # fmt: skip
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60

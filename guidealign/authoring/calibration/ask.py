@@ -50,7 +50,7 @@ async def ask_quality(
     client: AsyncChatClient, text: str, settings: AuthorSettings, prompts: PromptPair
 ) -> Outcome:
     """Guidelines of the quality branch, whatever the input is."""
-    found = Conversation(_HARMLESS, [], "quality", _HARMLESS, prompts)
+    found = Conversation(_HARMLESS, [], "quality", _HARMLESS, prompts, client.model)
     with recorded_calls() as calls:
         outcome = Outcome()
         try:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guidealign.library import PairRow
-from guidealign.retriever.evaluate import ndcg_at, recall_at, reciprocal_rank
 from guidealign.retriever.fit import TrainingPair, draw_pairs, false_negatives, masked_loss
+from guidealign.retriever.metrics import ndcg_at, recall_at, reciprocal_rank
 from guidealign.retriever.pairs import group_inputs, split_inputs
 
 

@@ -1,0 +1,97 @@
+"""Peers of the retriever's search, each with packages of its own, asked over a pipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks._report import ROOT
+
+PEERS = {
+    "faiss": ("sentence-transformers and FAISS flat", "faiss-cpu"),
+    "nemo": ("NeMo Guardrails' embedding search", "nemoguardrails"),
+}
+_INSTALL_TIMEOUT_S = 900
+
+
+class PeerAwayError(Exception):
+    """A peer could not be installed or started; the sentence is for the table."""
+
+
+class Peer:
+    """A running peer; `ask` gives the milliseconds that it took, as it measured them."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def ask(self, text: str) -> float:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(text) + "\n")
+        self._process.stdin.flush()
+        return float(self.read())
+
+    def read(self) -> str:
+        """The next line that is an answer; libraries print other things too."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            try:
+                return str(json.loads(line))
+            except ValueError:
+                continue
+        raise PeerAwayError("it ended before it answered")
+
+
+@contextmanager
+def running(peer: str, cache: Path, model: str, folder: Path) -> Iterator[Peer]:
+    """A peer that has the vectors of `folder / vectors.npy` in its index.
+
+    Raises:
+        PeerAwayError: it cannot be installed or does not start here.
+    """
+    python = _environment(peer, cache / "peers" / peer)
+    script = ROOT / "benchmarks" / "_retriever_peer_process.py"
+    process = subprocess.Popen(
+        [str(python), str(script), peer, model, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"},
+    )
+    try:
+        found = Peer(process)
+        found.read()
+        yield found
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _environment(peer: str, folder: Path) -> Path:
+    """A virtual environment that sees this one's packages (torch is large) behind its own."""
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        _run([sys.executable, "-m", "venv", str(folder)])
+        own = next((folder / "lib").glob("python*/site-packages"))
+        (own / "zz_project.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+        _run([str(python), "-m", "pip", "install", "--quiet", PEERS[peer][1]])
+        (folder / "ready").touch()
+    return python
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise PeerAwayError(f"not installed: {type(error).__name__}") from error
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        raise PeerAwayError(f"not installed: {last[:120]}")

@@ -1,0 +1,78 @@
+"""`guidealign canary`: a candidate release on a share of conversations."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from guidealign.cli._shared import actor, console, data
+
+canary_app = typer.Typer(
+    help="A candidate release that the gateway tries on each key's `--canary` share.",
+    no_args_is_help=True,
+)
+
+Reason = Annotated[str, typer.Option(help="Goes into the ledger.")]
+Library = Annotated[int | None, typer.Option(help="Version; default: the newest.")]
+Retriever = Annotated[
+    int | None, typer.Option(help="Version; default: the challenger, or the live one.")
+]
+
+
+@canary_app.command("set")
+def set_(reason: Reason, library: Library = None, retriever: Retriever = None) -> None:
+    """Declare a candidate; one that is tried already ends."""
+    from guidealign.serving import declare_canary
+
+    candidate = chosen_candidate(library, retriever)
+    number = declare_canary(candidate, engine=data()["engine"], actor=actor(), reason=reason)
+    console.print(
+        f"canary {number}: library {candidate.library_version}, retriever"
+        f" {candidate.retriever_version}; `guidealign keys change ID --canary SHARE` lets a key"
+        " take part",
+        highlight=False,
+    )
+
+
+@canary_app.command()
+def clear(reason: Reason) -> None:
+    """End the candidate's trial."""
+    from guidealign.serving import clear_canary
+
+    number = clear_canary(engine=data()["engine"], actor=actor(), reason=reason)
+    console.print("no candidate is tried" if number is None else f"canary {number} has ended")
+
+
+@canary_app.command("list")
+def list_() -> None:
+    """Show the candidates there were, the newest first."""
+    from guidealign.serving import list_canaries
+
+    table = Table("canary", "library", "retriever", "state", "since", "by", "why")
+    rows = list_canaries(engine=data()["engine"])
+    for row in rows:
+        table.add_row(
+            str(row.canary_id), _shown(row.library_version), _shown(row.retriever_version),
+            row.state, f"{row.created_at:%Y-%m-%d %H:%M}", row.actor, row.reason,
+        )  # fmt: skip
+    console.print(table if rows else "no candidate was ever declared")
+
+
+def chosen_candidate(library: int | None, retriever: int | None) -> Any:
+    """The candidate that was named, in parts or not at all."""
+    from guidealign.registry import Registry
+    from guidealign.serving import Candidate, default_candidate
+
+    given = data()
+    if library is None or retriever is None:
+        uri = given["settings"].mlflow.tracking_uri
+        usual = default_candidate(engine=given["engine"], registry=Registry(uri) if uri else None)
+        library = usual.library_version if library is None else library
+        retriever = usual.retriever_version if retriever is None else retriever
+    return Candidate(library_version=library, retriever_version=retriever)
+
+
+def _shown(value: int | None) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,112 @@
+"""Exports made on demand: once a machine, by a process of its own, checked before they count."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from guidealign.errors import ConfigurationError, IntegrityError, PlatformError
+from guidealign.library import encoder_folder
+from guidealign.retriever._onnx import EXPORTER, read_description
+
+_SOURCES = ("config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json")
+_EXPORT_TIMEOUT_S = 600.0
+
+
+def exported_base(base_model: str, *, cache: Path, max_length: int) -> Path:
+    """The serving folder of an untrained encoder.
+
+    Raises:
+        ConfigurationError: it is not here and cannot be exported here.
+        PlatformError: the cache cannot be written.
+    """
+    source = encoder_folder(base_model)
+    return _exported(source, cache=cache, max_length=max_length)
+
+
+def exported_folder(folder: Path, *, cache: Path, max_length: int) -> Path:
+    """The serving folder of a model folder that holds none; raises as `exported_base` does."""
+    return _exported(str(folder), cache=cache, max_length=max_length)
+
+
+def _exported(source: str, *, cache: Path, max_length: int) -> Path:
+    target = cache / _key(source, max_length)
+    if _is_whole(target):
+        return target
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        lock = (cache / f".{target.name}.lock").open("w")
+    except OSError as error:
+        raise PlatformError(
+            f"{cache} cannot be written ({error.strerror}): free it or set"
+            " GUIDEALIGN_PLATFORM__CACHE"
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _is_whole(target):
+            return target
+        scratch = cache / f".{target.name}.{os.getpid()}"
+        try:
+            _export_apart(source, scratch, max_length)
+            read_description(scratch)
+            shutil.rmtree(target, ignore_errors=True)
+            scratch.rename(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _is_whole(folder: Path) -> bool:
+    """What is damaged in a cache is made again."""
+    try:
+        read_description(folder)
+    except IntegrityError:
+        return False
+    return True
+
+
+def _key(source: str, max_length: int) -> str:
+    """Of a model's content where it is a folder, else of its name."""
+    digest = hashlib.sha256(f"{EXPORTER}:{max_length}".encode())
+    folder = Path(source)
+    if folder.is_dir():
+        for file in (folder / name for name in _SOURCES):
+            if file.is_file():
+                with file.open("rb") as stream:
+                    digest.update(hashlib.file_digest(stream, "sha256").digest())
+    else:
+        digest.update(source.encode())
+    return digest.hexdigest()[:32]
+
+
+def _export_apart(source: str, target: Path, max_length: int) -> None:
+    """In a process of its own: torch is heavy, and stays out of the one that serves."""
+    if find_spec("torch") is None:
+        raise ConfigurationError(
+            f"{source} has not been exported for serving and torch is not installed here: run"
+            " `guidealign up` where it is, and share the folder GUIDEALIGN_PLATFORM__CACHE"
+        )
+    command = [sys.executable, "-m", "guidealign.retriever._export", source, str(target)]
+    # The child runs the code that this process runs, wherever it was started.
+    code = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join([code, *filter(None, [os.environ.get("PYTHONPATH")])])
+    try:
+        done = subprocess.run(
+            [*command, str(max_length)],
+            check=False,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=_EXPORT_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PlatformError(f"{source} was not exported in {_EXPORT_TIMEOUT_S:.0f} s") from error
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        raise ConfigurationError(f"{source} could not be exported for serving: {last[:300]}")

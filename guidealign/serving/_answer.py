@@ -1,0 +1,187 @@
+"""The guided request of both APIs: read, guided, asked, passed on, recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from guidealign.serving._http import GONE, is_true, read_json, while_there
+from guidealign.serving.exchange import Api, Exchange, Parts
+from guidealign.serving.overrides import FIELD, overrides_of
+from guidealign.serving.payload import require_messages, require_model, to_json
+from guidealign.serving.refusal import Refusal
+from guidealign.serving.relay import (
+    EventStream,
+    is_stream,
+    read_answer,
+    read_error,
+    read_usage,
+    with_member,
+)
+from guidealign.serving.upstream import Answer, Upstream
+
+BROKEN_OFF = 598
+"""Status, for records, of a stream that the upstream broke off after it had begun."""
+_EXPLAIN = "x-guidealign-explain"
+
+
+async def answer(request: Request, parts: Parts, api: Api) -> Response:
+    """The answer to a request of `/v1/chat/completions` or `/v1/responses`.
+
+    Raises:
+        Refusal: it is not answered.
+        ClientDisconnect: the caller went away.
+    """
+    exchange = await _begun(request, parts, api)
+    limits: dict[str, str] = {}
+    try:
+        limits = exchange.admit()
+        upstreams = parts.upstreams.of_model(exchange.model)
+        # Who asks hangs up: then neither the retriever nor the model goes on for it.
+        response = await while_there(request.receive, _asked(request, exchange, limits, upstreams))
+    except Refusal as refusal:
+        exchange.record(refusal.status)
+        refusal.headers = exchange.headers() | limits | refusal.headers
+        raise
+    except ClientDisconnect:
+        exchange.record(GONE)
+        raise
+    except BaseException:
+        exchange.record(500)
+        raise
+    return response
+
+
+async def _begun(request: Request, parts: Parts, api: Api) -> Exchange:
+    policy = await parts.gate.authenticate(request.headers)
+    body = await read_json(request, parts.settings.serve)
+    model = require_model(body)
+    if api.name == "chat":
+        require_messages(body)
+    overrides = overrides_of(request.headers, body, policy)
+    return Exchange(
+        parts=parts,
+        api=api,
+        response_id=request.scope["state"]["response_id"],
+        policy=policy,
+        model=model,
+        body=body.without(FIELD),
+        overrides=overrides,
+        started=request.scope["state"]["started"],
+    )
+
+
+async def _asked(
+    request: Request, exchange: Exchange, limits: dict[str, str], upstreams: list[Upstream]
+) -> Response:
+    await exchange.guide(upstreams)
+    exchange.asked_at = time.monotonic()
+    found = await exchange.parts.upstreams.ask(
+        upstreams, exchange.api.path, request.headers.raw, exchange.body_for
+    )
+    exchange.upstream, exchange.upstream_status = found.upstream, found.response.status
+    headers = _headers(found, exchange, limits)
+    explained = is_true(request.headers, _EXPLAIN)
+    field = to_json(exchange.guided.as_dict()) if explained else None
+    if is_stream(found):
+        events = EventStream(found, field=field)
+        await events.begin()
+        return GuidedStream(found.response.status, events, exchange, headers)
+    if found.response.status >= 300:
+        own_key = found.upstream.settings.api_key is not None
+        content = await read_error(found, own_key=own_key)
+        if isinstance(content, Refusal):
+            raise content
+    else:
+        limit = exchange.parts.settings.serve.max_answer_bytes
+        content = await read_answer(found, limit=limit)
+        exchange.usage = await read_usage(content, found.upstream.name)
+        if field is not None:
+            content = with_member(content, field)
+    exchange.record(found.response.status)
+    response = Response(content, found.response.status)
+    response.raw_headers = [*headers, (b"content-length", str(len(content)).encode())]
+    return response
+
+
+def _headers(
+    found: Answer, exchange: Exchange, limits: dict[str, str]
+) -> list[tuple[bytes, bytes]]:
+    own = exchange.headers() | limits
+    return found.headers() + [(n.encode(), v.encode("latin-1", "replace")) for n, v in own.items()]
+
+
+class GuidedStream(Response):
+    """A stream that goes to the caller as it comes, and ends with it."""
+
+    def __init__(
+        self,
+        status: int,
+        events: EventStream,
+        exchange: Exchange,
+        headers: list[tuple[bytes, bytes]],
+    ) -> None:
+        self.status_code = status
+        self.raw_headers = headers
+        self.background = None
+        self._events = events
+        self._exchange = exchange
+        self._gone = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it.
+
+        A caller who hangs up, or takes nothing for too long, ends the upstream's work too.
+        """
+        del scope
+        exchange = self._exchange
+        watch = asyncio.ensure_future(self._watch(receive))
+        try:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": self.status_code,
+                    "headers": self.raw_headers,
+                }
+            )
+            async for part in self._events:
+                if self._gone:
+                    break
+                exchange.first_byte_at = exchange.first_byte_at or time.monotonic()
+                await self._send(send, part, more=True)
+            if not self._gone:
+                await self._send(send, b"", more=False)
+        except TimeoutError:
+            # Not answered to the end: the server closes a connection that is left like this.
+            self._gone = True
+        finally:
+            watch.cancel()
+            await self._events.close()
+            self._record()
+
+    async def _send(self, send: Send, part: bytes, *, more: bool) -> None:
+        async with asyncio.timeout(self._exchange.parts.settings.serve.client_timeout_s):
+            await send({"type": "http.response.body", "body": part, "more_body": more})
+
+    async def _watch(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        await self._events.close()
+
+    def _record(self) -> None:
+        exchange, events = self._exchange, self._events
+        exchange.usage = events.usage
+        if exchange.usage.completion_tokens is None:
+            # Models write about a token an event.
+            exchange.usage.completion_tokens = events.n_events
+        status = self.status_code
+        if self._gone:
+            status = GONE
+        elif events.broken:
+            status = BROKEN_OFF
+        exchange.record(status)

@@ -1,0 +1,146 @@
+"""The last good release on disk: what a gateway serves that starts while the database is away."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guidealign.errors import IntegrityError
+from guidealign.records import Release
+from guidealign.serving.snapshot import Overlay, Snapshot, Texts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_CURRENT = "current.json"
+_VECTORS, _GUIDELINES = "vectors.npy", "guidelines.json"
+_FORMAT = 1
+
+
+def save(
+    folder: Path, release: Release, texts: Texts, vectors: NDArray[np.float32], overlay: Overlay
+) -> Path:
+    """Writes a release, whole or not at all, and makes it the last good one.
+
+    Older ones are removed; who has mapped their vectors keeps them.
+
+    Returns:
+        The file of the vectors.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    import numpy as np
+
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    content = json.dumps(_packed(release, texts, overlay), ensure_ascii=False).encode()
+    name = f"release-{release.release_id}-{hashlib.sha256(content).hexdigest()[:16]}"
+    target = folder / name
+    if not target.is_dir():
+        scratch = folder / f".{name}.{os.getpid()}"
+        scratch.mkdir(exist_ok=True)
+        (scratch / _GUIDELINES).write_bytes(content)
+        np.save(scratch / _VECTORS, vectors)
+        try:
+            scratch.rename(target)
+        except OSError:
+            # Another process of this gateway was first.
+            shutil.rmtree(scratch, ignore_errors=True)
+    pointer = {"name": name, "digests": {f: _digest(target / f) for f in (_GUIDELINES, _VECTORS)}}
+    scratch_file = folder / f".{_CURRENT}.{os.getpid()}"
+    scratch_file.write_text(json.dumps(pointer), encoding="utf-8")
+    scratch_file.replace(folder / _CURRENT)
+    for other in folder.glob("release-*"):
+        if other.name != name:
+            shutil.rmtree(other, ignore_errors=True)
+    return target / _VECTORS
+
+
+def load(folder: Path, *, exact_up_to: int) -> Snapshot | None:
+    """The last good release; None: there is none yet.
+
+    Raises:
+        IntegrityError: its files are not those that were written.
+    """
+    import numpy as np
+
+    pointer = folder / _CURRENT
+    if not pointer.exists():
+        return None
+    try:
+        known = json.loads(pointer.read_text(encoding="utf-8"))
+        place = folder / known["name"]
+        if any(_digest(place / file) != digest for file, digest in known["digests"].items()):
+            raise IntegrityError(f"{place} has changed since it was written: remove it")
+        packed = json.loads((place / _GUIDELINES).read_text(encoding="utf-8"))
+        vectors = np.load(place / _VECTORS, mmap_mode="r")
+        if packed["format"] != _FORMAT:
+            return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{folder} holds no release that can be read: remove it") from error
+    return held(
+        Release(**packed["release"]),
+        Texts(
+            ids=np.asarray(packed["ids"], dtype=np.int64),
+            titles=tuple(packed["titles"]),
+            texts=tuple(packed["texts"]),
+            categories=tuple(packed["categories"]),
+        ),
+        vectors,
+        Overlay(
+            retired=frozenset(packed["retired"]),
+            conflicts=frozenset((a, b) for a, b in packed["conflicts"]),
+        ),
+        exact_up_to=exact_up_to,
+    )
+
+
+def held(
+    release: Release,
+    texts: Texts,
+    vectors: NDArray[np.float32],
+    overlay: Overlay,
+    *,
+    exact_up_to: int,
+) -> Snapshot:
+    """A snapshot with the vectors of a small library in memory, of a large one as they are."""
+    import numpy as np
+
+    in_memory = len(texts.ids) <= exact_up_to
+    if in_memory:
+        vectors = np.ascontiguousarray(vectors)
+    return Snapshot(
+        release=release, guidelines=texts, vectors=vectors, in_memory=in_memory, overlay=overlay
+    )
+
+
+def mapped(file: Path) -> NDArray[np.float32]:
+    """Vectors that stay on disk until they are compared."""
+    import numpy as np
+
+    vectors: NDArray[np.float32] = np.load(file, mmap_mode="r")
+    return vectors
+
+
+def _packed(release: Release, texts: Texts, overlay: Overlay) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "release": asdict(release),
+        "ids": texts.ids.tolist(),
+        "titles": texts.titles,
+        "texts": texts.texts,
+        "categories": texts.categories,
+        "retired": sorted(overlay.retired),
+        "conflicts": sorted(overlay.conflicts),
+    }
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,150 @@
+"""Guidelines for a conversation in Python, without a server in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from guidealign.errors import BadInputError, ServiceUnavailableError
+from guidealign.records import CATEGORIES, Release, RetrievedGuideline
+from guidealign.serving.guide import Guidance
+from guidealign.serving.model import Found
+from guidealign.serving.overrides import MOST_GUIDELINES
+from guidealign.serving.prompt import format_of, guide_messages, within_budget
+from guidealign.serving.query import Query, query_of
+from guidealign.serving.run import make_guidance
+from guidealign.settings import Settings, load_settings
+
+Messages = str | Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidedMessages:
+    """A conversation with its guidelines in place."""
+
+    messages: list[dict[str, Any]]
+    """To be sent to the model; as they were where `status` is `abstained`."""
+    guidelines: tuple[RetrievedGuideline, ...]
+    release: Release | None
+    status: str
+    """injected or abstained."""
+    reason: str | None = None
+    """Why it abstained."""
+    stale: bool = False
+    """The database could not be asked: the last good release answered."""
+
+
+class Guide:
+    """Finds guidelines under what is live, and puts them in front of conversations.
+
+    It follows promotions like the gateway does, and is safe to use from several threads. Close it
+    when done, or use it in a `with` block.
+    """
+
+    def __init__(self, guidance: Guidance, settings: Settings) -> None:
+        """Over an engine that has begun; see `from_registry`."""
+        self._guidance = guidance
+        self._settings = settings
+
+    @classmethod
+    def from_registry(cls, settings: Settings | None = None) -> Guide:
+        """Under what is live in this installation, or the last good release here.
+
+        Raises:
+            ConfigurationError: no database is configured.
+            ServiceUnavailableError: nothing is live, or it cannot be loaded.
+        """
+        settings = settings or load_settings()
+        guidance = make_guidance(settings)
+        guidance.start()
+        if guidance.release is None:
+            guidance.close()
+            raise ServiceUnavailableError(f"no guidelines can be found: {guidance.fault}")
+        return cls(guidance, settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends its threads."""
+        self._guidance.close()
+
+    def guide(
+        self,
+        messages: Messages,
+        *,
+        model: str = "",
+        k: int | None = None,
+        risks: Sequence[str] | None = None,
+    ) -> GuidedMessages:
+        """A conversation with the guidelines for its last user turn in front of it.
+
+        Args:
+            messages: a user's text, or a conversation in OpenAI's form; it is not changed.
+            model: its family decides where guidelines go; empty: into the system message.
+            k: most guidelines; None: as set.
+            risks: categories to look among; None: all.
+
+        Raises:
+            BadInputError: what was given is no conversation, or no such category.
+            ServiceUnavailableError: the retriever does not answer.
+        """
+        conversation, query = _asked(messages, k, risks)
+        found = None if query is None else self._guidance.find(query, k=k, risks=risks)
+        return self._guided(conversation, found, model)
+
+    async def aguide(
+        self,
+        messages: Messages,
+        *,
+        model: str = "",
+        k: int | None = None,
+        risks: Sequence[str] | None = None,
+    ) -> GuidedMessages:
+        """`guide`, while the event loop goes on."""
+        conversation, query = _asked(messages, k, risks)
+        found = None if query is None else await self._guidance.afind(query, k=k, risks=risks)
+        return self._guided(conversation, found, model)
+
+    def _guided(
+        self, conversation: list[dict[str, Any]], found: Found | None, model: str
+    ) -> GuidedMessages:
+        if found is None:
+            return GuidedMessages(
+                messages=conversation,
+                guidelines=(),
+                release=self._guidance.release,
+                status="abstained",
+                reason="no-user-text",
+            )
+        kept = tuple(within_budget(found.guidelines, self._settings.serve.guideline_tokens))
+        messages = conversation
+        if kept:
+            messages = guide_messages(conversation, kept, format_of(model))
+        return GuidedMessages(
+            messages=messages,
+            guidelines=kept,
+            release=found.release,
+            status="injected" if kept else "abstained",
+            reason=found.reason or (None if kept else "budget"),
+            stale=found.stale,
+        )
+
+
+def _asked(
+    messages: Messages, k: int | None, risks: Sequence[str] | None
+) -> tuple[list[dict[str, Any]], Query | None]:
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    conversation = [dict(message) for message in messages]
+    if not conversation or not all(isinstance(m.get("role"), str) for m in conversation):
+        raise BadInputError("a conversation is at least one message, and each has a role")
+    if k is not None and not 1 <= k <= MOST_GUIDELINES:
+        raise BadInputError(f"k is a whole number from 1 to {MOST_GUIDELINES}")
+    if risks is not None and (unknown := sorted(set(risks) - set(CATEGORIES))):
+        raise BadInputError(f"there is no category {unknown[0]!r}")
+    return conversation, query_of(conversation)

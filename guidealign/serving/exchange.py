@@ -1,0 +1,275 @@
+"""One guided request, from its arrival to its record."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import structlog
+from sqlalchemy import Engine
+
+from guidealign.errors import GuidealignError
+from guidealign.records import RetrievedGuideline
+from guidealign.serving.gate import Arrival, Gate
+from guidealign.serving.guide import Guidance
+from guidealign.serving.model import Guided, Overrides
+from guidealign.serving.payload import Body, Edit, to_json
+from guidealign.serving.policy import KeyPolicy, choose_withholding, in_canary
+from guidealign.serving.prompt import (
+    estimate_tokens,
+    guide_chat,
+    guide_instructions,
+    within_budget,
+)
+from guidealign.serving.query import Query, input_turns, query_of_turns, user_turns
+from guidealign.serving.recorder.model import GatewayInput, GatewayRequest
+from guidealign.serving.refusal import Refusal
+from guidealign.serving.relay import Usage
+from guidealign.serving.upstream import Upstream, Upstreams
+from guidealign.settings import Settings
+
+log = structlog.get_logger()
+_LIMIT_FIELDS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a gateway is made of."""
+
+    settings: Settings
+    engine: Engine
+    guidance: Guidance
+    upstreams: Upstreams
+    gate: Gate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """One of the two ways to ask a model."""
+
+    name: Literal["chat", "responses"]
+    path: str
+    turns: Callable[[Body], list[str]]
+    guide: Callable[[Body, Sequence[RetrievedGuideline], Upstream, str], Edit]
+
+
+def _chat_edit(
+    body: Body, guidelines: Sequence[RetrievedGuideline], upstream: Upstream, model: str
+) -> Edit:
+    return guide_chat(body, guidelines, upstream.prompt_format(model))
+
+
+def _responses_edit(
+    body: Body, guidelines: Sequence[RetrievedGuideline], upstream: Upstream, model: str
+) -> Edit:
+    del upstream, model
+    return guide_instructions(body, guidelines)
+
+
+CHAT = Api(
+    name="chat",
+    path="/chat/completions",
+    turns=lambda body: user_turns(body.values["messages"]),
+    guide=_chat_edit,
+)
+RESPONSES = Api(
+    name="responses",
+    path="/responses",
+    turns=lambda body: input_turns(body.get("input")),
+    guide=_responses_edit,
+)
+
+
+@dataclass(kw_only=True)
+class Exchange:
+    """A request that was let in: what is known of it so far."""
+
+    parts: Parts
+    api: Api
+    response_id: str
+    policy: KeyPolicy
+    model: str
+    body: Body
+    overrides: Overrides
+    started: float
+    """By the monotonic clock."""
+    occurred_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    guided: Guided = field(default_factory=lambda: Guided(status="off"))
+    query: Query | None = None
+    turns: list[str] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    retrieval_s: float | None = None
+    asked_at: float | None = None
+    first_byte_at: float | None = None
+    upstream: Upstream | None = None
+    upstream_status: int | None = None
+    _recorded: bool = False
+
+    def admit(self) -> dict[str, str]:
+        """Asks the gate; the headers that it wants to have in the answer.
+
+        Raises:
+            Refusal: the key may not, or not now.
+        """
+        estimated = estimate_tokens(self.body.text) + (self._answer_limit() or 0)
+        arrival = Arrival(
+            response_id=self.response_id,
+            scope="chat",
+            policy=self.policy,
+            model=self.model,
+            estimated_tokens=estimated,
+        )
+        return dict(self.parts.gate.before(arrival))
+
+    def _answer_limit(self) -> int | None:
+        for name in _LIMIT_FIELDS:
+            value = self.body.get(name)
+            if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+                return value
+        return None
+
+    async def guide(self, upstreams: Sequence[Upstream]) -> None:
+        """Finds the guidelines for what the user said.
+
+        Raises:
+            Refusal: 503, the retriever is broken and the key wants no unguided answers.
+        """
+        self.turns = self.api.turns(self.body)
+        self.query = query_of_turns(self.turns)
+        begun = time.monotonic()
+        self.guided = await self._guided(self._budget(upstreams[0]))
+        self.retrieval_s = time.monotonic() - begun
+
+    def _budget(self, upstream: Upstream) -> int:
+        """Tokens that guidelines may take: as set, and as the model's context leaves room."""
+        budget = self.parts.settings.serve.guideline_tokens
+        context = upstream.settings.context_tokens
+        if context is None:
+            return budget
+        return min(budget, context - estimate_tokens(self.body.text) - (self._answer_limit() or 0))
+
+    async def _guided(self, budget: int) -> Guided:
+        guidance, policy, wanted = self.parts.guidance, self.policy, self.overrides
+        if wanted.off or policy.mode == "off":
+            return Guided(status="off", release=guidance.release)
+        if self.query is None:
+            return Guided(status="abstained", reason="no-user-text", release=guidance.release)
+        try:
+            found = await guidance.afind(
+                self.query, k=wanted.k, risks=wanted.risks, candidate=self._is_canary()
+            )
+        except GuidealignError as error:
+            log.info("unguided", response_id=self.response_id, error=str(error))
+            unguided = Guided(
+                status="unguided", reason="retriever-failed", release=guidance.release
+            )
+            if policy.retriever_failure == "closed":
+                self.guided = unguided
+                raise Refusal(
+                    503,
+                    "retriever_unavailable",
+                    "guidelines cannot be found now, and this key wants no answers without:"
+                    " try again later",
+                    headers={"retry-after": "1"},
+                ) from error
+            return unguided
+        kept = tuple(within_budget(found.guidelines, budget))
+        known = Guided(
+            status="abstained",
+            reason=found.reason or (None if kept else "budget"),
+            guidelines=kept,
+            nearest=found.nearest,
+            release=found.release,
+            stale=found.stale,
+            canary_id=found.canary_id,
+            encode_s=found.encode_s,
+        )
+        if not kept:
+            return known
+        groups = {guideline.category for guideline in kept}
+        withheld = choose_withholding(policy, self.response_id, groups)
+        if policy.mode == "monitor":
+            return known.as_status("monitored")
+        return known.as_status("withheld" if withheld == groups else "injected", withheld)
+
+    def _is_canary(self) -> bool:
+        conversation_id = self._conversation_id()
+        return conversation_id is not None and in_canary(self.policy, conversation_id)
+
+    def body_for(self, upstream: Upstream) -> bytes:
+        """The request as an upstream gets it."""
+        edits: list[Edit] = []
+        if injected := self.guided.injected:
+            edits.append(self.api.guide(self.body, injected, upstream, self.model))
+        if upstream.settings.model is not None:
+            edits.append(self.body.replace("model", to_json(upstream.settings.model)))
+        return self.body.edited(edits).encode()
+
+    def headers(self) -> dict[str, str]:
+        """`x-guidealign-*`, for an answer or a refusal."""
+        given = self.guided.headers()
+        if self.upstream is not None:
+            given["x-guidealign-upstream"] = self.upstream.name
+        return given
+
+    def record(self, status: int) -> None:
+        """Tells the gate how it ended, once."""
+        if self._recorded:
+            return
+        self._recorded = True
+        policy, guided, now = self.policy, self.guided, time.monotonic()
+        release = guided.release
+        drawn = policy.mode == "inject" and policy.withhold_share > 0 and bool(guided.guidelines)
+        record = GatewayRequest(
+            response_id=self.response_id,
+            key_id=policy.key_id,
+            occurred_at=self.occurred_at,
+            endpoint=self.api.name,
+            status=status,
+            mode="off" if self.overrides.off else policy.mode,
+            guidance="injected" if guided.status == "withheld" else guided.status,
+            model=self.model,
+            upstream=self.upstream.name if self.upstream else None,
+            upstream_status=self.upstream_status,
+            release_id=release.release_id if release else None,
+            canary_id=guided.canary_id,
+            guideline_ids=tuple(g.guideline_id for g in guided.guidelines),
+            scores=tuple(g.score for g in guided.guidelines),
+            groups=tuple(g.category for g in guided.guidelines),
+            withheld_groups=guided.withheld,
+            withhold_share=policy.withhold_share if drawn else None,
+            conversation_id=self._conversation_id(),
+            prompt_tokens=self.usage.prompt_tokens,
+            completion_tokens=self.usage.completion_tokens,
+            retrieval_ms=_ms(self.retrieval_s),
+            upstream_ms=None if self.asked_at is None else _ms(now - self.asked_at),
+            first_token_ms=(
+                None if self.first_byte_at is None else _ms(self.first_byte_at - self.started)
+            ),
+            total_ms=_ms(now - self.started),
+        )
+        self.parts.gate.after(record, self._said(), policy=policy)
+
+    def _said(self) -> GatewayInput | None:
+        if self.query is None:
+            return None
+        return GatewayInput(
+            response_id=self.response_id,
+            key_id=self.policy.key_id,
+            occurred_at=self.occurred_at,
+            text=self.query.text,
+            context=self.query.context,
+        )
+
+    def _conversation_id(self) -> str | None:
+        if not self.turns:
+            return None
+        return hashlib.blake2b(self.turns[0].encode(), digest_size=16).hexdigest()
+
+
+def _ms(seconds: float | None) -> Any:
+    return None if seconds is None else 1000 * seconds

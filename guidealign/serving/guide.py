@@ -1,0 +1,359 @@
+"""The engine: holds what is live, follows promotions, finds guidelines for conversations."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from sqlalchemy import Engine
+
+from guidealign.errors import GuidealignError, IntegrityError, ServiceUnavailableError
+from guidealign.library import SearchOptions, search_vectors
+from guidealign.records import Release, RetrievedGuideline
+from guidealign.serving import store
+from guidealign.serving._trace import places
+from guidealign.serving.candidate import CandidateFollower
+from guidealign.serving.choice import bounds_for, choose
+from guidealign.serving.loading import Loader, ReleaseLoader
+from guidealign.serving.model import Found
+from guidealign.serving.query import Query
+from guidealign.serving.worker import Blend, Embed, Live, Search, Worker
+from guidealign.settings import RetrievalSettings, Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+log = structlog.get_logger()
+
+_ASK_TIMEOUT_S = 5.0
+_CANARY = "canary"
+
+
+class Guidance:
+    """Finds guidelines for conversations under what is live.
+
+    One thread follows the ledger of releases. A new release is loaded beside the live one, its
+    encoder is warmed up, and then it takes the live one's place in one assignment; requests that
+    began before keep the old one, which goes when the last of them ends. While the database or
+    the registry is away the last good release goes on, also over a restart.
+    """
+
+    def __init__(self, *, engine: Engine, settings: Settings, load: Loader, folder: Path) -> None:
+        """An engine that has not begun; see `start`.
+
+        Args:
+            engine: of the guidealign database.
+            settings: bounds of the retrieval, and section `serve`.
+            load: the encoder of a version.
+            folder: where the last good release is kept.
+        """
+        self._engine = engine
+        self._settings = settings
+        serve = settings.serve
+        self._loader = ReleaseLoader(engine, load, folder, exact_up_to=serve.exact_up_to)
+        self._candidate = CandidateFollower(
+            ReleaseLoader(engine, load, folder / _CANARY, exact_up_to=serve.exact_up_to)
+        )
+        self.n_candidate_failures = 0
+        """Requests that the candidate did not answer, and what is live did."""
+        self._live: Live | None = None
+        self._stamp: store.Stamp | None = None
+        self._fault: str | None = "nothing has been loaded yet"
+        self._database_answers = False
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._worker = Worker(
+            blend=Blend(topic_cosine=serve.topic_cosine, weight=serve.context_weight),
+            far=self._search_far,
+            max_waiting=serve.max_waiting,
+        )
+
+    def start(self) -> None:
+        """Loads what is live, or the last good release, and follows it from now on.
+
+        That nothing can be loaded is no error: `fault` says why, and it is tried again.
+        """
+        if not self.refresh():
+            self._load_last_good()
+        self._thread = threading.Thread(target=self._follow, daemon=True, name="gateway-releases")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends its threads; who waits for guidelines gets them before."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._worker.close()
+
+    @property
+    def release(self) -> Release | None:
+        """What is live here; None: nothing could be loaded yet."""
+        live = self._live
+        return live.snapshot.release if live else None
+
+    @property
+    def fault(self) -> str | None:
+        """Why what is live here may not be the newest; None: it is."""
+        return self._fault
+
+    @property
+    def candidate(self) -> Live | None:
+        """The candidate release that is tried here; None: none is."""
+        return self._candidate.live
+
+    @property
+    def candidate_fault(self) -> str | None:
+        """Why the candidate that was declared is not tried; None: it is, or none was."""
+        return self._candidate.fault
+
+    @property
+    def n_waiting(self) -> int:
+        """Requests that wait for the encoder."""
+        return self._worker.n_waiting
+
+    @property
+    def n_guidelines(self) -> int:
+        """In the live release."""
+        live = self._live
+        return len(live.snapshot.guidelines.ids) if live else 0
+
+    @property
+    def dimensions(self) -> int | None:
+        """Of the live retriever's vectors; None: nothing is live."""
+        live = self._live
+        return int(live.snapshot.vectors.shape[1]) if live else None
+
+    def _require_live(self) -> Live:
+        live = self._live
+        if live is None:
+            raise ServiceUnavailableError(f"no guidelines can be found: {self._fault}")
+        return live
+
+    # -- finding
+
+    def find(
+        self,
+        query: Query,
+        *,
+        k: int | None = None,
+        risks: Sequence[str] | None = None,
+        candidate: bool = False,
+    ) -> Found:
+        """The guidelines for a query, from any thread.
+
+        Args:
+            query: what the user said.
+            k: most guidelines; None: as set.
+            risks: categories to look among; None: all.
+            candidate: under the candidate release, where there is one and it works.
+
+        Raises:
+            ServiceUnavailableError: nothing is live, too many wait, or it took too long.
+        """
+        live = self._candidate.live if candidate else None
+        if live is not None:
+            try:
+                return self._find(live, query, k, risks)
+            except GuidealignError as error:
+                self._note_candidate(error)
+        return self._find(self._require_live(), query, k, risks)
+
+    def _find(self, live: Live, query: Query, k: int | None, risks: Sequence[str] | None) -> Found:
+        search, stale = self._submit(live, query, k, risks)
+        try:
+            candidates = search.future.result(self._settings.serve.retrieval_timeout_s)
+        except FutureTimeoutError as error:
+            search.future.cancel()
+            raise self._too_slow() from error
+        return self._found(search, candidates, k, stale)
+
+    async def afind(
+        self,
+        query: Query,
+        *,
+        k: int | None = None,
+        risks: Sequence[str] | None = None,
+        candidate: bool = False,
+    ) -> Found:
+        """`find`, while the event loop goes on."""
+        live = self._candidate.live if candidate else None
+        if live is not None:
+            try:
+                return await self._afind(live, query, k, risks)
+            except GuidealignError as error:
+                self._note_candidate(error)
+        return await self._afind(self._require_live(), query, k, risks)
+
+    async def _afind(
+        self, live: Live, query: Query, k: int | None, risks: Sequence[str] | None
+    ) -> Found:
+        search, stale = self._submit(live, query, k, risks)
+        try:
+            async with asyncio.timeout(self._settings.serve.retrieval_timeout_s):
+                candidates = await asyncio.wrap_future(search.future)
+        except TimeoutError as error:
+            raise self._too_slow() from error
+        return self._found(search, candidates, k, stale)
+
+    def _note_candidate(self, error: GuidealignError) -> None:
+        """What is live answers in its place."""
+        self.n_candidate_failures += 1
+        log.warning("canary_failed", error=str(error))
+
+    async def embed(self, texts: Sequence[str]) -> tuple[Release, list[NDArray[np.float32]]]:
+        """Vectors of texts by the live retriever, and the release that it belongs to.
+
+        Raises:
+            ServiceUnavailableError: nothing is live, or too many wait.
+        """
+        live = self._require_live()
+        vectors: list[Any] = []
+        for start in range(0, len(texts), _EMBED_TEXTS):
+            job = Embed(live=live, texts=list(texts[start : start + _EMBED_TEXTS]))
+            self._worker.submit(job)
+            encoded: Any = await asyncio.wrap_future(job.future)
+            vectors += list(encoded)
+        return live.snapshot.release, vectors
+
+    def _submit(
+        self, live: Live, query: Query, k: int | None, risks: Sequence[str] | None
+    ) -> tuple[Search, bool]:
+        stale = self._fault is not None
+        search = Search(
+            live=live,
+            query=query,
+            k=self._bounds(k).n_candidates,
+            risks=risks,
+        )
+        self._worker.submit(search)
+        return search, stale
+
+    def _bounds(self, k: int | None) -> RetrievalSettings:
+        return bounds_for(self._settings.retrieval, k)
+
+    def _too_slow(self) -> ServiceUnavailableError:
+        limit = self._settings.serve.retrieval_timeout_s
+        return ServiceUnavailableError(f"the retriever took longer than {limit:g} s")
+
+    def _found(
+        self, search: Search, candidates: list[RetrievedGuideline], k: int | None, stale: bool
+    ) -> Found:
+        live = search.live
+        kept, reason = choose(candidates, self._bounds(k), live.threshold)
+        return Found(
+            guidelines=() if reason else kept,
+            nearest=kept,
+            release=live.snapshot.release,
+            stale=stale,
+            reason=reason,
+            canary_id=live.canary_id,
+            encode_s=search.encode_s,
+        )
+
+    def _search_far(
+        self, live: Live, query: Any, k: int, risks: Sequence[str] | None
+    ) -> list[RetrievedGuideline]:
+        """In Postgres; while it is away, all vectors of the release on disk are compared."""
+        snapshot = live.snapshot
+        if self._database_answers:
+            options = SearchOptions(
+                library_version=snapshot.release.library_version, categories=risks
+            )
+            try:
+                found = search_vectors(
+                    query,
+                    engine=self._engine,
+                    retriever_version=snapshot.release.retriever_version,
+                    k=k,
+                    options=options,
+                )
+            except Exception as error:
+                # Whatever it is, the copy on disk answers; and nobody else waits for the database
+                # until the next look at the ledger.
+                self._database_answers = False
+                log.warning("gateway_search_failed", error=places(error))
+            else:
+                return _merged(found, k)
+        return snapshot.best(snapshot.scores(query).max(axis=0), k=k, risks=risks)
+
+    # -- following
+
+    def refresh(self) -> bool:
+        """Takes over what is live now; False: that was not possible, `fault` says why."""
+        try:
+            self._follow_ledger()
+        except GuidealignError as error:
+            self._note(str(error))
+        except Exception as error:
+            log.warning("gateway_refresh_failed", error=places(error))
+            self._note(f"the release cannot be loaded ({type(error).__name__})")
+        else:
+            self._note(None)
+        return self._fault is None
+
+    def _note(self, fault: str | None) -> None:
+        if fault != self._fault:
+            log.warning("gateway_stale" if fault else "gateway_fresh", fault=fault)
+        self._fault = fault
+
+    def _follow(self) -> None:
+        while not self._stop.wait(self._settings.serve.poll_s):
+            self.refresh()
+
+    def _follow_ledger(self) -> None:
+        try:
+            stamp = store.stamp(self._engine, timeout_s=_ASK_TIMEOUT_S)
+        except Exception:
+            self._database_answers = False
+            raise
+        self._database_answers = True
+        if stamp != self._stamp:
+            self._follow_release(stamp.release)
+            self._stamp = stamp
+        self._candidate.follow(stamp, self._require_live())
+
+    def _follow_release(self, release: Release | None) -> None:
+        if release is None:
+            raise IntegrityError("nothing was ever released: run a cycle, or adopt a library")
+        live = self._live
+        if live is not None and live.snapshot.release == release:
+            self._live = self._loader.refreshed(live)
+        else:
+            self._take(self._loader.loaded(release, (live, self._candidate.live)))
+
+    def _take(self, live: Live) -> None:
+        self._live = live
+        release = live.snapshot.release
+        log.info("gateway_release", release=release.release_id, n=self.n_guidelines)
+
+    def _load_last_good(self) -> None:
+        try:
+            live = self._loader.last_good()
+        except GuidealignError as error:
+            log.warning("gateway_no_last_good", error=str(error))
+        else:
+            if live is not None:
+                self._take(live)
+
+
+_EMBED_TEXTS = 16
+
+
+def _merged(found: Sequence[Sequence[RetrievedGuideline]], k: int) -> list[RetrievedGuideline]:
+    """The k best of several lists, each guideline by its highest score."""
+    if len(found) == 1:
+        return list(found[0])
+    best: dict[int, RetrievedGuideline] = {}
+    for guideline in (g for one in found for g in one):
+        known = best.get(guideline.guideline_id)
+        if known is None or guideline.score > known.score:
+            best[guideline.guideline_id] = guideline
+    order = sorted(best.values(), key=lambda g: (-g.score, g.guideline_id))[:k]
+    return [replace(g, rank=rank) for rank, g in enumerate(order, start=1)]

@@ -1,0 +1,153 @@
+"""The keys as a server process knows them: in memory, and never behind by much.
+
+A request never waits for the database. A thread asks for what has changed since the last event it
+has seen: one look into an index while nothing has, and unlike LISTEN it works through a
+connection pooler and finds what happened while the connection was away.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from guidealign.db import guard_database
+from guidealign.errors import GuidealignError
+from guidealign.serving.keys import store
+from guidealign.serving.keys._secrets import parse_token, secret_hash
+from guidealign.serving.policy import KeyPolicy
+from guidealign.serving.refusal import Refusal
+from guidealign.settings import KeysSettings
+
+log = structlog.get_logger()
+
+_NO_HASH = secrets.token_bytes(32)
+"""Nobody's: compared with where there is nothing to compare with."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_STOP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    policy: KeyPolicy | None
+    secret_hash: bytes = _NO_HASH
+    previous_hash: bytes = _NO_HASH
+    previous_until: datetime = _NEVER
+
+
+_NOBODY = _Entry(None)
+
+
+class KeyRing:
+    """Checks tokens against the keys of the database, as they were `refresh_s` ago at most.
+
+    Args:
+        engine: of the guidealign database.
+        settings: how often to look, and how long to go on without looking.
+    """
+
+    def __init__(self, engine: Engine, settings: KeysSettings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._entries: dict[int, _Entry] = {}
+        self._seen = 0
+        self._fresh_at: float | None = None
+        self._failing = False
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="key-ring", daemon=True)
+
+    def start(self) -> Self:
+        """Reads the keys, and keeps following them; a database that is away is waited for."""
+        self._try_refresh()
+        self._thread.start()
+        return self
+
+    def close(self) -> None:
+        """Stops following."""
+        self._stopped.set()
+        self._thread.join(_STOP_S)
+
+    def age_s(self) -> float | None:
+        """How old the knowledge of keys is; None: they were never read."""
+        return None if self._fresh_at is None else time.monotonic() - self._fresh_at
+
+    def authenticate(self, token: str) -> KeyPolicy:
+        """The key that a token belongs to.
+
+        The same comparisons are made for every token, in constant time each: how long a refusal
+        takes says neither whether a number exists nor how much of a secret was right.
+
+        Raises:
+            Refusal: 401, the key is unknown, revoked or expired; 503, the keys could not be read
+                for longer than `outage_s`.
+        """
+        age_s = self.age_s()
+        if age_s is None or age_s > self._settings.outage_s:
+            raise Refusal(
+                503, "keys_unavailable", "keys cannot be checked at the moment: try again later"
+            )
+        key_id, secret = parse_token(token)
+        entry = self._entries.get(key_id, _NOBODY)
+        given, now = secret_hash(secret), datetime.now(UTC)
+        is_current = hmac.compare_digest(given, entry.secret_hash)
+        is_previous = hmac.compare_digest(given, entry.previous_hash)
+        if entry.policy is None or not (is_current | (is_previous & (now < entry.previous_until))):
+            raise _unauthorized("the API key is not valid: check it, or ask for another")
+        if entry.policy.revoked_at is not None:
+            raise _unauthorized("the API key was revoked: ask for another")
+        if entry.policy.expires_at is not None and entry.policy.expires_at <= now:
+            raise _unauthorized("the API key has expired: ask for another")
+        return entry.policy
+
+    def refresh(self) -> None:
+        """Reads what has changed; the thread does it by itself.
+
+        Raises:
+            ServiceUnavailableError: the database does not answer.
+            PermanentError: its schema is old.
+        """
+        asked_at = time.monotonic()
+        with guard_database(), self._engine.connect() as connection:
+            rows = store.read_changed(connection, self._seen)
+        changed = {row.id: _entry(row) for row in rows}
+        # Replaced as a whole: a request sees the keys of before or those of after.
+        self._entries = changed if self._seen == 0 else self._entries | changed
+        self._seen = max([self._seen, *(row.last_event for row in rows)])
+        self._fresh_at = asked_at
+
+    def _follow(self) -> None:
+        while not self._stopped.wait(self._settings.refresh_s):
+            self._try_refresh()
+
+    def _try_refresh(self) -> None:
+        try:
+            self.refresh()
+        except (GuidealignError, SQLAlchemyError) as error:
+            if not self._failing:
+                log.warning("keys_not_refreshed", reason=str(error), age_s=self.age_s())
+            self._failing = True
+            # What comes back may be a restored database, whose events count anew.
+            self._seen = 0
+        else:
+            self._failing = False
+
+
+def _entry(row: Any) -> _Entry:
+    return _Entry(
+        store.policy_of(row),
+        row.secret_hash,
+        row.previous_hash or _NO_HASH,
+        row.previous_until or _NEVER,
+    )
+
+
+def _unauthorized(message: str) -> Refusal:
+    return Refusal(401, "invalid_api_key", message, headers={"www-authenticate": "Bearer"})

@@ -1,0 +1,100 @@
+"""A release ready to serve: its library out of the database or from disk, its encoder warm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Engine
+
+from guidealign.errors import IntegrityError
+from guidealign.records import Release
+from guidealign.retriever import Encoder
+from guidealign.serving import _disk, store
+from guidealign.serving.snapshot import Snapshot
+from guidealign.serving.worker import Live
+
+log = structlog.get_logger()
+
+_WARM_UP = "Which guidelines fit this?"
+Loader = Callable[[int], Encoder]
+"""Gives the encoder of a retriever version."""
+
+
+class ReleaseLoader:
+    """Loads releases, one beside the other; each is kept on disk, the last one loaded.
+
+    Args:
+        engine: of the guidealign database.
+        load: the encoder of a version.
+        folder: where the last release is kept.
+        exact_up_to: guidelines that are held in memory; vectors of more stay in the file.
+    """
+
+    def __init__(self, engine: Engine, load: Loader, folder: Path, *, exact_up_to: int) -> None:
+        self._engine = engine
+        self._load = load
+        self._folder = folder
+        self._exact_up_to = exact_up_to
+
+    def loaded(self, release: Release, known: Iterable[Live | None]) -> Live:
+        """A release from the database; with an encoder of `known` where it is the same version.
+
+        Raises:
+            GuidealignError: it cannot be loaded.
+        """
+        encoder = self._encoder(release.retriever_version, known)
+        return _live(self._read(release), encoder)
+
+    def refreshed(self, live: Live) -> Live:
+        """The same with what people have decided since; `live` itself where that is nothing.
+
+        Raises:
+            ServiceUnavailableError: the database does not answer.
+        """
+        overlay = store.overlay(self._engine, live.snapshot.release.library_version)
+        if overlay == live.snapshot.overlay:
+            return live
+        return replace(live, snapshot=replace(live.snapshot, overlay=overlay))
+
+    def last_good(self) -> Live | None:
+        """The release that is kept on disk; None: there is none.
+
+        Raises:
+            GuidealignError: it cannot be loaded.
+        """
+        snapshot = _disk.load(self._folder, exact_up_to=self._exact_up_to)
+        if snapshot is None:
+            return None
+        return _live(snapshot, self._encoder(snapshot.release.retriever_version, ()))
+
+    def _encoder(self, version: int, known: Iterable[Live | None]) -> Encoder:
+        for live in known:
+            if live is not None and live.snapshot.release.retriever_version == version:
+                return live.encoder
+        encoder = self._load(version)
+        encoder.encode([_WARM_UP], side="input")
+        return encoder
+
+    def _read(self, release: Release) -> Snapshot:
+        overlay = store.overlay(self._engine, release.library_version)
+        texts, vectors = store.guidelines(self._engine, release)
+        if not len(texts.ids):
+            raise IntegrityError(
+                f"no guideline of library version {release.library_version} is embedded under"
+                f" retriever version {release.retriever_version}: embed the library first"
+            )
+        try:
+            file = _disk.save(self._folder, release, texts, vectors, overlay)
+            if len(texts.ids) > self._exact_up_to:
+                vectors = _disk.mapped(file)
+        except OSError as error:
+            # It serves from memory; only a restart without the database would miss it.
+            log.warning("gateway_snapshot_not_kept", error=error.strerror)
+        return _disk.held(release, texts, vectors, overlay, exact_up_to=self._exact_up_to)
+
+
+def _live(snapshot: Snapshot, encoder: Encoder) -> Live:
+    return Live(snapshot=snapshot, encoder=encoder, threshold=getattr(encoder, "threshold", None))

@@ -1,0 +1,95 @@
+"""What the retriever is asked for a conversation: the user's last turn, with context."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_WINDOW_CHARS = 350
+"""About what an encoder reads (96 tokens); the rest of a longer text it cuts off."""
+_MOST_WINDOWS = 4
+_SHORT_BYTES = 24
+"""A turn up to here ("and how exactly?") says too little to be a topic of its own."""
+_TEXT_PARTS = frozenset({"text", "input_text"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Query:
+    """A user's last turn as the encoder gets it."""
+
+    text: str
+    windows: tuple[str, ...]
+    """The turn, or pieces of a long one from its first to its last words: what is asked may stand
+    anywhere in it. A guideline's score is that of the piece it is nearest to."""
+    context: str | None = None
+    """The turn before, where it may help to understand a last turn of one window."""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it belongs to the topic of the turn before, whatever its vector says."""
+        return len(self.text.encode()) <= _SHORT_BYTES
+
+
+def query_of(messages: Sequence[Mapping[str, Any]]) -> Query | None:
+    """What to ask for a conversation; None: the user has said nothing in words."""
+    return query_of_turns(user_turns(messages))
+
+
+def query_of_turns(turns: Sequence[str]) -> Query | None:
+    """What to ask for what a user has said, turn by turn."""
+    if not turns:
+        return None
+    windows = _windows(turns[-1])
+    before = _windows(turns[-2])[0] if len(turns) > 1 and len(windows) == 1 else None
+    return Query(text=turns[-1], windows=windows, context=before)
+
+
+def user_turns(messages: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The user's turns; messages that follow one another are one turn."""
+    turns: list[list[str]] = []
+    open_turn = False
+    for message in messages:
+        if message.get("role") != "user":
+            open_turn = False
+            continue
+        words = _words(message.get("content"))
+        if not words:
+            continue
+        if open_turn:
+            turns[-1].append(words)
+        else:
+            turns.append([words])
+            open_turn = True
+    return ["\n".join(parts) for parts in turns]
+
+
+def input_turns(value: Any) -> list[str]:
+    """The user's turns in the `input` of `/v1/responses`: a text, or a list of items."""
+    if isinstance(value, str):
+        return user_turns([{"role": "user", "content": value}])
+    if isinstance(value, list):
+        return user_turns(item for item in value if isinstance(item, dict))
+    return []
+
+
+def _words(content: Any) -> str:
+    if isinstance(content, list):
+        parts = (p.get("text") for p in content if isinstance(p, dict) and _is_text(p))
+        content = "\n".join(part for part in parts if isinstance(part, str))
+    if not isinstance(content, str):
+        return ""
+    # Half of a surrogate pair comes through JSON, and breaks tokenizers and databases.
+    return content.encode("utf-8", "replace").decode().replace("\x00", " ").strip()
+
+
+def _is_text(part: Mapping[str, Any]) -> bool:
+    return part.get("type") in _TEXT_PARTS
+
+
+def _windows(text: str) -> tuple[str, ...]:
+    if len(text) <= _WINDOW_CHARS:
+        return (text,)
+    n = min(_MOST_WINDOWS, -(-len(text) // _WINDOW_CHARS))
+    last = len(text) - _WINDOW_CHARS
+    return tuple(text[last * i // (n - 1) :][:_WINDOW_CHARS] for i in range(n))

@@ -1,0 +1,23 @@
+"""Writes down what the gateway did, beside the answers and never in their way."""
+
+from guidealign.serving.recorder._rows import storable
+from guidealign.serving.recorder.model import (
+    Account,
+    GatewayInput,
+    GatewayRequest,
+    Guidance,
+    Kind,
+    Record,
+)
+from guidealign.serving.recorder.writer import Recorder
+
+__all__ = [
+    "Account",
+    "GatewayInput",
+    "GatewayRequest",
+    "Guidance",
+    "Kind",
+    "Record",
+    "Recorder",
+    "storable",
+]

@@ -1,0 +1,129 @@
+"""Runs the gateway: what it is made of, and where it may listen."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from guidealign.db import make_engine
+from guidealign.errors import ConfigurationError
+from guidealign.records import UNTRAINED_VERSION
+from guidealign.registry import Registry
+from guidealign.retriever import Encoder, load_serving_encoder
+from guidealign.serving.exchange import Parts
+from guidealign.serving.gate import Gate, OpenGate
+from guidealign.serving.guide import Guidance
+from guidealign.serving.key_gate import KeyGate
+from guidealign.serving.loading import Loader
+from guidealign.serving.upstream import Upstreams
+from guidealign.settings import Settings, home_folder, load_settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_SNAPSHOTS = "gateway"
+_GRACEFUL_S = 30
+PROTOCOL = "guidealign.serving._guard:GuardedProtocol"
+"""Of HTTP, for the server: closes connections that never get to a request."""
+
+
+def make_loader(settings: Settings) -> Loader:
+    """Gives the encoders of this installation's registry."""
+
+    def load(version: int) -> Encoder:
+        uri = settings.mlflow.tracking_uri
+        if uri is None and version != UNTRAINED_VERSION:
+            raise ConfigurationError("no MLflow server is configured: run `guidealign up`")
+        return load_serving_encoder(version, settings=settings, registry=Registry(uri or ""))
+
+    return load
+
+
+def make_guidance(settings: Settings) -> Guidance:
+    """The engine of this installation, not begun yet.
+
+    Raises:
+        ConfigurationError: no database is configured.
+    """
+    return Guidance(
+        engine=make_engine(settings.require_database_url()),
+        settings=settings,
+        load=make_loader(settings),
+        folder=home_folder() / _SNAPSHOTS,
+    )
+
+
+def make_parts(settings: Settings) -> Parts:
+    """What the gateway of these settings is made of.
+
+    Raises:
+        ConfigurationError: there is no upstream or no database, or keys are needed and off.
+    """
+    require_safe(settings)
+    engine = make_engine(settings.require_database_url())
+    gate: Gate = OpenGate()
+    if settings.serve.require_keys:
+        gate = KeyGate.from_settings(engine, settings)
+    return Parts(
+        settings=settings,
+        engine=engine,
+        guidance=make_guidance(settings),
+        upstreams=Upstreams.of(settings),
+        gate=gate,
+    )
+
+
+def require_safe(settings: Settings) -> None:
+    """Refuses a gateway without keys that others could reach.
+
+    Raises:
+        ConfigurationError: it would be one.
+    """
+    serve = settings.serve
+    if serve.require_keys or _is_loopback(serve.host):
+        return
+    raise ConfigurationError(
+        f"without keys the gateway may listen on a loopback address only, not {serve.host}: set"
+        " serve.require_keys, or serve.host to 127.0.0.1"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def create_app() -> FastAPI:
+    """The application of this installation's settings, for a server's worker processes."""
+    from guidealign.serving.app import build_app
+
+    settings = load_settings()
+    return build_app(lambda: make_parts(settings))
+
+
+def serve(settings: Settings) -> None:
+    """Serves until it is told to stop; requests that have begun are ended first.
+
+    Raises:
+        ConfigurationError: it cannot be served like this.
+    """
+    import uvicorn
+
+    require_safe(settings)
+    Upstreams.of(settings)
+    settings.require_database_url()
+    uvicorn.run(
+        "guidealign.serving.run:create_app",
+        factory=True,
+        http=PROTOCOL,
+        host=settings.serve.host,
+        port=settings.serve.port,
+        workers=settings.serve.workers,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=_GRACEFUL_S,
+    )

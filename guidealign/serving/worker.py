@@ -1,0 +1,262 @@
+"""One thread that encodes and searches for all requests: those that come meanwhile go together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from guidealign.errors import GuidealignError, ServiceUnavailableError
+from guidealign.records import RetrievedGuideline
+from guidealign.retriever import Encoder
+from guidealign.serving._trace import places
+from guidealign.serving.query import Query
+from guidealign.serving.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+log = structlog.get_logger()
+
+_MOST_TEXTS = 16
+"""Encoded at once: more would gain little on a few cores, and make who comes next wait."""
+_REMEMBERED = 4_096
+_SEARCHES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """A release with the encoder that its vectors were made by: a request uses one to its end."""
+
+    snapshot: Snapshot
+    encoder: Encoder
+    threshold: float | None
+    canary_id: int | None = None
+    """Of the candidate release that this is; None: it is what is live."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blend:
+    """How an earlier turn counts beside the last one."""
+
+    topic_cosine: float
+    weight: float
+
+    def vectors(
+        self, query: Query, windows: NDArray[np.float32], context: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """What is compared with guidelines, (windows, dimensions), L2-normalised.
+
+        Where the last turn is on the topic of the one before, or too short to have one, that one
+        is mixed in; where the topic has moved, the last turn stands alone.
+        """
+        import numpy as np
+
+        if context is None or not self.weight:
+            return windows
+        if not query.is_short and float(windows[0] @ context) < self.topic_cosine:
+            return windows
+        mixed = windows + self.weight * context
+        norm = np.linalg.norm(mixed, axis=1, keepdims=True)
+        return mixed / np.maximum(norm, np.finfo(np.float32).tiny)
+
+
+Far = Callable[[Live, Any, int, Sequence[str] | None], list[RetrievedGuideline]]
+"""Searches what is not in memory: vectors (m, dimensions), k, categories."""
+
+
+@dataclass(kw_only=True)
+class Search:
+    """A request for the k guidelines nearest to a query."""
+
+    live: Live
+    query: Query
+    k: int
+    risks: Sequence[str] | None
+    future: Future[list[RetrievedGuideline]] = field(default_factory=Future)
+    encode_s: float = 0.0
+    """Of the encoder, for all that were encoded together."""
+
+    @property
+    def texts(self) -> list[str]:
+        """To be encoded, the context last."""
+        context = self.query.context
+        return [*self.query.windows, *([] if context is None else [context])]
+
+
+@dataclass(kw_only=True)
+class Embed:
+    """A request for vectors as they are."""
+
+    live: Live
+    texts: list[str]
+    future: Future[NDArray[np.float32]] = field(default_factory=Future)
+
+
+Job = Search | Embed
+
+
+class Worker:
+    """Takes jobs in the order in which they come; jobs that wait are done together."""
+
+    def __init__(self, *, blend: Blend, far: Far, max_waiting: int) -> None:
+        self._blend = blend
+        self._far = far
+        self._max_waiting = max_waiting
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._remembered: OrderedDict[tuple[int, str], NDArray[np.float32]] = OrderedDict()
+        self._searches = ThreadPoolExecutor(_SEARCHES, thread_name_prefix="gateway-search")
+        self._thread = threading.Thread(target=self._run, daemon=True, name="gateway-encoder")
+        self._thread.start()
+
+    @property
+    def n_waiting(self) -> int:
+        """Jobs that nobody has begun."""
+        return self._jobs.qsize()
+
+    def submit(self, job: Job) -> None:
+        """Queues a job; its future gets what comes of it.
+
+        Raises:
+            ServiceUnavailableError: too many are waiting already.
+        """
+        if self._jobs.qsize() >= self._max_waiting:
+            raise ServiceUnavailableError(
+                f"{self._max_waiting} requests wait for the retriever already: try again later",
+                retry_after_s=1.0,
+            )
+        self._jobs.put(job)
+
+    def close(self) -> None:
+        """Ends the thread behind the jobs that wait."""
+        self._jobs.put(None)
+        self._thread.join()
+        self._searches.shutdown()
+
+    def _run(self) -> None:
+        while (first := self._jobs.get()) is not None:
+            jobs, last = self._gather(first)
+            for group in _by_live(jobs):
+                self._work_off(group)
+            # What is not let go of here would keep an old release until the next request.
+            del first, jobs, group
+            if last:
+                return
+
+    def _gather(self, first: Job) -> tuple[list[Job], bool]:
+        """The job and those that wait behind it, as many as are encoded at once."""
+        jobs, n_texts = [first], len(first.texts)
+        while n_texts < _MOST_TEXTS:
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                break
+            if job is None:
+                return jobs, True
+            jobs.append(job)
+            n_texts += len(job.texts)
+        return jobs, False
+
+    def _work_off(self, jobs: list[Job]) -> None:
+        begun = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+        if not begun:
+            return
+        try:
+            started = time.monotonic()
+            vectors = self._encode(begun)
+            encode_s = time.monotonic() - started
+            for job in begun:
+                if isinstance(job, Embed):
+                    job.future.set_result(_stacked(vectors, job.texts))
+                else:
+                    job.encode_s = encode_s
+            self._search([job for job in begun if isinstance(job, Search)], vectors)
+        except Exception as error:  # whatever it is, those who wait are told
+            failure = _failed(error)
+            for job in begun:
+                if not job.future.done():
+                    job.future.set_exception(failure)
+
+    def _encode(self, jobs: Sequence[Job]) -> dict[str, NDArray[np.float32]]:
+        """Vectors of all texts of jobs of one release; what was met before is remembered."""
+        live = jobs[0].live
+        version = live.snapshot.release.retriever_version
+        found: dict[str, NDArray[np.float32]] = {}
+        missing: list[str] = []
+        for text in dict.fromkeys(text for job in jobs for text in job.texts):
+            known = self._remembered.get((version, text))
+            if known is None:
+                missing.append(text)
+            else:
+                self._remembered.move_to_end((version, text))
+                found[text] = known
+        if missing:
+            for text, vector in zip(
+                missing, live.encoder.encode(missing, side="input"), strict=True
+            ):
+                found[text] = self._remembered[version, text] = vector
+        while len(self._remembered) > _REMEMBERED:
+            self._remembered.popitem(last=False)
+        return found
+
+    def _search(self, jobs: list[Search], vectors: dict[str, NDArray[np.float32]]) -> None:
+        if not jobs:
+            return
+        queries = [self._vectors(job, vectors) for job in jobs]
+        live = jobs[0].live
+        if not live.snapshot.in_memory:
+            for job, query in zip(jobs, queries, strict=True):
+                self._searches.submit(self._search_far, job, query)
+            return
+        import numpy as np
+
+        scores = live.snapshot.scores(np.concatenate(queries))
+        start = 0
+        for job, query in zip(jobs, queries, strict=True):
+            # Of a long turn's pieces, the one that is nearest counts.
+            own = scores[start : start + len(query)].max(axis=0)
+            start += len(query)
+            job.future.set_result(live.snapshot.best(own, k=job.k, risks=job.risks))
+
+    def _vectors(self, job: Search, vectors: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        query = job.query
+        context = None if query.context is None else vectors[query.context]
+        return self._blend.vectors(query, _stacked(vectors, query.windows), context)
+
+    def _search_far(self, job: Search, query: NDArray[np.float32]) -> None:
+        try:
+            job.future.set_result(self._far(job.live, query, job.k, job.risks))
+        except Exception as error:  # whoever waits is told
+            job.future.set_exception(_failed(error))
+
+
+def _failed(error: Exception) -> GuidealignError:
+    """An error of the encoder or the search, as one of ours."""
+    if isinstance(error, GuidealignError):
+        return error
+    log.error("retriever_failed", error=places(error))
+    failure = ServiceUnavailableError(f"the retriever failed ({type(error).__name__})")
+    failure.__cause__ = error
+    return failure
+
+
+def _stacked(vectors: dict[str, NDArray[np.float32]], texts: Sequence[str]) -> NDArray[np.float32]:
+    import numpy as np
+
+    return np.stack([vectors[text] for text in texts])
+
+
+def _by_live(jobs: Iterable[Job]) -> list[list[Job]]:
+    """Around a switch, jobs of two releases may wait."""
+    groups: dict[int, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(id(job.live), []).append(job)
+    return list(groups.values())

@@ -1,0 +1,76 @@
+"""What is looked up for a conversation."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guidealign.serving.query import input_turns, query_of, user_turns
+
+
+def user(content: object) -> dict[str, object]:
+    return {"role": "user", "content": content}
+
+
+def test_turns_are_what_the_user_said_between_others() -> None:
+    conversation = [
+        {"role": "system", "content": "s"},
+        user("one"),
+        user([{"type": "text", "text": "two"}, {"type": "image_url", "image_url": {"url": "x"}}]),
+        {"role": "assistant", "content": "a"},
+        user("three"),
+        {"role": "assistant", "content": None, "tool_calls": []},
+        {"role": "tool", "content": "t"},
+    ]
+    assert user_turns(conversation) == ["one\ntwo", "three"]
+    query = query_of(conversation)
+    assert query is not None
+    assert (query.text, query.windows, query.context) == ("three", ("three",), "one\ntwo")
+    assert query_of([{"role": "system", "content": "s"}]) is None
+    assert query_of([user([{"type": "image_url"}]), user(None), user(3), user("  ")]) is None
+
+
+def test_input_of_the_responses_api() -> None:
+    assert input_turns("hello") == ["hello"]
+    parts = [{"type": "input_text", "text": "hello"}, {"type": "input_image"}]
+    items = [{"role": "user", "content": parts}, {"type": "function_call_output", "output": "x"}]
+    assert input_turns(items) == ["hello"]
+    assert input_turns(None) == input_turns([3, "x"]) == []
+
+
+def test_half_a_surrogate_pair_and_zero_bytes_reach_no_tokenizer() -> None:
+    assert user_turns([user("a\ud83db\x00c")]) == ["a?b c"]
+
+
+def test_short_turns_belong_to_the_turn_before() -> None:
+    def is_short(text: str) -> bool:
+        query = query_of([user("x"), {"role": "assistant", "content": "y"}, user(text)])
+        assert query is not None
+        return query.is_short
+
+    assert is_short("And how exactly?")
+    assert not is_short("How do I sharpen a knife?")  # 25 bytes
+    # Eight characters of three bytes: a sentence of its own from the ninth on.
+    assert is_short("为什么会这样呢啊")
+    assert not is_short("为什么会这样子呢啊")
+
+
+@given(st.text(alphabet="ab c", max_size=3000))
+def test_windows_span_a_turn_from_its_first_to_its_last_words(text: str) -> None:
+    query = query_of([user(text)])
+    if query is None:
+        assert not text.strip()
+        return
+    turn = text.strip()
+    assert 1 <= len(query.windows) <= 4
+    assert turn.startswith(query.windows[0])
+    assert turn.endswith(query.windows[-1])
+    assert all(len(window) <= 350 for window in query.windows)
+
+
+def test_a_turn_that_four_windows_can_hold_is_looked_at_in_full() -> None:
+    turn = " ".join(f"w{i}" for i in range(280))  # 1 289 characters
+    query = query_of([user(turn)])
+    assert query is not None
+    seen = " ".join(query.windows)
+    assert all(f"w{i}" in seen for i in range(280))
