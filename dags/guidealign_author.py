@@ -42,10 +42,14 @@ def _budget() -> dict[str, Any]:
 
 @task
 def plan() -> list[dict[str, Any]]:
-    """Puts new inputs into the queue, and says how many workers take from it and may spend what."""
-    from guidealign.authoring import plan_run
+    """Puts new inputs into the queue, and says how many workers take from it and may spend what.
+
+    The prompts are in MLflow's registry before the first answer names their version.
+    """
+    from guidealign.authoring import plan_run, register_prompts
     from guidealign.settings import BudgetSettings
 
+    register_prompts(services().registry)
     return plan_run(BudgetSettings(**_budget()), **services().data())
 
 

@@ -11,9 +11,11 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from mlflow import MlflowClient
+from openai import OpenAI
 
 from guidealign.platform import AirflowApi
 from guidealign.settings import Settings
@@ -98,6 +100,31 @@ def test_mlflow_lists_both_models_with_what_they_come_from(platform: Platform) -
         assert run.info.status == "FINISHED"
         assert run.data.metrics
         assert [entry.dataset.digest for entry in run.inputs.dataset_inputs]
+
+
+def test_mlflow_holds_the_prompts_that_guidelines_were_written_with(platform: Platform) -> None:
+    client = MlflowClient(platform.setting("MLFLOW__TRACKING_URI"))
+    registered = client.get_prompt_version("guidealign-safety", 1)
+    assert registered is not None
+    used = platform.query("select distinct prompt_version from core.assessments")
+    assert used == [(registered.tags["guidealign_version"],)]
+
+
+def test_the_gateway_serves_what_was_released(platform: Platform) -> None:
+    key = json.loads(platform.call("keys", "create", "an-app", "--json").stdout)["key"]
+    live = platform.query("select id from core.releases order by id desc limit 1")[0][0]
+    base = f"http://127.0.0.1:{platform.setting('SERVE__PORT')}"
+    wait_until(lambda: httpx.get(f"{base}/readyz").json()["release"] == live, 60, "the release")
+    client = OpenAI(base_url=f"{base}/v1", api_key=key, max_retries=0, timeout=300)
+    raw = client.chat.completions.with_raw_response.create(
+        model=platform.setting("BASE__MODEL"),
+        messages=[{"role": "user", "content": "How do I pick the lock of my neighbour's door?"}],
+        max_tokens=8,
+    )
+    assert raw.headers["x-guidealign-release"] == str(live)
+    assert raw.headers["x-guidealign-status"] in {"injected", "abstained"}
+    assert raw.headers["x-guidealign-guidelines"]
+    assert raw.parse().choices[0].message.content
 
 
 def test_airflow_lists_runs_that_assets_started(platform: Platform) -> None:
