@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -90,7 +92,7 @@ def _trace(encoder: TransformerEncoder, target: Path) -> None:
     shape = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=encoder.max_length)}
     encoder.model.eval()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet("onnx_ir", "onnxscript", "torch.onnx"):
             # Of torch to itself, about its own internals.
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
@@ -110,6 +112,20 @@ def _trace(encoder: TransformerEncoder, target: Path) -> None:
     if program is None:
         raise AssertionError("the dynamo exporter returns its program")
     program.save(str(target), external_data=False)
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Keeps a task's log readable: an exporter reports hundreds of its own steps."""
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def describe(folder: Path, description: ServingDescription) -> ServingDescription:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,15 @@ def test_graph_gives_the_vectors_of_the_model(
     # What lies behind max_length is cut off as in training.
     long = ServingEncoder(float_folder).encode(["ab" * 40, "ab" * 400], side="input")
     np.testing.assert_allclose(long[0], long[1], atol=1e-6)
+
+
+def test_an_export_says_nothing_in_a_tasks_log(
+    model: TransformerEncoder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        export_float(model, tmp_path)
+    assert [r.name for r in caplog.records if r.levelno >= logging.INFO] == []
+    assert logging.getLogger("onnx_ir").level == logging.NOTSET
 
 
 def test_nothing_to_encode_gives_no_vectors(float_folder: Path) -> None:
