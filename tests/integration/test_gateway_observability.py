@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,6 +35,7 @@ from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import ModelServer, Reply, chunks, serve_model
 from tests.integration.running_gateway import Gateway, publish, serve_gateway, wait_until
 
+ROOT = Path(__file__).resolve().parents[2]
 SECRET = "Where do I hide seven kitchen knives? Write to a.b@example.org"
 ASK = {"model": "stub", "messages": [{"role": "user", "content": SECRET}], "max_tokens": 50}
 _SAYS = ("hide", "seven", "a.b@example")
@@ -308,3 +314,58 @@ def test_the_log_has_ids_and_figures(
     for line in logged:
         assert {"endpoint", "status", "key", "guidance", "total_ms"} <= line.keys()
     assert not any(word in json.dumps(lines, default=str) for word in _SAYS)
+
+
+def test_processes_answer_for_each_other_and_log_in_json(
+    engine: Engine, database_url: str, tmp_path: Path, upstream: ModelServer
+) -> None:
+    publish(engine, tmp_path / "starter")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = os.environ | {
+        "GUIDEALIGN_DATABASE_URL": database_url,
+        "GUIDEALIGN_BASE__BASE_URL": upstream.base_url,
+        "GUIDEALIGN_BASE__MODEL": "stub",
+        "GUIDEALIGN_SERVE__WORKERS": "2",
+        "GUIDEALIGN_SERVE__LOG_REQUESTS": "all",
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "guidealign.cli", "serve", "--no-keys", "--port", str(port)]
+    root = f"http://127.0.0.1:{port}"
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            command, env=env, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=stderr
+        )
+    try:
+        wait_until(lambda: _both_are_ready(root), timeout_s=180)
+        for _ in range(20):
+            answer = httpx.post(f"{root}/v1/chat/completions", json=ASK, timeout=60)
+            assert answer.headers["x-guidealign-status"] == "injected"
+        for _ in range(5):
+            text = httpx.get(f"{root}/metrics").text
+            families = {f.name: f for f in text_string_to_metric_families(text)}
+            counted = families["guidealign_gateway_requests"].samples
+            chats = [s.value for s in counted if s.labels["endpoint"] == "chat"]
+            assert chats == [20.0]
+            # A level of each process: two hold six guidelines each, and not twelve.
+            assert [s.value for s in families["guidealign_gateway_guidelines"].samples] == [6.0]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    chats_logged = [x for x in lines if x["event"] == "request" and x["endpoint"] == "chat"]
+    assert len({line["response_id"] for line in chats_logged}) == 20
+    assert not any(word in log.read_text() for word in _SAYS)
+
+
+def _both_are_ready(root: str) -> bool:
+    """Whether two processes have told the shared folder what they serve."""
+    try:
+        text = httpx.get(f"{root}/metrics").text
+    except httpx.HTTPError:
+        return False
+    families = {f.name: f for f in text_string_to_metric_families(text)}
+    served = families.get("guidealign_gateway_guidelines")
+    return served is not None and [s.value for s in served.samples] == [6.0]
