@@ -79,11 +79,11 @@ insert into core.gateway_requests (response_id, key_id, occurred_at, endpoint, s
   ('ga-3', 1, now(), 'chat', 429, 'inject', 'off', false, 1, '{}', '{}', '{}', '{}', '{}', null,
    null, null, null);
 insert into core.canaries (library_version, retriever_version, release_id, actor, reason,
-  created_at) values (1, 2, 1, 'me', 'try', now() - interval '1 day'), (null, null, 2, 'me', 'enough', now()),
-  (1, 3, 2, 'me', 'again', now());
+  created_at) values (1, 2, 1, 'me', 'try', now() - interval '1 day'),
+  (null, null, 2, 'me', 'enough', now()), (1, 3, 2, 'me', 'again', now());
 insert into core.replays (release_id, library_version, retriever_version, source, n_requests,
-  n_changed, n_abstained_live, n_abstained_candidate, tokens_live, tokens_candidate, report, actor, created_at)
-values (1, 1, 2, 'inbox', 120, 30, 10, 15, 9000, 8000, '{}', 'me', now() - interval '1 day');
+  n_changed, n_abstained_live, n_abstained_candidate, tokens_live, tokens_candidate, report, actor,
+  created_at) values (1, 1, 2, 'inbox', 120, 30, 10, 15, 9000, 8000, '{}', 'me', now() - interval '1 day');
 insert into core.feedback (response_id, key_id, value, reason)
 values ('ga-1', 1, 1, null), ('ga-2', 1, 0, 'too long');
 insert into core.gateway_accounts (process, kind, sequence, n_accepted, n_stored, n_dropped,
