@@ -83,7 +83,8 @@ insert into core.canaries (library_version, retriever_version, release_id, actor
   (null, null, 2, 'me', 'enough', now()), (1, 3, 2, 'me', 'again', now());
 insert into core.replays (release_id, library_version, retriever_version, source, n_requests,
   n_changed, n_abstained_live, n_abstained_candidate, tokens_live, tokens_candidate, report, actor,
-  created_at) values (1, 1, 2, 'inbox', 120, 30, 10, 15, 9000, 8000, '{}', 'me', now() - interval '1 day');
+  created_at) values
+  (1, 1, 2, 'inbox', 120, 30, 10, 15, 9000, 8000, '{}', 'me', now() - interval '1 day');
 insert into core.feedback (response_id, key_id, value, reason)
 values ('ga-1', 1, 1, null), ('ga-2', 1, 0, 'too long');
 insert into core.gateway_accounts (process, kind, sequence, n_accepted, n_stored, n_dropped,
