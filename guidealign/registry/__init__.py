@@ -2,6 +2,7 @@
 
 from guidealign.registry._interface import Interface
 from guidealign.registry._run import Run
+from guidealign.registry._trace import Step, TimedTrace
 from guidealign.registry.client import Registry
 
-__all__ = ["Interface", "Registry", "Run"]
+__all__ = ["Interface", "Registry", "Run", "Step", "TimedTrace"]

@@ -14,6 +14,7 @@ from guidealign.errors import BadInputError, PermanentError, ServiceUnavailableE
 from guidealign.registry._files import check_manifest, write_manifest
 from guidealign.registry._interface import Interface, write_interface
 from guidealign.registry._run import Run
+from guidealign.registry._trace import TimedTrace, as_entities
 from guidealign.settings import home_folder
 
 if TYPE_CHECKING:
@@ -302,6 +303,19 @@ class Registry:
                 tags={CONTENT_TAG: digest, PROMPT_VERSION_TAG: version},
             )
         return int(made.version)
+
+    def log_trace(self, experiment: str, trace: TimedTrace) -> str:
+        """Stores a request of the past as a trace; returns MLflow's id of it."""
+        from mlflow.tracing.client import TracingClient
+
+        with self._server() as client:
+            experiment_id = self._experiment(client, experiment)
+            info, spans = as_entities(trace, experiment_id)
+            # Not the fluent API, whose exporter keeps to itself what it could not store.
+            tracing = TracingClient(self.tracking_uri)
+            tracing.start_trace(info)
+            tracing.log_spans(experiment_id, spans)
+        return str(info.trace_id)
 
     def log_evaluation(
         self, model_name: str, version: int, metrics: dict[str, float], artifacts: dict[str, str]

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from guidealign.serving._http import GONE, is_true, read_json, while_there
 from guidealign.serving.exchange import Api, Exchange, Parts
+from guidealign.serving.observed import Observed
 from guidealign.serving.overrides import FIELD, overrides_of
 from guidealign.serving.payload import require_messages, require_model, to_json
 from guidealign.serving.refusal import Refusal
@@ -37,6 +38,7 @@ async def answer(request: Request, parts: Parts, api: Api) -> Response:
         ClientDisconnect: the caller went away.
     """
     exchange = await _begun(request, parts, api)
+    request.state.exchange = exchange
     limits: dict[str, str] = {}
     try:
         limits = exchange.admit()
@@ -57,21 +59,24 @@ async def answer(request: Request, parts: Parts, api: Api) -> Response:
 
 
 async def _begun(request: Request, parts: Parts, api: Api) -> Exchange:
-    policy = await parts.gate.authenticate(request.headers)
+    policy = request.state.policy = await parts.gate.authenticate(request.headers)
     body = await read_json(request, parts.settings.serve)
     model = require_model(body)
     if api.name == "chat":
         require_messages(body)
     overrides = overrides_of(request.headers, body, policy)
+    seen: Observed = request.state.observed
+    spans = parts.watch.spans
     return Exchange(
         parts=parts,
         api=api,
-        response_id=request.scope["state"]["response_id"],
+        response_id=seen.response_id,
         policy=policy,
         model=model,
         body=body.without(FIELD),
         overrides=overrides,
-        started=request.scope["state"]["started"],
+        seen=seen,
+        spans=spans.begin(f"/v1{api.path}", request.headers, seen) if spans else None,
     )
 
 
@@ -81,8 +86,12 @@ async def _asked(
     await exchange.guide(upstreams)
     exchange.asked_at = time.monotonic()
     found = await exchange.parts.upstreams.ask(
-        upstreams, exchange.api.path, request.headers.raw, exchange.body_for
+        upstreams,
+        exchange.api.path,
+        exchange.headers_for(request.headers.raw),
+        exchange.body_for,
     )
+    exchange.answered_at = time.monotonic()
     exchange.upstream, exchange.upstream_status = found.upstream, found.response.status
     headers = _headers(found, exchange, limits)
     explained = is_true(request.headers, _EXPLAIN)
@@ -90,6 +99,7 @@ async def _asked(
     if is_stream(found):
         events = EventStream(found, field=field)
         await events.begin()
+        exchange.answered_at = time.monotonic()
         return GuidedStream(found.response.status, events, exchange, headers)
     if found.response.status >= 300:
         own_key = found.upstream.settings.api_key is not None

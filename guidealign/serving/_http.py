@@ -16,6 +16,7 @@ from guidealign.settings import ServeSettings
 _T = TypeVar("_T")
 _PARSED_AT_ONCE_BYTES = 512 * 2**10
 """A larger body is parsed in a thread, so that nobody else waits for it."""
+_LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 GONE = 499
 """Status, for records, of a request whose caller went away."""
 
@@ -101,3 +102,9 @@ async def while_there(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T:
 def is_true(headers: Mapping[str, str], name: str) -> bool:
     """Whether a header says yes."""
     return headers.get(name, "").strip().lower() in {"1", "true", "yes", "on"}
+
+
+def is_local_name(host: str) -> bool:
+    """Whether a `Host` header names this machine's loopback."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+    return name in _LOCAL_HOSTS

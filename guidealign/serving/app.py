@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,15 +19,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from guidealign import __version__
 from guidealign.errors import GuidealignError
 from guidealign.serving._guard import HEAD_TIMEOUT
-from guidealign.serving._http import GONE
+from guidealign.serving._http import GONE, is_local_name
 from guidealign.serving._trace import places
-from guidealign.serving.exchange import Parts
-from guidealign.serving.policy import new_response_id
+from guidealign.serving.exchange import Exchange, Parts
+from guidealign.serving.metrics import MULTIPROCESS, Metrics, forget_process
+from guidealign.serving.observed import Observed, endpoint_of
+from guidealign.serving.ops import ops
+from guidealign.serving.policy import KeyPolicy, new_response_id
 from guidealign.serving.refusal import Refusal
 from guidealign.serving.routes import router
 
 log = structlog.get_logger()
-_LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_SAMPLE_S = 2.0
 
 
 def build_app(make: Callable[[], Parts]) -> FastAPI:
@@ -38,19 +42,21 @@ def build_app(make: Callable[[], Parts]) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        import asyncio
-
         parts = await asyncio.to_thread(make)
         await parts.upstreams.start()
         await asyncio.to_thread(parts.gate.start)
         await asyncio.to_thread(parts.guidance.start)
-        app.state.parts, app.state.models = parts, {}
+        app.state.parts, app.state.models, app.state.metrics = parts, {}, Metrics()
+        sampling = asyncio.ensure_future(_sample(app))
         try:
             yield {HEAD_TIMEOUT: parts.settings.serve.client_timeout_s}
         finally:
+            sampling.cancel()
             await parts.upstreams.close()
             await asyncio.to_thread(parts.guidance.close)
             await asyncio.to_thread(parts.gate.close)
+            await asyncio.to_thread(parts.watch.close)
+            forget_process()
 
     app = FastAPI(
         title="guidealign gateway",
@@ -61,6 +67,7 @@ def build_app(make: Callable[[], Parts]) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(router)
+    app.include_router(ops)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _refused_by_router)
     app.add_exception_handler(ClientDisconnect, _gone)
@@ -68,6 +75,14 @@ def build_app(make: Callable[[], Parts]) -> FastAPI:
     app.add_exception_handler(Exception, _failed)
     app.add_middleware(Marked)
     return app
+
+
+async def _sample(app: FastAPI) -> None:
+    """Where processes share their figures, whichever is asked has those of all."""
+    while os.environ.get(MULTIPROCESS):
+        parts: Parts = app.state.parts
+        app.state.metrics.sample(parts, parts.watch.trace_outcomes)
+        await asyncio.sleep(_SAMPLE_S)
 
 
 class Marked:
@@ -86,14 +101,27 @@ class Marked:
             await self._app(scope, receive, send)
             return
         response_id = new_response_id()
-        scope.setdefault("state", {}).update(response_id=response_id, started=time.monotonic())
+        seen = Observed(response_id=response_id, endpoint=endpoint_of(scope["path"]))
+        state = scope.setdefault("state", {})
+        state.update(response_id=response_id, observed=seen)
         header = (b"x-request-id", response_id.encode())
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), header]
+                if not seen.is_recorded:
+                    seen.status = message["status"]
             await send(message)
 
+        metrics: Metrics = scope["app"].state.metrics
+        metrics.in_flight.inc()
+        try:
+            await self._answered(scope, receive, marked)
+        finally:
+            metrics.in_flight.dec()
+            _ended(scope, seen)
+
+    async def _answered(self, scope: Scope, receive: Receive, marked: Send) -> None:
         if _is_foreign(scope):
             refusal = Refusal(
                 403,
@@ -105,13 +133,24 @@ class Marked:
         await self._app(scope, receive, marked)
 
 
+def _ended(scope: Scope, seen: Observed) -> None:
+    """Tells those who look at requests; its answer is out."""
+    state = scope["state"]
+    policy: KeyPolicy | None = state.get("policy")
+    seen.key_id = policy.key_id if policy else None
+    exchange: Exchange | None = state.get("exchange")
+    said = exchange.query.text if exchange and exchange.query else None
+    parts: Parts = scope["app"].state.parts
+    parts.watch.ended(seen, said)
+    scope["app"].state.metrics.ended(seen)
+
+
 def _is_foreign(scope: Scope) -> bool:
     parts: Parts = scope["app"].state.parts
     if parts.settings.serve.require_keys:
         return False
     host = MutableHeaders(scope=scope).get("host", "")
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-    return name not in _LOCAL_HOSTS
+    return not is_local_name(host)
 
 
 def _answer_of(refusal: Refusal) -> Response:

@@ -180,6 +180,8 @@ class CandidateFollower:
             library_version=open_.library_version,
             retriever_version=open_.retriever_version,
         )
+        # A promotion drops the vectors of all other retrievers; a search would come out empty.
+        self._loader.require_embedded(release)
         mine = self.live
         if mine is not None and mine.canary_id == open_.canary_id:
             mine = replace(mine, snapshot=replace(mine.snapshot, release=release))

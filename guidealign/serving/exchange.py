@@ -17,6 +17,7 @@ from guidealign.records import RetrievedGuideline
 from guidealign.serving.gate import Arrival, Gate
 from guidealign.serving.guide import Guidance
 from guidealign.serving.model import Guided, Overrides
+from guidealign.serving.observed import Observed
 from guidealign.serving.payload import Body, Edit, to_json
 from guidealign.serving.policy import KeyPolicy, choose_withholding, in_canary
 from guidealign.serving.prompt import (
@@ -29,7 +30,9 @@ from guidealign.serving.query import Query, input_turns, query_of_turns, user_tu
 from guidealign.serving.recorder.model import GatewayInput, GatewayRequest
 from guidealign.serving.refusal import Refusal
 from guidealign.serving.relay import Usage
-from guidealign.serving.upstream import Upstream, Upstreams
+from guidealign.serving.spans import RequestSpans
+from guidealign.serving.upstream import RawHeaders, Upstream, Upstreams
+from guidealign.serving.watch import Watch
 from guidealign.settings import Settings
 
 log = structlog.get_logger()
@@ -45,6 +48,7 @@ class Parts:
     guidance: Guidance
     upstreams: Upstreams
     gate: Gate
+    watch: Watch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +99,9 @@ class Exchange:
     model: str
     body: Body
     overrides: Overrides
-    started: float
-    """By the monotonic clock."""
+    seen: Observed
+    spans: RequestSpans | None = None
+    """None: there is no tracing."""
     occurred_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     guided: Guided = field(default_factory=lambda: Guided(status="off"))
     query: Query | None = None
@@ -104,6 +109,8 @@ class Exchange:
     usage: Usage = field(default_factory=Usage)
     retrieval_s: float | None = None
     asked_at: float | None = None
+    answered_at: float | None = None
+    """When the upstream's answer began: by its head, of a stream by its first event."""
     first_byte_at: float | None = None
     upstream: Upstream | None = None
     upstream_status: int | None = None
@@ -143,6 +150,8 @@ class Exchange:
         begun = time.monotonic()
         self.guided = await self._guided(self._budget(upstreams[0]))
         self.retrieval_s = time.monotonic() - begun
+        if self.spans is not None and self.guided.status != "off":
+            self.spans.retrieved(self.guided, self.query, self.retrieval_s)
 
     def _budget(self, upstream: Upstream) -> int:
         """Tokens that guidelines may take: as set, and as the model's context leaves room."""
@@ -200,6 +209,12 @@ class Exchange:
         conversation_id = self._conversation_id()
         return conversation_id is not None and in_canary(self.policy, conversation_id)
 
+    def headers_for(self, given: RawHeaders) -> RawHeaders:
+        """A caller's headers as they go on; with tracing, this call is their trace."""
+        if self.spans is None:
+            return given
+        return self.spans.asking(self.api.name, self.model, self.body.values, given)
+
     def body_for(self, upstream: Upstream) -> bytes:
         """The request as an upstream gets it."""
         edits: list[Edit] = []
@@ -248,11 +263,29 @@ class Exchange:
             retrieval_ms=_ms(self.retrieval_s),
             upstream_ms=None if self.asked_at is None else _ms(now - self.asked_at),
             first_token_ms=(
-                None if self.first_byte_at is None else _ms(self.first_byte_at - self.started)
+                None if self.first_byte_at is None else _ms(self.first_byte_at - self.seen.started)
             ),
-            total_ms=_ms(now - self.started),
+            total_ms=_ms(now - self.seen.started),
         )
+        self._show(record)
         self.parts.gate.after(record, self._said(), policy=policy)
+
+    def _show(self, record: GatewayRequest) -> None:
+        """What is seen of it from outside."""
+        seen, guided = self.seen, self.guided
+        seen.status, seen.is_recorded = record.status, True
+        seen.guidance, seen.reason = guided.status, guided.reason
+        seen.release_id, seen.canary_id = record.release_id, record.canary_id
+        seen.n_guidelines = len(guided.injected)
+        seen.model, seen.upstream = self.model, record.upstream
+        seen.retrieval_s, seen.encode_s = self.retrieval_s, guided.encode_s
+        if self.asked_at is not None and self.answered_at is not None:
+            seen.first_byte_s = self.answered_at - self.asked_at
+        seen.prompt_tokens = self.usage.prompt_tokens
+        seen.completion_tokens = self.usage.completion_tokens
+        if self.spans is not None:
+            upstream = self.upstream
+            self.spans.ended(seen, guided, upstream.settings.base_url if upstream else None)
 
     def _said(self) -> GatewayInput | None:
         if self.query is None:

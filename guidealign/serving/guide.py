@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
@@ -64,6 +65,7 @@ class Guidance:
         self.n_candidate_failures = 0
         """Requests that the candidate did not answer, and what is live did."""
         self._live: Live | None = None
+        self._taken_at = 0.0
         self._stamp: store.Stamp | None = None
         self._fault: str | None = "nothing has been loaded yet"
         self._database_answers = False
@@ -102,6 +104,11 @@ class Guidance:
     def fault(self) -> str | None:
         """Why what is live here may not be the newest; None: it is."""
         return self._fault
+
+    @property
+    def release_age_s(self) -> float | None:
+        """Since the live release was taken over here; None: nothing is live."""
+        return None if self._live is None else time.monotonic() - self._taken_at
 
     @property
     def candidate(self) -> Live | None:
@@ -329,7 +336,7 @@ class Guidance:
             self._take(self._loader.loaded(release, (live, self._candidate.live)))
 
     def _take(self, live: Live) -> None:
-        self._live = live
+        self._live, self._taken_at = live, time.monotonic()
         release = live.snapshot.release
         log.info("gateway_release", release=release.release_id, n=self.n_guidelines)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Engine
 
+from guidealign.db import guard_database
 from guidealign.errors import IntegrityError
 from guidealign.records import Release
 from guidealign.retriever import Encoder
@@ -47,6 +48,22 @@ class ReleaseLoader:
         """
         encoder = self._encoder(release.retriever_version, known)
         return _live(self._read(release), encoder)
+
+    def require_embedded(self, release: Release) -> None:
+        """Refuses a release of which vectors are missing.
+
+        Raises:
+            IntegrityError: some are.
+            ServiceUnavailableError: the database does not answer.
+        """
+        library, retriever = release.library_version, release.retriever_version
+        with guard_database(), self._engine.connect() as connection:
+            missing = store.count_unembedded(connection, library=library, retriever=retriever)
+        if missing:
+            raise IntegrityError(
+                f"{missing} guidelines of library version {library} have no vector of retriever"
+                f" version {retriever}: a promotion may have dropped them"
+            )
 
     def refreshed(self, live: Live) -> Live:
         """The same with what people have decided since; `live` itself where that is nothing.

@@ -130,6 +130,11 @@ def logs_input(policy: KeyPolicy, response_id: str) -> bool:
     return policy.log == "all"
 
 
+def is_sampled(share: float, response_id: str) -> bool:
+    """Whether a request is among those that are traced."""
+    return _draw("trace", response_id) < share
+
+
 def _draw(purpose: str, *ids: str) -> float:
     """Uniform on [0, 1); draws of different purposes are independent of each other."""
     digest = hashlib.blake2b(digest_size=8, person=purpose.encode())

@@ -258,25 +258,3 @@ async def _models(request: Request) -> list[dict[str, Any]]:
         "owned_by": "guidealign",
     }
     return [*shown["models"], retriever]
-
-
-@router.get("/healthz", **shapes.HEALTH)
-async def healthz() -> Response:
-    """The process runs."""
-    return JSONResponse({"status": "ok"})
-
-
-@router.get("/readyz", **shapes.READY)
-async def readyz(request: Request) -> Response:
-    """Whether requests get guidelines; 503: not yet, or not any more."""
-    guidance = parts_of(request).guidance
-    release = guidance.release
-    ready = release is not None
-    return JSONResponse(
-        {
-            "status": "ready" if ready else "not ready",
-            "release": release.release_id if release else None,
-            "stale": ready and guidance.fault is not None,
-        },
-        status_code=200 if ready else 503,
-    )

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
+import sys
 from typing import TYPE_CHECKING
+
+import structlog
 
 from guidealign.db import make_engine
 from guidealign.errors import ConfigurationError
@@ -15,13 +19,17 @@ from guidealign.serving.gate import Gate, OpenGate
 from guidealign.serving.guide import Guidance
 from guidealign.serving.key_gate import KeyGate
 from guidealign.serving.loading import Loader
+from guidealign.serving.metrics import share_metrics
+from guidealign.serving.sampled import SampledTraces, trace_sink
 from guidealign.serving.upstream import Upstreams
+from guidealign.serving.watch import Watch
 from guidealign.settings import Settings, home_folder, load_settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 _SNAPSHOTS = "gateway"
+_METRICS = "gateway-metrics"
 _GRACEFUL_S = 30
 PROTOCOL = "guidealign.serving._guard:GuardedProtocol"
 """Of HTTP, for the server: closes connections that never get to a request."""
@@ -70,6 +78,27 @@ def make_parts(settings: Settings) -> Parts:
         guidance=make_guidance(settings),
         upstreams=Upstreams.of(settings),
         gate=gate,
+        watch=_make_watch(settings),
+    )
+
+
+def _make_watch(settings: Settings) -> Watch:
+    from guidealign.serving.spans import Spans, configured_provider
+
+    serve = settings.serve
+    provider = configured_provider()
+    traces = None
+    if serve.mlflow_trace_share > 0:
+        uri = settings.mlflow.tracking_uri
+        if uri is None:
+            raise ConfigurationError(
+                "serve.mlflow_trace_share is set, and no MLflow server: run `guidealign up`"
+            )
+        traces = SampledTraces(serve.mlflow_trace_share, trace_sink(Registry(uri)))
+    return Watch(
+        serve,
+        spans=None if provider is None else Spans(provider, with_text=serve.trace_text),
+        traces=traces,
     )
 
 
@@ -100,7 +129,22 @@ def create_app() -> FastAPI:
     from guidealign.serving.app import build_app
 
     settings = load_settings()
+    _log_as_json()
     return build_app(lambda: make_parts(settings))
+
+
+def _log_as_json() -> None:
+    """One JSON object a line on stderr; structlog takes what is bound: ids and figures."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
 
 
 def serve(settings: Settings) -> None:
@@ -114,6 +158,8 @@ def serve(settings: Settings) -> None:
     require_safe(settings)
     Upstreams.of(settings)
     settings.require_database_url()
+    if settings.serve.workers > 1:
+        share_metrics(home_folder() / "run" / _METRICS)
     uvicorn.run(
         "guidealign.serving.run:create_app",
         factory=True,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -119,6 +120,8 @@ class Upstreams:
         self.all = tuple(upstreams)
         self._pass_keys = pass_keys
         self._session: aiohttp.ClientSession | None = None
+        self.failures: Counter[tuple[str, str]] = Counter()
+        """Of each upstream, by code or HTTP status: what `ask` met."""
 
     @classmethod
     def of(cls, settings: Settings) -> Upstreams:
@@ -192,18 +195,22 @@ class Upstreams:
             try:
                 answer = await self._post(upstream, path, headers, body(upstream))
             except Refusal as refusal:
-                log.warning("upstream_failed", upstream=upstream.name, code=refusal.code)
+                self._note(upstream, refusal.code)
                 refused = refusal
                 continue
             if failed is not None:
                 failed.response.close()
             if answer.response.status not in _ASK_ELSEWHERE:
                 return answer
-            log.warning("upstream_failed", upstream=upstream.name, status=answer.response.status)
+            self._note(upstream, str(answer.response.status))
             failed = answer
         if failed is not None:
             return failed
         raise refused or AssertionError("an upstream was asked")
+
+    def _note(self, upstream: Upstream, code: str) -> None:
+        self.failures[upstream.name, code] += 1
+        log.warning("upstream_failed", upstream=upstream.name, code=code)
 
     async def _post(
         self, upstream: Upstream, path: str, headers: RawHeaders, body: bytes

@@ -57,7 +57,14 @@ class ServeSettings(BaseModel):
     max_answer_bytes: int = Field(default=64 * 2**20, ge=1024)
     """Of an answer that is not streamed."""
     client_timeout_s: float = Field(default=60.0, gt=0)
-    """For a caller to send its request, and to take each part of the answer."""
+    """For a caller to send the head of its request, then its body, and to take each part of the
+    answer."""
+    log_requests: Literal["off", "failed", "all"] = "failed"
+    """Which requests get a line in the log (ids and figures): failed are those of 500 and more."""
+    trace_text: bool = False
+    """What users say goes, masked, into spans and sampled traces."""
+    mlflow_trace_share: float = Field(default=0.0, ge=0, le=1)
+    """Of the requests, that are traced in MLflow."""
 
 
 class KeysSettings(BaseModel):

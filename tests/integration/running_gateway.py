@@ -26,6 +26,7 @@ from guidealign.serving.policy import SCOPES, KeyPolicy
 from guidealign.serving.recorder.model import GatewayInput, GatewayRequest
 from guidealign.serving.run import PROTOCOL
 from guidealign.serving.upstream import Upstreams
+from guidealign.serving.watch import Watch
 from guidealign.settings import ServeSettings, Settings, UpstreamSettings
 from tests.integration.library_fixture import write_starter
 
@@ -125,6 +126,7 @@ def serve_gateway(
     *,
     load: Loader = untrained,
     policy: KeyPolicy | None = None,
+    watch: Watch | None = None,
     **serve: Any,
 ) -> Iterator[Gateway]:
     """Runs the real server on loopback for the length of the block."""
@@ -143,6 +145,7 @@ def serve_gateway(
         guidance=guidance,
         upstreams=Upstreams.of(settings),
         gate=gate,
+        watch=watch or Watch(settings.serve),
     )
     server = uvicorn.Server(
         uvicorn.Config(

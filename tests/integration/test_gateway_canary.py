@@ -209,6 +209,24 @@ def test_a_candidate_that_cannot_be_loaded_leaves_the_live_release_alone(
         assert gateway.parts.guidance.candidate_fault == "there is no such version"
 
 
+def test_a_candidate_whose_vectors_are_dropped_is_not_tried_any_more(
+    library: Engine, database_url: str, tmp_path: Path, behind: list[UpstreamSettings]
+) -> None:
+    number = declare_canary(MIRRORED, engine=library, actor="me", reason="try it")
+    with serve_gateway(
+        database_url, behind, tmp_path / "kept", load=load, policy=replace(KEY, canary_share=1.0)
+    ) as gateway:
+        _tried(gateway, number)
+        with library.begin() as connection:
+            connection.execute(text("delete from core.embeddings where retriever_version = 1"))
+        release(library)
+        _tried(gateway, None)
+        fault = gateway.parts.guidance.candidate_fault
+        assert fault is not None
+        assert "6 guidelines" in fault
+        assert _ask(gateway, "Knives?").headers["x-guidealign-status"] == "injected"
+
+
 def test_what_cannot_be_tried_is_refused(library: Engine) -> None:
     for candidate, why in (
         (Candidate(library_version=1, retriever_version=0), "is live"),

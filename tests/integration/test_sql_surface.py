@@ -78,6 +78,13 @@ insert into core.gateway_requests (response_id, key_id, occurred_at, endpoint, s
    '{Physical_Harm,Insult}', '{4}', '{Physical_Harm}', 0.5, 50, 10, 4),
   ('ga-3', 1, now(), 'chat', 429, 'inject', 'off', false, 1, '{}', '{}', '{}', '{}', '{}', null,
    null, null, null);
+insert into core.canaries (library_version, retriever_version, release_id, actor, reason,
+  created_at) values (1, 2, 1, 'me', 'try', now() - interval '1 day'),
+  (null, null, 2, 'me', 'enough', now()), (1, 3, 2, 'me', 'again', now());
+insert into core.replays (release_id, library_version, retriever_version, source, n_requests,
+  n_changed, n_abstained_live, n_abstained_candidate, tokens_live, tokens_candidate, report, actor,
+  created_at) values
+  (1, 1, 2, 'inbox', 120, 30, 10, 15, 9000, 8000, '{}', 'me', now() - interval '1 day');
 insert into core.feedback (response_id, key_id, value, reason)
 values ('ga-1', 1, 1, null), ('ga-2', 1, 0, 'too long');
 insert into core.gateway_accounts (process, kind, sequence, n_accepted, n_stored, n_dropped,
@@ -322,6 +329,16 @@ def test_gateway(filled: Engine) -> None:
         (1, False, 2, 1),
         (2, True, 1, 0),
     ]
+    tried = _answer(filled, "Which candidates were tried, and what became of them?")
+    assert _pick(tried, "id", "state", "promoted_as") == [
+        (3, "open", None),
+        (2, "cleared", None),
+        (1, "promoted", 2),
+    ]
+    # 30 of 120 requests; 5 more abstain; 1,000 tokens less. It became release 2.
+    heading = "Was a release replayed before it was promoted, and what was foretold?"
+    columns = ("beside", "changed", "more_abstain", "more_tokens", "promoted_as")
+    assert _pick(_answer(filled, heading), *columns) == [(1, 0.25, 5, -1000, 2)]
     lost = _answer(filled, "Was anything lost on the way to the log?")
     assert _pick(lost, "n_accepted", "n_stored", "dropped") == [(5, 3, {"full": 2})]
     keys = _answer(filled, "Which keys are there, and what may each do?")

@@ -1,0 +1,176 @@
+"""The gateway's figures for Prometheus.
+
+Of one server process they are kept in memory. Several (`serve.workers`) share a folder, as
+prometheus-client has it, so that whichever process is asked answers for all.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter as Tally
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from guidealign.serving.exchange import Parts
+from guidealign.serving.key_gate import KeyGate
+from guidealign.serving.observed import Observed
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+_PREFIX = "guidealign_gateway_"
+_FAST_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_SLOW_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+def share_metrics(folder: Path) -> None:
+    """Has the server processes that start from here on share their figures in a new folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ[MULTIPROCESS] = str(folder)
+
+
+class Metrics:
+    """All figures of one server process."""
+
+    def __init__(self) -> None:
+        import prometheus_client as prometheus
+
+        self._registry = prometheus.CollectorRegistry()
+        self._told: Tally[tuple[str, ...]] = Tally()
+        self._children: dict[tuple[str, ...], Any] = {}
+        self.requests = self._made(
+            prometheus.Counter, "requests", "Requests that have ended.",
+            ("endpoint", "status", "guidance", "key"),
+        )  # fmt: skip
+        self.total = self._timed("request_seconds", "From arrival to the last byte.", _SLOW_S)
+        self.retrieval = self._timed("retrieval_seconds", "Of finding guidelines.", _FAST_S)
+        self.encode = self._timed("encode_seconds", "Of it in the encoder.", _FAST_S)
+        self.first_byte = self._timed(
+            "upstream_first_byte_seconds", "Until the upstream's answer began.", _SLOW_S, "upstream"
+        )
+        self.in_flight = self._level("in_flight", "Requests under way.", "livesum")
+        self._levels = {
+            name: self._level(name, words, mode)
+            for name, words, mode in (
+                ("queue_length", "Requests that wait for the encoder.", "livesum"),
+                ("release", "Number of the release that is served.", "livemin"),
+                ("release_age_seconds", "Since it was taken over.", "livemin"),
+                ("stale", "1: what is live cannot be asked or loaded.", "livemax"),
+                ("guidelines", "In the release that is served.", "livemin"),
+                ("canary", "Number of the candidate that is tried; 0: none.", "livemax"),
+                ("keys_age_seconds", "Since the keys were read.", "livemax"),
+                ("records_waiting", "Records on their way to the database.", "livesum"),
+            )
+        }
+        self._counters = {
+            "records": self._made(
+                prometheus.Counter, "records", "Records, by what became of them.",
+                ("kind", "outcome"),
+            ),
+            "upstream_errors": self._made(
+                prometheus.Counter, "upstream_errors", "Failures of upstreams, by what failed.",
+                ("upstream", "code"),
+            ),
+            "canary_failures": self._made(
+                prometheus.Counter, "canary_failures", "Answered by what is live in its place.", ()
+            ),
+            "traces": self._made(
+                prometheus.Counter, "mlflow_traces", "Sampled traces, by what became of them.",
+                ("outcome",),
+            ),
+        }  # fmt: skip
+
+    def _made(self, kind: Any, name: str, words: str, labels: tuple[str, ...]) -> Any:
+        return kind(_PREFIX + name, words, labels, registry=self._registry)
+
+    def _timed(
+        self, name: str, words: str, buckets: tuple[float, ...], label: str = "endpoint"
+    ) -> Any:
+        from prometheus_client import Histogram
+
+        return Histogram(_PREFIX + name, words, (label,), buckets=buckets, registry=self._registry)
+
+    def _level(self, name: str, words: str, mode: Any) -> Any:
+        from prometheus_client import Gauge
+
+        return Gauge(_PREFIX + name, words, registry=self._registry, multiprocess_mode=mode)
+
+    def ended(self, seen: Observed) -> None:
+        """Counts a request that has ended."""
+        endpoint = seen.endpoint
+        key = "" if seen.key_id is None else str(seen.key_id)
+        self._child(self.requests, endpoint, str(seen.status), seen.guidance, key).inc()
+        self._child(self.total, endpoint).observe(seen.total_s)
+        if seen.retrieval_s is not None:
+            self._child(self.retrieval, endpoint).observe(seen.retrieval_s)
+        if seen.encode_s is not None:
+            self._child(self.encode, endpoint).observe(seen.encode_s)
+        if seen.first_byte_s is not None and seen.upstream is not None:
+            self._child(self.first_byte, seen.upstream).observe(seen.first_byte_s)
+
+    def _child(self, metric: Any, *labels: str) -> Any:
+        """Remembered: looking it up takes longer than counting."""
+        known = (metric._name, *labels)  # noqa: SLF001 - its only name
+        child = self._children.get(known)
+        if child is None:
+            child = self._children[known] = metric.labels(*labels)
+        return child
+
+    def sample(self, parts: Parts, lost: Mapping[str, int]) -> None:
+        """Takes over what others count.
+
+        Args:
+            parts: of the gateway.
+            lost: sampled traces by outcome.
+        """
+        guidance = parts.guidance
+        release, candidate = guidance.release, guidance.candidate
+        levels = {
+            "queue_length": guidance.n_waiting,
+            "release": release.release_id if release else 0,
+            "release_age_seconds": guidance.release_age_s or 0.0,
+            "stale": guidance.fault is not None,
+            "guidelines": guidance.n_guidelines,
+            "canary": (candidate and candidate.canary_id) or 0,
+        }
+        counts: dict[tuple[str, ...], int] = {
+            ("upstream_errors", *known): n for known, n in parts.upstreams.failures.items()
+        }
+        counts["canary_failures",] = guidance.n_candidate_failures
+        counts |= {("traces", outcome): n for outcome, n in lost.items()}
+        if isinstance(parts.gate, KeyGate):
+            levels["keys_age_seconds"] = parts.gate.ring.age_s() or 0.0
+            levels["records_waiting"] = 0
+            for kind, account in parts.gate.recorder.accounts().items():
+                counts["records", kind, "accepted"] = account.accepted
+                counts["records", kind, "stored"] = account.stored
+                levels["records_waiting"] += account.waiting
+                for reason, n in account.dropped.items():
+                    counts["records", kind, f"dropped_{reason}"] = n
+        for name, value in levels.items():
+            self._levels[name].set(float(value))
+        for (name, *labels), n in counts.items():
+            counter = self._counters[name]
+            child = counter.labels(*labels) if labels else counter
+            child.inc(n - self._told[name, *labels])
+            self._told[name, *labels] = n
+
+    def exposition(self) -> tuple[bytes, str]:
+        """All figures as Prometheus reads them, and their content type."""
+        from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        registry = self._registry
+        if os.environ.get(MULTIPROCESS):
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)
+        return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def forget_process() -> None:
+    """Takes this process's levels out of the shared folder."""
+    if os.environ.get(MULTIPROCESS):
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(os.getpid())
