@@ -30,7 +30,5 @@ def serve(
         if value is not None:
             os.environ[f"GUIDEALIGN_SERVE__{name}"] = str(value)
     settings = load_settings()
-    console.print(
-        f"http://{settings.serve.host}:{settings.serve.port}/v1  (Ctrl-C ends it)", highlight=False
-    )
-    run_gateway(settings)
+    address = f"http://{settings.serve.host}:{settings.serve.port}/v1  (Ctrl-C ends it)"
+    run_gateway(settings, begins=lambda: console.print(address, highlight=False))

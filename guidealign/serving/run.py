@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -147,8 +148,12 @@ def _log_as_json() -> None:
     )
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, *, begins: Callable[[], None]) -> None:
     """Serves until it is told to stop; requests that have begun are ended first.
+
+    Args:
+        settings: where, and in front of what.
+        begins: called once nothing in the settings stands against it.
 
     Raises:
         ConfigurationError: it cannot be served like this.
@@ -158,6 +163,7 @@ def serve(settings: Settings) -> None:
     require_safe(settings)
     Upstreams.of(settings)
     settings.require_database_url()
+    begins()
     if settings.serve.workers > 1:
         share_metrics(home_folder() / "run" / _METRICS)
     uvicorn.run(

@@ -161,3 +161,9 @@ def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert "BadInputError" in done.stderr
+
+
+def test_a_gateway_without_an_upstream_names_no_address() -> None:
+    done = guidealign("serve", GUIDEALIGN_DATABASE_URL="postgresql://x@127.0.0.1:1/x")
+    says(done, "no upstream", "serve.upstreams")
+    assert done.stdout == ""
