@@ -9,9 +9,20 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 
 from benchmarks._report import RESULTS, Figure, publish
+from guidealign.platform import temporary_postgres
 
 Measure = Callable[[bool], list[Figure]]
 """Measures a part; whether in full."""
+
+
+def with_postgres(part: Callable[[str, bool], list[Figure]]) -> Measure:
+    """A part that is given the URL of a server of its own."""
+
+    def measure(full: bool) -> list[Figure]:
+        with temporary_postgres() as url:
+            return part(url, full)
+
+    return measure
 
 
 def run_parts(area: str, parts: Mapping[str, Measure]) -> None:

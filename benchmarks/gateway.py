@@ -6,16 +6,13 @@ the same at a tenth; `--part` measures some parts anew and leaves the other figu
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from benchmarks._gateway_bench import Sizes
 from benchmarks._gateway_library import PAPERS
 from benchmarks._gateway_replay import measure_replay
 from benchmarks._gateway_soak import measure_soak
 from benchmarks._gateway_speed import measure_latency, measure_stream, measure_throughput
-from benchmarks._parts import Measure, run_parts
+from benchmarks._parts import run_parts, with_postgres
 from benchmarks._report import Figure
-from guidealign.platform import temporary_postgres
 
 
 def _sizes(full: bool) -> Sizes:
@@ -45,22 +42,14 @@ def _replay(url: str, full: bool) -> list[Figure]:
     return measure_replay(url, PAPERS, 10_000 if full else 500)
 
 
-def _with_postgres(part: Callable[[str, bool], list[Figure]]) -> Measure:
-    def measure(full: bool) -> list[Figure]:
-        with temporary_postgres() as url:
-            return part(url, full)
-
-    return measure
-
-
 if __name__ == "__main__":
     run_parts(
         "gateway",
         {
-            "latency": _with_postgres(_latency),
-            "stream": _with_postgres(_stream),
-            "throughput": _with_postgres(_throughput),
-            "replay": _with_postgres(_replay),
-            "soak": _with_postgres(_soak),
+            "latency": with_postgres(_latency),
+            "stream": with_postgres(_stream),
+            "throughput": with_postgres(_throughput),
+            "replay": with_postgres(_replay),
+            "soak": with_postgres(_soak),
         },
     )

@@ -6,16 +6,13 @@ Peers are measured on the same work in the same run. `--scale small` is the same
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from benchmarks._bulk import measure_bulk
 from benchmarks._library_growth_plot import plot_growth
 from benchmarks._library_merge import measure_fuzzy, measure_merge
 from benchmarks._library_search import growth_figures, measure_growth, measure_search
 from benchmarks._library_traffic import measure_traffic
-from benchmarks._parts import Measure, run_parts
+from benchmarks._parts import run_parts, with_postgres
 from benchmarks._report import Figure
-from guidealign.platform import temporary_postgres
 
 _PAPER = 767_207
 """Guidelines of the paper before de-duplication; 33 thousand are kept."""
@@ -52,23 +49,15 @@ def _fuzzy(_url: str, full: bool) -> list[Figure]:
     )
 
 
-def _with_postgres(part: Callable[[str, bool], list[Figure]]) -> Measure:
-    def measure(full: bool) -> list[Figure]:
-        with temporary_postgres() as url:
-            return part(url, full)
-
-    return measure
-
-
 if __name__ == "__main__":
     run_parts(
         "library",
         {
-            "bulk": _with_postgres(_bulk),
-            "search": _with_postgres(_search),
-            "merge": _with_postgres(_merge),
-            "traffic": _with_postgres(_traffic),
-            "growth": _with_postgres(_growth),
-            "fuzzy": _with_postgres(_fuzzy),
+            "bulk": with_postgres(_bulk),
+            "search": with_postgres(_search),
+            "merge": with_postgres(_merge),
+            "traffic": with_postgres(_traffic),
+            "growth": with_postgres(_growth),
+            "fuzzy": with_postgres(_fuzzy),
         },
     )

@@ -6,16 +6,14 @@ figures as they are.
 
 from __future__ import annotations
 
-from benchmarks._parts import run_parts
+from benchmarks._parts import run_parts, with_postgres
 from benchmarks._report import Figure
 from benchmarks._retriever_serving import measure_serving
-from guidealign.platform import temporary_postgres
 
 
-def _serving(full: bool) -> list[Figure]:
-    with temporary_postgres() as url:
-        return measure_serving(url, 100_000 if full else 10_000, n_queries=480 if full else 96)
+def _serving(url: str, full: bool) -> list[Figure]:
+    return measure_serving(url, 100_000 if full else 10_000, n_queries=480 if full else 96)
 
 
 if __name__ == "__main__":
-    run_parts("retriever", {"serving": _serving})
+    run_parts("retriever", {"serving": with_postgres(_serving)})
