@@ -124,14 +124,8 @@ async def _author(
         await worker.run()
         spent = client.usage
     return replace(
-        writer.result,
+        writer.result.with_usage(spent),
         n_unanswered=worker.n_unanswered,
-        n_requests=spent.n_requests,
-        n_cached=spent.n_cached,
-        prompt_tokens=spent.prompt_tokens,
-        cached_tokens=spent.cached_tokens,
-        completion_tokens=spent.completion_tokens,
-        cost_usd=spent.cost_usd,
         stopped_by_budget=worker.stopped_by_budget,
     )
 

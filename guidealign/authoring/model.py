@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from guidealign.ingest import fold_text
+from guidealign.llm import Usage
 
 RiskName = Literal[
     "Crimes_And_Illegal_Activities",
@@ -169,6 +170,18 @@ class AuthorResult:
         why = mine.pop("stopped_by_budget") or theirs.pop("stopped_by_budget", None)
         return AuthorResult(
             **{name: mine[name] + theirs[name] for name in mine}, stopped_by_budget=why
+        )
+
+    def with_usage(self, spent: Usage) -> AuthorResult:
+        """These counts with what their model calls came to, in place of what stood there."""
+        return replace(
+            self,
+            n_requests=spent.n_requests,
+            n_cached=spent.n_cached,
+            prompt_tokens=spent.prompt_tokens,
+            cached_tokens=spent.cached_tokens,
+            completion_tokens=spent.completion_tokens,
+            cost_usd=spent.cost_usd,
         )
 
     def as_dict(self) -> dict[str, Any]:

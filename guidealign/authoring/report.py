@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Engine
@@ -43,15 +42,7 @@ def record_run(
     total = sum((AuthorResult(**result) for result in results), AuthorResult())
     with guard_database(), engine.connect() as connection:
         spent = spent_by_run(connection, run_key)
-    total = replace(
-        total,
-        n_requests=spent.n_requests,
-        n_cached=spent.n_cached,
-        prompt_tokens=spent.prompt_tokens,
-        cached_tokens=spent.cached_tokens,
-        completion_tokens=spent.completion_tokens,
-        cost_usd=spent.cost_usd,
-    )
+    total = total.with_usage(spent)
     figures = {k: float(v) for k, v in total.as_dict().items() if isinstance(v, int | float)}
     tags = {"run_key": run_key, "stopped_by_budget": total.stopped_by_budget or "no"}
     with registry.run(EXPERIMENT, run_key, tags=tags) as run:
