@@ -60,11 +60,15 @@ def test_nobody_is_sent_into_a_long_pause() -> None:
 def test_the_client_finds_how_much_a_server_takes() -> None:
     under_way: dict[int, int] = {}
     running: list[ModelServer] = []
+    # On a busy machine the first would be answered before the last has come.
+    all_here = threading.Barrier(32)
 
     def respond(request: ChatRequest) -> Reply:
+        if request.number < 32:
+            all_here.wait(60)
         under_way[request.number] = running[0].in_flight
         status = 503 if under_way[request.number] > 4 else 200
-        return Reply(text=request.last, status=status, delay_s=0.05)
+        return Reply(text=request.last, status=status, delay_s=0.2)
 
     async def scene(server: ModelServer, client: AsyncChatClient) -> list[str]:
         running.append(server)
