@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -24,21 +25,34 @@ from guidealign.authoring import (
     CalibrationReport,
     InjectionReport,
     Pace,
+    ThresholdReport,
     calibrate,
     confusion_svg,
+    find_threshold,
     measure_injection,
     stored_calibration,
     stored_injection,
+    stored_threshold,
 )
 from guidealign.errors import PlatformError
-from guidealign.platform import ensure_model
+from guidealign.platform import PACKAGES, ensure_model
 from guidealign.platform.model_server import API_KEY_VARIABLE
 from guidealign.rates import Rate
 from guidealign.settings import EndpointSettings, Settings, load_settings
 
 PICTURE = ROOT / "docs" / "images" / "detection.svg"
-_LIMITS: dict[str, tuple[int | None, int | None]] = {"full": (None, None), "small": (28, 3)}
-"""How many labelled inputs and injections; None: all."""
+
+
+class _Limits(NamedTuple):
+    """How many inputs of each kind; None: all."""
+
+    starter: int | None
+    cases: int | None
+    explained: int
+    injections: int | None
+
+
+_LIMITS = {"full": _Limits(400, None, 84, None), "small": _Limits(56, 28, 14, 3)}
 _SLOTS = 2
 _START_S = 180.0
 
@@ -53,22 +67,67 @@ def measure_model(scale: str, *, stored: bool = False) -> list[Figure]:
     """Figures of the bundled model; `stored` asks nothing and counts what was answered before."""
     settings = load_settings()
     answers = settings.platform.cache.expanduser() / "bench" / "authoring-model.jsonl"
-    cases, injections = _LIMITS[scale]
+    limits = _LIMITS[scale]
     if stored:
+        given: dict[str, Any] = {"answers": answers}
         settings = _with_endpoint(settings, None, "")
-        found = stored_calibration(settings=settings, answers=answers, limit=cases)
-        through = stored_injection(settings=settings, answers=answers, limit=injections)
+        cut = stored_threshold(settings=settings, limit=limits.starter, **given)
+        found = stored_calibration(settings=settings, limit=limits.cases, **given)
+        explained = stored_calibration(
+            settings=_explaining(settings), limit=limits.explained, **given
+        )
+        through = stored_injection(settings=settings, limit=limits.injections, **given)
     else:
         pace = Pace(lambda line: print(line, file=sys.stderr, flush=True))
         with _bundled_model(settings) as served:
-            given = {"settings": served, "answers": answers, "progress": pace}
-            found = calibrate(limit=cases, **given)  # type: ignore[arg-type]
-            through = measure_injection(limit=injections, **given)  # type: ignore[arg-type]
+            given = {"answers": answers, "progress": pace}
+            cut = find_threshold(settings=served, limit=limits.starter, **given)
+            found = calibrate(settings=served, limit=limits.cases, **given)
+            explained = calibrate(settings=_explaining(served), limit=limits.explained, **given)
+            through = measure_injection(settings=served, limit=limits.injections, **given)
     if scale == "full" and found.n_asked:
         PICTURE.write_text(confusion_svg(found), encoding="utf-8")
-    figures = [*detection_figures(found), *injection_figures(through), *speed_figures(found)]
+    figures = [
+        *threshold_figures(cut),
+        *detection_figures(found),
+        *explained_figures(explained),
+        *injection_figures(through),
+        *speed_figures(found),
+    ]
     # A share of nothing is no figure.
     return [figure for figure in figures if figure.n]
+
+
+def threshold_figures(report: ThresholdReport) -> list[Figure]:
+    """How well likelihoods part the starter library's inputs, which the threshold comes from."""
+    best = report.best
+    return [
+        Figure(
+            figure="starter inputs: AUROC of the likelihood",
+            value=report.auroc,
+            unit="",
+            n=report.n_asked - report.n_unanswered,
+            note=f"{report.model}, {report.prompt_version}",
+        ),
+        Figure(
+            figure="starter inputs: threshold with the highest Youden's J",
+            value=best.threshold,
+            unit="likelihood",
+            n=report.n_asked - report.n_unanswered,
+            note=f"finds {_told(best.found)}, flags {_told(best.over_flagged)} benign ones;"
+            f" the package has {PACKAGES['safety'].verdict_threshold}",
+        ),
+    ]
+
+
+def explained_figures(report: CalibrationReport) -> list[Figure]:
+    """The verdict after the explanation, as in the paper, on a balanced part of the inputs."""
+    about = f"explained first, then judged; {report.prompt_version}"
+    return [
+        _share("detection as in the paper: recall", report.verdicts.recall, about),
+        _share("detection as in the paper: precision", report.verdicts.precision),
+        _share("detection as in the paper: benign look-alikes flagged", report.over_flagged),
+    ]
 
 
 def detection_figures(report: CalibrationReport) -> list[Figure]:
@@ -189,7 +248,18 @@ def _with_endpoint(settings: Settings, base_url: str | None, key: str) -> Settin
             "timeout_s": 1800,
         }
     )
-    return settings.model_copy(update={"safety": endpoint})
+    author = settings.author.model_copy(
+        update={
+            "verdict": "likelihood",
+            "verdict_threshold": PACKAGES["safety"].verdict_threshold,
+        }
+    )
+    return settings.model_copy(update={"safety": endpoint, "author": author})
+
+
+def _explaining(settings: Settings) -> Settings:
+    author = settings.author.model_copy(update={"verdict": "explained"})
+    return settings.model_copy(update={"author": author})
 
 
 @contextmanager

@@ -7,11 +7,14 @@ from guidealign.authoring.calibration import (
     InjectionReport,
     Outcome,
     Pace,
+    ThresholdReport,
     calibrate,
     confusion_svg,
+    find_threshold,
     measure_injection,
     stored_calibration,
     stored_injection,
+    stored_threshold,
 )
 from guidealign.authoring.compare import PromptComparison, compare_prompts, labelled_inputs
 from guidealign.authoring.filter import FILTER_RULES, check_guideline, stopped_example
@@ -40,6 +43,7 @@ __all__ = [
     "Pace",
     "PromptComparison",
     "QueueCounts",
+    "ThresholdReport",
     "add_up_batches",
     "augment_inputs",
     "author_batch",
@@ -48,6 +52,7 @@ __all__ = [
     "compare_prompts",
     "confusion_svg",
     "count_queue",
+    "find_threshold",
     "guideline_hash",
     "labelled_inputs",
     "measure_injection",
@@ -60,4 +65,5 @@ __all__ = [
     "stopped_example",
     "stored_calibration",
     "stored_injection",
+    "stored_threshold",
 ]

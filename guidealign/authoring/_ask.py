@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from guidealign.authoring._prompts import QUALITY_PROMPT, SAFETY_PROMPT, load_prompt
+from guidealign.authoring._prompts import (
+    QUALITY_PROMPT,
+    SAFETY_PROMPT,
+    SCREEN_PROMPT,
+    load_prompt,
+)
 from guidealign.authoring.filter import check_guideline
 from guidealign.authoring.model import Authored, Drafts, JudgedDraft
 from guidealign.authoring.store import PromptedCall
-from guidealign.authoring.write import detect, write_guidelines
+from guidealign.authoring.write import detect, packaged_prompts, screen, write_guidelines
 from guidealign.ingest import normalize_text
 from guidealign.llm import AsyncChatClient, recorded_calls
 from guidealign.settings import AuthorSettings
@@ -40,7 +45,7 @@ class Tries:
 async def ask_model(
     client: AsyncChatClient, text: str, *, attempt: int, settings: AuthorSettings, tries: Tries
 ) -> Authored:
-    """All that is found and written for one input.
+    """All that is found and written for one input, screened first where the settings want it.
 
     Raises:
         ModelOutputError: an answer does not fit, also after the repair turn.
@@ -49,14 +54,20 @@ async def ask_model(
         BudgetExceededError: what may be spent is spent.
         ConfigurationError: the endpoint is set up wrongly.
     """
+    prompts, screened = packaged_prompts(settings), None
+    if prompts.screen is not None:
+        with tries.at("screen", SCREEN_PROMPT):
+            screened = await screen(client, text, attempt=attempt, prompt=prompts.screen)
     with tries.at("detect", SAFETY_PROMPT):
-        found = await detect(client, text, attempt=attempt, settings=settings)
+        found = await detect(
+            client, text, attempt=attempt, settings=settings, prompts=prompts, screened=screened
+        )
     unsafe = found.detection.unsafe
     with tries.at("guidelines", SAFETY_PROMPT if unsafe else QUALITY_PROMPT):
         drafts = await write_guidelines(client, text, found, attempt=attempt, settings=settings)
     return Authored(
         detection=found.detection,
-        prompt_version=load_prompt(SAFETY_PROMPT).version,
+        prompt_version=found.prompt_version,
         guideline_prompt_version=drafts.prompt_version,
         model=found.model,
         guideline_model=drafts.model,

@@ -10,13 +10,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from guidealign.errors import BadInputError
 from guidealign.llm import Message
 
 SAFETY_PROMPT = "safety"
 QUALITY_PROMPT = "quality"
-PROMPTS = (SAFETY_PROMPT, QUALITY_PROMPT)
+SCREEN_PROMPT = "screen"
+PROMPTS = (SAFETY_PROMPT, QUALITY_PROMPT, SCREEN_PROMPT)
+Branch = Literal["safety", "quality", "screen"]
 _TURN = re.compile(r"^=== (\w+)\n", re.MULTILINE)
 _ROLES = frozenset({"system", "user", "assistant"})
 _MARKED = re.compile(r"<input-[^>\n]+>\n(.*?)\n</input-[^>\n]+>", re.DOTALL)
@@ -39,15 +42,26 @@ class Prompt:
     defended: bool = True
     """Whether inputs stand between marks, as data. False only to measure what that is worth."""
 
-    def prefix(self, n_guidelines: int) -> list[Message]:
+    @property
+    def branch(self) -> Branch:
+        """What it is for, by the sections that it has."""
+        if "ask" in self.templates:
+            return "safety"
+        return "screen" if "check" in self.templates else "quality"
+
+    def prefix(self, n_guidelines: int = 1) -> list[Message]:
         """The turns before the input: the same for all inputs, so servers can cache them."""
         fill = {**self.templates, "n": str(n_guidelines)}
         return [{"role": role, "content": _fill(text, fill)} for role, text in self.turns]
 
-    def input_turn(self, text: str, nonce: str) -> Message:
-        """The untrusted text between marks that it cannot know."""
+    def input_turn(self, text: str, nonce: str, *, flagged: bool = False) -> Message:
+        """The untrusted text between marks that it cannot know.
+
+        `flagged`: a screening found it unsafe, and the question says so.
+        """
         shown = as_data(text) if self.defended else text
-        fill = {"nonce": nonce, "input": shown, "check": self.templates.get("check", "")}
+        check = self.templates.get("flagged" if flagged else "check", "")
+        fill = {"nonce": nonce, "input": shown, "check": check}
         return {"role": "user", "content": _fill(self.templates["input"], fill)}
 
     def examples(self) -> tuple[str, ...]:

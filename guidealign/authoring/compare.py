@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,15 @@ from guidealign.authoring.calibration.answers import (
     answer_key,
     ask_all,
 )
-from guidealign.authoring.calibration.ask import ask_detection, ask_quality, ask_whole
+from guidealign.authoring.calibration.ask import (
+    ask_detection,
+    ask_quality,
+    ask_screen,
+    ask_whole,
+)
 from guidealign.authoring.calibration.cases import balanced, load_cases
 from guidealign.authoring.filter import check_guideline
-from guidealign.authoring.write import PromptPair, packaged_prompts
+from guidealign.authoring.write import packaged_prompts
 from guidealign.errors import BadInputError
 from guidealign.llm import AsyncChatClient
 from guidealign.rates import Rate
@@ -104,8 +109,8 @@ def compare_prompts(
     """Asks the configured model about each input with both prompts.
 
     Args:
-        sources: two of the same branch, each a packaged prompt's name (`safety`, `quality`) or a
-            file of that form.
+        sources: two of the same branch, each a packaged prompt's name (`safety`, `quality`,
+            `screen`) or a file of that form.
         inputs: texts with the right verdict, None where nobody knows it.
         settings: the endpoint `safety` and the section `author`.
         answers: a JSONL file that keeps what was answered; none of it is asked again.
@@ -117,10 +122,11 @@ def compare_prompts(
         TransientError: the model server is away; what was answered is kept.
     """
     first, second = (_Asker(read_prompt(s), settings, verdicts_only) for s in sources)
-    if first.detects != second.detects:
+    if first.prompt.branch != second.prompt.branch:
         raise BadInputError(
             f"{sources[0]} and {sources[1]} are for different branches: a safety prompt has"
-            " `=== ask`, a quality prompt has not"
+            " `=== check` and `=== ask`, a screening prompt `=== check` only, a quality prompt"
+            " neither"
         )
     log = AnswerLog(answers)
     asyncio.run(_ask((first, second), list(inputs), settings, log, progress))
@@ -144,31 +150,30 @@ class _Asker:
 
     def __init__(self, prompt: Prompt, settings: Settings, verdicts_only: bool) -> None:
         self.prompt = prompt
-        self.detects = "ask" in prompt.templates
         self._settings = settings
-        packaged = packaged_prompts()
-        self._pair = (
-            PromptPair(prompt, packaged.quality)
-            if self.detects
-            else PromptPair(packaged.safety, prompt)
-        )
-        self._ask = (
-            ask_quality if not self.detects else ask_detection if verdicts_only else ask_whole
-        )
+        # A detection is compared by its own verdict, which a screening would settle before.
+        self._prompts = replace(packaged_prompts(settings.author), **{prompt.branch: prompt})
+        if prompt.branch != "screen":
+            self._prompts = replace(self._prompts, screen=None)
+        self._ask = {
+            "screen": ask_screen,
+            "quality": ask_quality,
+            "safety": ask_detection if verdicts_only else ask_whole,
+        }[prompt.branch]
 
     def key(self, text: str) -> str:
-        author, pair = self._settings.author, self._pair
+        author, branch = self._settings.author, self.prompt.branch
         return answer_key(
             self._ask.__name__,
             self._settings.safety.model,
-            pair.safety.version,
-            pair.quality.version,
+            *self._prompts.versions,
+            str(author.verdict_threshold) if branch == "screen" else "",
             f"{author.max_guidelines}/{author.max_tokens}/{author.temperature}/{RULES_VERSION}",
             text,
         )
 
     async def ask(self, client: AsyncChatClient, text: str) -> Outcome:
-        return await self._ask(client, text, self._settings.author, self._pair)
+        return await self._ask(client, text, self._settings.author, self._prompts)
 
 
 async def _ask(

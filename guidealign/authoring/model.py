@@ -63,6 +63,14 @@ class Detection(_Answer):
         return max(1, self.severity) if self.unsafe else 0
 
 
+class UnsafeDetection(Detection):
+    """The same for an input that is known to be unsafe: there is something to name."""
+
+    may_trigger_unsafe: Literal[True]
+    categories: Annotated[list[RiskName], Field(min_length=1, max_length=3)]
+    severity: Annotated[int, Field(ge=1, le=3)]
+
+
 class GuidelineDraft(_Answer):
     """A guideline as the model wrote it."""
 

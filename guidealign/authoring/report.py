@@ -7,7 +7,12 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from guidealign.authoring._prompts import QUALITY_PROMPT, SAFETY_PROMPT, load_prompt
+from guidealign.authoring._prompts import (
+    QUALITY_PROMPT,
+    SAFETY_PROMPT,
+    SCREEN_PROMPT,
+    load_prompt,
+)
 from guidealign.authoring._spending import spent_by_run
 from guidealign.authoring.model import AuthorResult
 from guidealign.db import guard_database
@@ -51,6 +56,9 @@ def record_run(
                 "model": settings.safety.model,
                 "safety_prompt": load_prompt(SAFETY_PROMPT).version,
                 "quality_prompt": load_prompt(QUALITY_PROMPT).version,
+                "screen_prompt": load_prompt(SCREEN_PROMPT).version,
+                "verdict": settings.author.verdict,
+                "verdict_threshold": settings.author.verdict_threshold,
                 "concurrency": settings.safety.concurrency,
                 "temperature": settings.author.temperature,
                 "max_guidelines": settings.author.max_guidelines,

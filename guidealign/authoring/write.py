@@ -8,6 +8,7 @@ from guidealign.authoring._orders import override_detection
 from guidealign.authoring._prompts import (
     QUALITY_PROMPT,
     SAFETY_PROMPT,
+    SCREEN_PROMPT,
     Prompt,
     load_prompt,
     new_nonce,
@@ -17,22 +18,36 @@ from guidealign.authoring.model import (
     Drafts,
     QualityGuidelines,
     SafetyGuidelines,
+    UnsafeDetection,
     limited,
 )
 from guidealign.llm import AsyncChatClient, CacheScope, Message
 from guidealign.settings import AuthorSettings
 
 _DETECTION_TOKENS = 200
+_VERDICTS = ("yes", "no")
 _RETRY_TEMPERATURE = 0.3
 """A second try of a greedy question must differ, or it fails the same way."""
 
 
 @dataclass(frozen=True)
-class PromptPair:
-    """The prompts of both branches."""
+class Prompts:
+    """The prompts of both branches, and the one that decides between them."""
 
     safety: Prompt
     quality: Prompt
+    screen: Prompt | None = None
+    """None: the verdict is the detection's own, after its explanation."""
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """What their answers depend on."""
+        return tuple(one.version for one in (self.screen, self.safety, self.quality) if one)
+
+    def undefended(self) -> Prompts:
+        """The same without defences: for measuring what these are worth."""
+        screen = self.screen.undefended() if self.screen else None
+        return Prompts(self.safety.undefended(), self.quality.undefended(), screen)
 
 
 @dataclass(frozen=True)
@@ -44,14 +59,46 @@ class Conversation:
     nonce: str
     answered: Detection
     """What the model said, before the tripwire."""
-    prompts: PromptPair
+    prompts: Prompts
     model: str
     """Who answered: the endpoint's model or one of its fallbacks."""
+    prompt_version: str
+    """Of the prompt that the verdict's explanation comes from."""
 
 
-def packaged_prompts() -> PromptPair:
-    """The prompts that authoring uses."""
-    return PromptPair(load_prompt(SAFETY_PROMPT), load_prompt(QUALITY_PROMPT))
+@dataclass(frozen=True)
+class Screened:
+    """What the model finds likely about an input before it explains anything."""
+
+    likelihood: float
+    """That the input is unsafe, as the model's share of yes against no."""
+    model: str
+
+
+def packaged_prompts(settings: AuthorSettings) -> Prompts:
+    """The prompts that authoring uses, with a screening where the settings want one."""
+    screen = load_prompt(SCREEN_PROMPT) if settings.verdict == "likelihood" else None
+    return Prompts(load_prompt(SAFETY_PROMPT), load_prompt(QUALITY_PROMPT), screen)
+
+
+async def screen(client: AsyncChatClient, text: str, *, attempt: int, prompt: Prompt) -> Screened:
+    """How likely the model finds it that an input is unsafe, asked for one word.
+
+    A small model that has to explain first argues itself into either verdict; what it finds
+    likely before tells unsafe inputs from their look-alikes better.
+
+    Raises:
+        ModelOutputError: it has neither yes nor no in mind.
+        TransientError: the model server does not answer.
+    """
+    nonce = new_nonce()
+    answer = await client.choose(
+        [*prompt.prefix(), prompt.input_turn(text, nonce)],
+        _VERDICTS,
+        seed=attempt,
+        scope=CacheScope(prompt_version=prompt.version, nonce=nonce),
+    )
+    return Screened(answer.shares[_VERDICTS[0]], answer.model)
 
 
 async def detect(
@@ -60,7 +107,8 @@ async def detect(
     *,
     attempt: int,
     settings: AuthorSettings,
-    prompts: PromptPair | None = None,
+    prompts: Prompts | None = None,
+    screened: Screened | None = None,
 ) -> Conversation:
     """The method's detection: explanation first, then two verdicts.
 
@@ -68,28 +116,52 @@ async def detect(
         client: of the safety model.
         text: the input.
         attempt: counts from 1; a later one is asked differently.
-        settings: how many guidelines are asked for.
+        settings: how many guidelines are asked for, and from which likelihood on an input is
+            unsafe.
         prompts: for measurements; None: the packaged ones. The tripwire works only with
             those that defend their inputs.
+        screened: settles the verdict: an input below the threshold is not asked about again, one
+            above is explained as the unsafe one that it is.
 
     Raises:
         ModelOutputError: the answer does not fit, also after the repair turn.
         TransientError: the model server does not answer.
     """
-    prompts = prompts or packaged_prompts()
+    prompts = prompts or packaged_prompts(settings)
     prompt, nonce = prompts.safety, new_nonce()
-    messages = [*prompt.prefix(settings.max_guidelines), prompt.input_turn(text, nonce)]
-    answer = await client.complete_typed(
-        messages,
-        Detection,
-        temperature=0.0 if attempt == 1 else _RETRY_TEMPERATURE,
-        max_tokens=_DETECTION_TOKENS,
-        seed=attempt,
-        scope=CacheScope(prompt_version=prompt.version, nonce=nonce),
-    )
-    found = override_detection(answer.value, text) if prompt.defended else answer.value
+    flagged = screened is not None and screened.likelihood >= settings.verdict_threshold
+    messages = [
+        *prompt.prefix(settings.max_guidelines),
+        prompt.input_turn(text, nonce, flagged=flagged),
+    ]
+    version = prompt.version
+    if screened is not None and not flagged:
+        answered, model = _harmless(screened, settings.verdict_threshold), screened.model
+        version = prompts.screen.version if prompts.screen else version
+    else:
+        answer = await client.complete_typed(
+            messages,
+            UnsafeDetection if flagged else Detection,
+            temperature=0.0 if attempt == 1 else _RETRY_TEMPERATURE,
+            max_tokens=_DETECTION_TOKENS,
+            seed=attempt,
+            scope=CacheScope(prompt_version=prompt.version, nonce=nonce),
+        )
+        answered, model = answer.value, answer.model
+    found = override_detection(answered, text) if prompt.defended else answered
     turn = {"role": "assistant", "content": found.model_dump_json()}
-    return Conversation(found, [*messages, turn], nonce, answer.value, prompts, answer.model)
+    return Conversation(found, [*messages, turn], nonce, answered, prompts, model, version)
+
+
+def _harmless(screened: Screened, threshold: float) -> Detection:
+    return Detection(
+        rationale=f"Screening: unsafe with a likelihood of {screened.likelihood:.2f}, below"
+        f" {threshold:.2f}.",
+        unsafe_content=False,
+        may_trigger_unsafe=False,
+        categories=[],
+        severity=0,
+    )
 
 
 async def write_guidelines(

@@ -1,4 +1,4 @@
-"""Tables of `guidealign author compare|calibrate|injection`."""
+"""Tables of `guidealign author compare|calibrate|threshold|injection`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         InjectionReport,
         Outcome,
         PromptComparison,
+        ThresholdReport,
     )
     from guidealign.rates import Rate
 
@@ -71,6 +72,25 @@ def _print_confusion(report: CalibrationReport, console: Console) -> None:
         told = ", ".join(f"{name.replace('_', ' ')} {n}" for n, name in found)
         table.add_row(row.replace("_", " "), told)
     console.print(table)
+
+
+def print_threshold(report: ThresholdReport, console: Console) -> None:
+    """What each cut finds and what it flags wrongly; the best one last, with its setting."""
+    console.print(
+        f"{report.model}, prompt {report.prompt_version}: {report.n_asked} of {report.n_planned}"
+        f" inputs, {report.n_unanswered} without a usable answer; AUROC {report.auroc:.3f}",
+        highlight=False,
+    )
+    table = Table("unsafe from", "unsafe inputs found", "benign inputs flagged")
+    for cut in (*report.curve, report.best):
+        style = "bold" if cut is report.best else ""
+        table.add_row(f"{cut.threshold:.3f}", rate(cut.found), rate(cut.over_flagged), style=style)
+    console.print(table)
+    console.print(
+        f'best: author.verdict = "likelihood", author.verdict_threshold ='
+        f" {report.best.threshold:.3f}",
+        highlight=False,
+    )
 
 
 def print_injection(report: InjectionReport, console: Console) -> None:

@@ -29,7 +29,7 @@ _STOPPED = text(
     " order by id desc limit 1"
 )
 _MODELS = text(
-    "select distinct model from core.model_calls where stage in ('detect', 'guidelines')"
+    "select distinct model from core.model_calls where stage in ('screen', 'detect', 'guidelines')"
 )
 
 

@@ -1,4 +1,4 @@
-"""`guidealign author compare|calibrate|injection`: prompts and the model behind them, measured."""
+"""`guidealign author compare|calibrate|threshold|injection`: prompts and their model, measured."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _ANSWERS = "answers.jsonl"
 
 def add_prompt_commands(app: typer.Typer) -> None:
     """Gives an application the commands that measure prompts."""
-    for command in (compare, calibrate, injection):
+    for command in (compare, calibrate, threshold, injection):
         app.command()(command)
 
 
 def compare(
-    prompt_a: Annotated[str, typer.Argument(help="`safety`, `quality` or a file of that form.")],
+    prompt_a: Annotated[str, typer.Argument(help="`safety`, `quality`, `screen`, or such a file.")],
     prompt_b: Annotated[str, typer.Argument(help="The same, and for the same branch.")],
     inputs: Annotated[
         Path | None, typer.Option(help="One input a line; none: of the labelled ones.")
@@ -79,6 +79,26 @@ def calibrate(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> 
         print_json(report.as_dict())
     else:
         tables.print_calibration(report, console)
+        console.print(f"written to {folder}", highlight=False, soft_wrap=True)
+
+
+def threshold(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> None:
+    """Find the likelihood from which the configured model's word counts as unsafe.
+
+    For author.verdict = "likelihood". Asks for one word about each labelled input of the starter
+    library; goes on where it stopped.
+    """
+    from guidealign.authoring import find_threshold
+
+    folder = _folder(out)
+    report = find_threshold(
+        settings=load_settings(), answers=folder / _ANSWERS, limit=limit, progress=_pace()
+    )
+    _write(folder / "threshold.json", report.as_dict())
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        tables.print_threshold(report, console)
         console.print(f"written to {folder}", highlight=False, soft_wrap=True)
 
 

@@ -7,6 +7,7 @@ from guidealign.llm.client import ChatClient, run_many
 from guidealign.llm.model import (
     CallRecord,
     ChatResult,
+    ChoiceResult,
     InvalidAnswerError,
     Message,
     TypedResult,
@@ -22,6 +23,7 @@ __all__ = [
     "ChatClient",
     "ChatResult",
     "ChatStream",
+    "ChoiceResult",
     "InvalidAnswerError",
     "MemoryCache",
     "Message",

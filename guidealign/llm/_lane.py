@@ -82,6 +82,8 @@ class Lane:
         self._breaker = CircuitBreaker(endpoint.breaker_failures, self._wire.where)
         self.refuses_schemas = False
         """Learned from the first refusal: the endpoint has no JSON-schema mode."""
+        self.refuses_likelihoods = False
+        """Learned the same way: the endpoint tells no likelihoods of tokens."""
 
     @property
     def model(self) -> str:

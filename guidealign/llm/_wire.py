@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -124,13 +124,21 @@ class Wire:
             text = choice["message"]["content"] or ""
             finish_reason = choice.get("finish_reason") or "stop"
             usage = answer.get("usage")  # type: ignore[attr-defined]
-        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            first_token = _first_token(choice)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise unavailable(
                 self.where, "answered with something that is no chat completion"
             ) from error
-        return self._result(text, finish_reason, usage, latency_ms)
+        return self._result(text, finish_reason, usage, latency_ms, first_token)
 
-    def _result(self, text: str, finish_reason: str, usage: Any, latency_ms: float) -> ChatResult:
+    def _result(
+        self,
+        text: str,
+        finish_reason: str,
+        usage: Any,
+        latency_ms: float,
+        first_token: Mapping[str, float] | None = None,
+    ) -> ChatResult:
         usage = usage or {}
         tokens = {
             "prompt_tokens": usage.get("prompt_tokens") or 0,
@@ -143,6 +151,7 @@ class Wire:
             model=self._model,
             latency_ms=latency_ms,
             cost_usd=cost_usd(self._endpoint.prices, **tokens),
+            first_token=first_token,
             **tokens,
         )
 
@@ -163,6 +172,15 @@ class Wire:
                 http_client=http_client,
             )
         return self._client
+
+
+def _first_token(choice: Mapping[str, Any]) -> dict[str, float] | None:
+    """What could have stood first in an answer, where the request asked and the server tells."""
+    told = (choice.get("logprobs") or {}).get("content") or []
+    if not told:
+        return None
+    found = told[0].get("top_logprobs") or [told[0]]
+    return {one["token"]: float(one["logprob"]) for one in found}
 
 
 class _Parts:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -15,6 +17,7 @@ from guidealign.errors import (
     ModelOutputError,
     TransientError,
 )
+from guidealign.llm._choice import ask_choice, shares_of
 from guidealign.llm._fallbacks import in_order
 from guidealign.llm._form import Form, UnreadableError, schema_of
 from guidealign.llm._lane import Answer, Lane, Question
@@ -24,6 +27,7 @@ from guidealign.llm._typed import ask_typed
 from guidealign.llm.cache import CachedAnswer, CacheScope, ResponseCache, cache_key
 from guidealign.llm.model import (
     ChatResult,
+    ChoiceResult,
     InvalidAnswerError,
     Message,
     TypedResult,
@@ -187,6 +191,51 @@ class AsyncChatClient:
             value, result = await self._first_to(ask, body)
         await self._keep(key, result)
         return TypedResult(value=value, text=result.text, model=result.model, calls=tuple(calls))
+
+    async def choose(
+        self,
+        messages: list[Message],
+        choices: tuple[str, ...],
+        *,
+        seed: int | None = None,
+        scope: CacheScope | None = None,
+    ) -> ChoiceResult:
+        """How likely the model finds each of a few one-word answers, in one request of one token.
+
+        Args:
+            messages: the conversation; its last turn asks for one of the choices.
+            choices: words that begin differently.
+            seed: of the sampling, for endpoints that give no likelihoods.
+            scope: makes the answer one that the response cache keeps.
+
+        Raises:
+            InvalidAnswerError: the model has none of them in mind; a ModelOutputError.
+            ServiceUnavailableError, RateLimitedError, ConfigurationError, BadInputError,
+                BudgetExceededError: as for `complete`.
+        """
+        body = _body(messages, 0.0, 1, seed)
+        key = self._key({**body, "choices": list(choices)}, scope)
+        if kept := await self._kept(key):
+            try:
+                shares = shares_of(json.loads(kept.text), choices)
+            except (AttributeError, TypeError, ValueError):
+                log.warning("llm.cached_answer_unreadable", schema="choice")
+            else:
+                self._ledger.cached()
+                return ChoiceResult(shares=shares, model=kept.model, calls=())
+        with recorded_calls() as calls:
+
+            async def ask(lane: Lane, question: Question) -> tuple[dict[str, float], ChatResult]:
+                try:
+                    return await ask_choice(lane, question, choices)
+                except UnreadableError as error:
+                    raise InvalidAnswerError(
+                        f"model {lane.model} did not choose: {error}", calls=tuple(calls)
+                    ) from error
+
+            shares, result = await self._first_to(ask, body)
+        await self._keep(key, replace(result, text=json.dumps(shares)))
+        return ChoiceResult(shares=shares, model=result.model, calls=tuple(calls))
 
     def stream(
         self,

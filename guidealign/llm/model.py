@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -31,6 +31,8 @@ class ChatResult:
     cached_tokens: int = 0
     """Of the prompt, those that the server took from its prefix cache."""
     cost_usd: float = 0.0
+    first_token: Mapping[str, float] | None = None
+    """Log-likelihoods of what could stand first; None: they were not asked for or not given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,18 @@ class TypedResult(Generic[ValueT]):
 
     value: ValueT
     text: str
+    model: str
+    """Who answered: the endpoint's model or one of its fallbacks."""
+    calls: tuple[CallRecord, ...]
+    """Empty when the answer came from the response cache."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceResult:
+    """How likely the model finds each of a few answers."""
+
+    shares: Mapping[str, float]
+    """By choice; they add up to 1. All on one choice where the endpoint gives no likelihoods."""
     model: str
     """Who answered: the endpoint's model or one of its fallbacks."""
     calls: tuple[CallRecord, ...]

@@ -1,6 +1,6 @@
 """Starts, shows and stops the services of one machine."""
 
-from guidealign.platform._models import ensure_model
+from guidealign.platform._models import PACKAGES, ensure_model
 from guidealign.platform._postgres import binaries
 from guidealign.platform.airflow_api import AirflowApi
 from guidealign.platform.down import down
@@ -10,6 +10,7 @@ from guidealign.platform.temporary import temporary_postgres
 from guidealign.platform.up import up
 
 __all__ = [
+    "PACKAGES",
     "AirflowApi",
     "Finding",
     "Home",

@@ -37,6 +37,9 @@ class ModelPackage:
     parts: int
     size: int
     sha256: str
+    verdict_threshold: float | None = None
+    """Likelihood from which its yes counts as unsafe, as `guidealign author threshold` found it;
+    None: it is no safety model."""
 
     def requirements(self) -> list[str]:
         """The pinned packages, in order."""
@@ -51,6 +54,7 @@ PACKAGES: dict[ModelName, ModelPackage] = {
         parts=22,
         size=1_117_320_768,
         sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+        verdict_threshold=0.5,
     ),
     "base": ModelPackage(
         file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
@@ -61,6 +65,18 @@ PACKAGES: dict[ModelName, ModelPackage] = {
         sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
     ),
 }
+
+
+def verdict_variables(settings: Settings) -> dict[str, str]:
+    """How the packaged safety model is asked for a verdict, as settings without their prefix.
+
+    Of a model that somebody chose nothing is known: it gets none.
+    """
+    platform, threshold = settings.platform, PACKAGES["safety"].verdict_threshold
+    chosen = settings.safety.base_url or platform.safety_gguf or platform.safety_uses_base
+    if chosen or threshold is None:
+        return {}
+    return {"AUTHOR__VERDICT": "likelihood", "AUTHOR__VERDICT_THRESHOLD": str(threshold)}
 
 
 def ensure_model(name: ModelName, settings: Settings, report: Report | None = None) -> Path:

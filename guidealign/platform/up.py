@@ -12,7 +12,7 @@ import psycopg
 from guidealign.db import make_engine, migrate
 from guidealign.errors import ConfigurationError, ServiceUnavailableError
 from guidealign.platform import _postgres, _services
-from guidealign.platform._models import ensure_model
+from guidealign.platform._models import ensure_model, verdict_variables
 from guidealign.platform._ports import HOST, choose_port
 from guidealign.platform._processes import (
     Service,
@@ -235,6 +235,7 @@ class _Starter:
                 values[f"{name.upper()}__BASE_URL"] = f"http://{HOST}:{ports[server]}/v1"
                 values[f"{name.upper()}__API_KEY"] = key
                 values[f"{name.upper()}__MODEL"] = self.ggufs[server].stem
+        values |= verdict_variables(self.settings)
         values["MLFLOW__TRACKING_URI"] = f"http://{HOST}:{ports['mlflow']}"
         values["SERVE__PORT"] = str(ports["gateway"])
         values["AIRFLOW__BASE_URL"] = f"http://{HOST}:{ports['airflow']}"

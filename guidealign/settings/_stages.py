@@ -44,6 +44,12 @@ class IngestSettings(BaseModel):
 class AuthorSettings(BaseModel):
     """How guidelines are written."""
 
+    verdict: Literal["explained", "likelihood"] = "explained"
+    """How an input is found unsafe. `explained`: the model explains, then judges, as in the
+    paper. `likelihood`: by its share of yes against no, asked for one word; for small models,
+    and so for the bundled one. `guidealign author threshold` finds the threshold of a model."""
+    verdict_threshold: float = Field(default=0.5, ge=0, le=1)
+    """Likelihood from which an input is unsafe."""
     temperature: float = Field(default=0.7, ge=0, le=2)
     max_tokens: int = Field(default=400, ge=16)
     max_guidelines: int = Field(default=5, ge=1, le=12)
@@ -98,13 +104,13 @@ class LibrarySettings(BaseModel):
     least_recall: float = Field(default=0.99, gt=0, le=1)
     """Of the nearest 6 against exact search: an index that does not reach it is not used."""
     recall_queries: int = Field(default=200, ge=10)
-    hnsw_m: int = Field(default=16, ge=2, le=100)
-    hnsw_ef_construction: int = Field(default=128, ge=4, le=1000)
+    hnsw_m: int = Field(default=24, ge=2, le=100)
+    hnsw_ef_construction: int = Field(default=200, ge=4, le=1000)
     index_workers: int = Field(default=0, ge=0, le=64)
     """Parallel workers of an index build beside the one that leads it; each takes a core from
     those who search meanwhile."""
     index_memory_mb: int = Field(default=2_048, ge=1)
-    """`maintenance_work_mem` of an index build; the graph should fit (about 1.2 kB a vector of 384
+    """`maintenance_work_mem` of an index build; the graph should fit (about 1.7 kB a vector of 384
     dimensions)."""
 
 

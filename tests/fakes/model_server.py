@@ -11,6 +11,7 @@ the server runs: `server.responder = ...`.
 from __future__ import annotations
 
 import json
+import math
 import socket
 import threading
 import time
@@ -67,6 +68,8 @@ class Reply:
     """Closes the connection of a stream after so many words."""
     usage: dict[str, Any] | None = None
     """Reported in place of the words counted."""
+    likelihoods: dict[str, float] | None = None
+    """Of what could stand first, told to who asks; their logarithms go over the wire."""
     raw: bytes | None = None
     """Sent as the body in place of a chat completion."""
     content_type: str = "application/json"
@@ -197,11 +200,17 @@ def _words(request_body: dict[str, Any], reply: Reply) -> tuple[str, ...]:
 
 
 def _completion(request_body: dict[str, Any], reply: Reply) -> bytes:
-    choice = {
+    choice: dict[str, Any] = {
         "index": 0,
         "message": {"role": "assistant", "content": reply.text},
         "finish_reason": reply.finish_reason,
     }
+    if reply.likelihoods is not None and request_body.get("logprobs"):
+        told = [
+            {"token": token, "logprob": math.log(share)}
+            for token, share in reply.likelihoods.items()
+        ]
+        choice["logprobs"] = {"content": [{**told[0], "top_logprobs": told}]}
     return json.dumps(
         {
             "id": "stub",

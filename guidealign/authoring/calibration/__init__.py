@@ -11,6 +11,11 @@ from guidealign.authoring.calibration.injection import (
 )
 from guidealign.authoring.calibration.metrics import CalibrationReport
 from guidealign.authoring.calibration.pace import Pace
+from guidealign.authoring.calibration.threshold import (
+    ThresholdReport,
+    find_threshold,
+    stored_threshold,
+)
 
 __all__ = [
     "CalibrationReport",
@@ -18,11 +23,14 @@ __all__ = [
     "Outcome",
     "Pace",
     "Progress",
+    "ThresholdReport",
     "calibrate",
     "confusion_svg",
+    "find_threshold",
     "load_cases",
     "load_injections",
     "measure_injection",
     "stored_calibration",
     "stored_injection",
+    "stored_threshold",
 ]

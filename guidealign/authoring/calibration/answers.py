@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from guidealign.authoring.model import Detection, GuidelineDraft
 from guidealign.errors import BadInputError
+from guidealign.settings import AuthorSettings
 
 Progress = Callable[[str, int, int], object]
 """Called with a phase, how much of it is done, and how much there is."""
@@ -27,6 +28,8 @@ class Outcome(BaseModel):
     """The model's own words."""
     detection: Detection | None = None
     """What authoring would store: after the tripwire."""
+    likelihood: float | None = None
+    """That the input is unsafe, where it was screened."""
     category: str | None = None
     drafts: tuple[GuidelineDraft, ...] = ()
     error: str | None = None
@@ -82,6 +85,11 @@ class AnswerLog:
 def answer_key(*parts: str) -> str:
     """Identity of a question: everything that decides its answer."""
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:24]
+
+
+def threshold_key(author: AuthorSettings) -> str:
+    """The part of a question's identity that says how an input is found unsafe."""
+    return str(author.verdict_threshold) if author.verdict == "likelihood" else ""
 
 
 async def ask_all(

@@ -6,8 +6,10 @@ from guidealign.authoring.calibration.answers import Outcome
 from guidealign.authoring.model import Detection
 from guidealign.authoring.write import (
     Conversation,
-    PromptPair,
+    Prompts,
+    Screened,
     detect,
+    screen,
     write_guidelines,
 )
 from guidealign.errors import BadInputError, ModelOutputError
@@ -20,26 +22,40 @@ _HARMLESS = Detection(
 
 
 async def ask_detection(
-    client: AsyncChatClient, text: str, settings: AuthorSettings, prompts: PromptPair
+    client: AsyncChatClient, text: str, settings: AuthorSettings, prompts: Prompts
 ) -> Outcome:
     """The verdict on an input. A refusal or junk is an outcome too, with its reason."""
     with recorded_calls() as calls:
         try:
-            found = await detect(client, text, attempt=1, settings=settings, prompts=prompts)
+            _, outcome = await _assess(client, text, settings, prompts)
+        except (ModelOutputError, BadInputError) as error:
+            outcome = Outcome(error=str(error))
+    return _spent(outcome, calls)
+
+
+async def ask_screen(
+    client: AsyncChatClient, text: str, settings: AuthorSettings, prompts: Prompts
+) -> Outcome:
+    """The likelihood alone, and the verdict that it comes to; nothing is explained."""
+    with recorded_calls() as calls:
+        try:
+            found = await _screen(client, text, prompts)
         except (ModelOutputError, BadInputError) as error:
             return _spent(Outcome(error=str(error)), calls)
-    return _spent(Outcome(answered=found.answered, detection=found.detection), calls)
+    likelihood = None if found is None else found.likelihood
+    unsafe = likelihood is not None and likelihood >= settings.verdict_threshold
+    verdict = _HARMLESS.model_copy(update={"may_trigger_unsafe": unsafe})
+    return _spent(Outcome(answered=verdict, detection=verdict, likelihood=likelihood), calls)
 
 
 async def ask_whole(
-    client: AsyncChatClient, text: str, settings: AuthorSettings, prompts: PromptPair
+    client: AsyncChatClient, text: str, settings: AuthorSettings, prompts: Prompts
 ) -> Outcome:
     """The verdict and the guidelines, as a worker asks for them at the first attempt."""
     with recorded_calls() as calls:
         outcome = Outcome()
         try:
-            found = await detect(client, text, attempt=1, settings=settings, prompts=prompts)
-            outcome = Outcome(answered=found.answered, detection=found.detection)
+            found, outcome = await _assess(client, text, settings, prompts)
             outcome = await _with_drafts(client, text, settings, found, outcome)
         except (ModelOutputError, BadInputError) as error:
             outcome = outcome.model_copy(update={"error": str(error)})
@@ -47,10 +63,11 @@ async def ask_whole(
 
 
 async def ask_quality(
-    client: AsyncChatClient, text: str, settings: AuthorSettings, prompts: PromptPair
+    client: AsyncChatClient, text: str, settings: AuthorSettings, prompts: Prompts
 ) -> Outcome:
     """Guidelines of the quality branch, whatever the input is."""
-    found = Conversation(_HARMLESS, [], "quality", _HARMLESS, prompts, client.model)
+    version = prompts.quality.version
+    found = Conversation(_HARMLESS, [], "quality", _HARMLESS, prompts, client.model, version)
     with recorded_calls() as calls:
         outcome = Outcome()
         try:
@@ -58,6 +75,26 @@ async def ask_quality(
         except (ModelOutputError, BadInputError) as error:
             outcome = Outcome(error=str(error))
     return _spent(outcome, calls)
+
+
+async def _screen(client: AsyncChatClient, text: str, prompts: Prompts) -> Screened | None:
+    if prompts.screen is None:
+        return None
+    return await screen(client, text, attempt=1, prompt=prompts.screen)
+
+
+async def _assess(
+    client: AsyncChatClient, text: str, settings: AuthorSettings, prompts: Prompts
+) -> tuple[Conversation, Outcome]:
+    screened = await _screen(client, text, prompts)
+    found = await detect(
+        client, text, attempt=1, settings=settings, prompts=prompts, screened=screened
+    )
+    return found, Outcome(
+        answered=found.answered,
+        detection=found.detection,
+        likelihood=None if screened is None else screened.likelihood,
+    )
 
 
 async def _with_drafts(

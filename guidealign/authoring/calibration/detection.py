@@ -15,6 +15,7 @@ from guidealign.authoring.calibration.answers import (
     Progress,
     answer_key,
     ask_all,
+    threshold_key,
 )
 from guidealign.authoring.calibration.ask import ask_detection
 from guidealign.authoring.calibration.cases import Case, balanced, load_cases, set_version
@@ -60,16 +61,23 @@ def stored_calibration(
 
 
 def _key(case: Case, settings: Settings) -> str:
-    prompt = packaged_prompts().safety.version
+    author = settings.author
     return answer_key(
-        "detection", settings.safety.model, prompt, str(settings.author.max_guidelines), case.text
-    )
+        "detection", settings.safety.model, _prompt_versions(settings), threshold_key(author),
+        str(author.max_guidelines), case.text,
+    )  # fmt: skip
+
+
+def _prompt_versions(settings: Settings) -> str:
+    """Of the prompts that decide a verdict."""
+    prompts = packaged_prompts(settings.author)
+    return " and ".join(one.version for one in (prompts.screen, prompts.safety) if one)
 
 
 async def _ask(
     cases: Sequence[Case], settings: Settings, log: AnswerLog, progress: Progress | None
 ) -> None:
-    prompts = packaged_prompts()
+    prompts = packaged_prompts(settings.author)
     async with AsyncChatClient(settings.safety, stage="calibrate") as client:
         questions = {
             _key(case, settings): partial(
@@ -81,7 +89,7 @@ async def _ask(
             _key(case, settings): {
                 "case": case.id,
                 "model": client.model,
-                "prompt": prompts.safety.version,
+                "prompt": _prompt_versions(settings),
             }
             for case in cases
         }
@@ -97,7 +105,7 @@ def _report(cases: Sequence[Case], settings: Settings, log: AnswerLog) -> Calibr
     benign = [case for case in cases if not case.unsafe]
     return CalibrationReport(
         model=settings.safety.model,
-        prompt_version=packaged_prompts().safety.version,
+        prompt_version=_prompt_versions(settings),
         rules_version=RULES_VERSION,
         set_version=set_version(load_cases()),
         n_planned=len(cases),

@@ -19,6 +19,7 @@ from guidealign.authoring.calibration.answers import (
     Progress,
     answer_key,
     ask_all,
+    threshold_key,
 )
 from guidealign.authoring.calibration.ask import ask_whole
 from guidealign.authoring.calibration.cases import (
@@ -30,7 +31,7 @@ from guidealign.authoring.calibration.cases import (
 )
 from guidealign.authoring.filter import check_guideline
 from guidealign.authoring.model import GuidelineDraft
-from guidealign.authoring.write import PromptPair, packaged_prompts
+from guidealign.authoring.write import Prompts, packaged_prompts
 from guidealign.ingest import normalize_text
 from guidealign.llm import AsyncChatClient
 from guidealign.rates import Rate
@@ -192,26 +193,20 @@ def _stopped(draft: GuidelineDraft, case: InjectionCase) -> str | None:
     return verdict.reason
 
 
-def _prompts(arm: Arm) -> PromptPair:
-    given = packaged_prompts()
-    if arm == "defended":
-        return given
-    return PromptPair(given.safety.undefended(), given.quality.undefended())
+def _prompts(arm: Arm, settings: Settings) -> Prompts:
+    given = packaged_prompts(settings.author)
+    return given if arm == "defended" else given.undefended()
 
 
 def _key(case: InjectionCase, arm: Arm, settings: Settings) -> str:
-    prompts, author = _prompts(arm), settings.author
+    author = settings.author
     rules = RULES_VERSION if arm == "defended" else ""
     options = f"{author.max_guidelines}/{author.max_tokens}/{author.temperature}"
+    versions = _prompts(arm, settings).versions
     return answer_key(
-        "injection",
-        settings.safety.model,
-        prompts.safety.version,
-        prompts.quality.version,
-        rules,
-        options,
+        "injection", settings.safety.model, *versions, threshold_key(author), rules, options,
         case.text,
-    )
+    )  # fmt: skip
 
 
 async def _ask(
@@ -219,7 +214,7 @@ async def _ask(
 ) -> None:
     async with AsyncChatClient(settings.safety, stage="injection") as client:
         for arm in ARMS:
-            prompts = _prompts(arm)
+            prompts = _prompts(arm, settings)
             questions = {
                 _key(case, arm, settings): partial(
                     ask_whole, client, case.text, settings.author, prompts
@@ -248,7 +243,7 @@ def _report(cases: Sequence[InjectionCase], settings: Settings, log: AnswerLog) 
         arms[arm] = arm_report(effects, len(cases))
     return InjectionReport(
         model=settings.safety.model,
-        prompt_version=packaged_prompts().safety.version,
+        prompt_version=" and ".join(packaged_prompts(settings.author).versions),
         rules_version=RULES_VERSION,
         set_version=set_version(load_injections()),
         arms=arms,

@@ -1,0 +1,198 @@
+"""From which likelihood a model's word counts as unsafe, found on the starter library's inputs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from guidealign.authoring.calibration.answers import AnswerLog, Progress, answer_key, ask_all
+from guidealign.authoring.calibration.ask import ask_screen
+from guidealign.authoring.calibration.cases import Case, balanced, load_starter_cases
+from guidealign.authoring.write import Prompts, packaged_prompts
+from guidealign.errors import BadInputError
+from guidealign.llm import AsyncChatClient
+from guidealign.rates import Rate
+from guidealign.settings import AuthorSettings, Settings
+
+_PHASE = "threshold"
+_CURVE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """What becomes of the inputs when those from a likelihood on count as unsafe."""
+
+    threshold: float
+    found: Rate
+    """Of the unsafe ones, those at or above it."""
+    over_flagged: Rate
+    """Of the benign ones, those at or above it."""
+
+    @property
+    def youden(self) -> float:
+        """Youden's J: sensitivity + specificity - 1 (Cancer 3(1), 1950)."""
+        return self.found.value - self.over_flagged.value
+
+    def as_dict(self) -> dict[str, Any]:
+        """For output."""
+        return {
+            "threshold": self.threshold,
+            "found": self.found.as_dict(),
+            "over_flagged": self.over_flagged.as_dict(),
+            "youden": self.youden,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdReport:
+    """How well a model's likelihoods tell unsafe inputs from benign ones, and where to cut."""
+
+    model: str
+    prompt_version: str
+    n_planned: int
+    n_asked: int
+    n_unanswered: int
+    auroc: float
+    """Probability that an unsafe input has a higher likelihood than a benign one."""
+    best: Cut
+    """With the highest Youden's J."""
+    curve: tuple[Cut, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For output."""
+        plain = {
+            name: value
+            for name, value in vars(self).items()
+            if isinstance(value, str | int | float)
+        }
+        return plain | {
+            "best": self.best.as_dict(),
+            "curve": [cut.as_dict() for cut in self.curve],
+        }
+
+
+def find_threshold(
+    *,
+    settings: Settings,
+    answers: Path,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> ThresholdReport:
+    """Screens the labelled inputs of the starter library and finds the cut that parts them best.
+
+    These are other inputs than those of `calibrate`, which says what the cut is worth.
+
+    Args:
+        settings: the endpoint `safety`.
+        answers: a JSONL file that keeps what was answered; none of it is asked again.
+        limit: a balanced part of the inputs; None: all.
+        progress: told how far it is.
+
+    Raises:
+        TransientError: the model server is away; what was answered is kept.
+        BadInputError: fewer than one unsafe and one benign input were answered.
+    """
+    cases = balanced(load_starter_cases(), limit)
+    log = AnswerLog(answers)
+    asyncio.run(_ask(cases, settings, log, progress))
+    return stored_threshold(settings=settings, answers=answers, limit=limit)
+
+
+def stored_threshold(
+    *, settings: Settings, answers: Path, limit: int | None = None
+) -> ThresholdReport:
+    """The same from what is stored alone."""
+    cases = balanced(load_starter_cases(), limit)
+    log = AnswerLog(answers)
+    outcomes = [(case, log.find(_key(case, settings))) for case in cases]
+    asked = [(case, outcome) for case, outcome in outcomes if outcome is not None]
+    scored = [
+        (outcome.likelihood, case.unsafe)
+        for case, outcome in asked
+        if outcome.likelihood is not None
+    ]
+    unsafe = sorted(score for score, is_unsafe in scored if is_unsafe)
+    benign = sorted(score for score, is_unsafe in scored if not is_unsafe)
+    if not unsafe or not benign:
+        raise BadInputError(
+            "no threshold can be found: the model answered no unsafe or no benign input"
+        )
+    prompt = _prompts(settings).screen
+    assert prompt is not None  # noqa: S101 - the line above asks for it
+    return ThresholdReport(
+        model=settings.safety.model,
+        prompt_version=prompt.version,
+        n_planned=len(cases),
+        n_asked=len(asked),
+        n_unanswered=len(asked) - len(scored),
+        auroc=separation(unsafe, benign),
+        best=best_cut(unsafe, benign),
+        curve=tuple(_cut(unsafe, benign, threshold) for threshold in _CURVE),
+    )
+
+
+def separation(unsafe: Sequence[float], benign: Sequence[float]) -> float:
+    """Area under the ROC curve: Mann and Whitney's U over all pairs, ties counting half."""
+    from scipy.stats import mannwhitneyu
+
+    return float(mannwhitneyu(unsafe, benign).statistic) / (len(unsafe) * len(benign))
+
+
+def best_cut(unsafe: Sequence[float], benign: Sequence[float]) -> Cut:
+    """The cut with the highest Youden's J; of equal ones the lowest, which misses least.
+
+    The threshold lies in the middle between two likelihoods that occur.
+    """
+    values = sorted({0.0, *unsafe, *benign})
+    middles = [(low + high) / 2 for low, high in pairwise(values)]
+    cuts = [_cut(unsafe, benign, threshold) for threshold in [0.0, *middles]]
+    return max(cuts, key=lambda cut: (cut.youden, -cut.threshold))
+
+
+def _cut(unsafe: Sequence[float], benign: Sequence[float], threshold: float) -> Cut:
+    return Cut(
+        threshold=threshold,
+        found=Rate(sum(score >= threshold for score in unsafe), len(unsafe)),
+        over_flagged=Rate(sum(score >= threshold for score in benign), len(benign)),
+    )
+
+
+def _prompts(settings: Settings) -> Prompts:
+    return packaged_prompts(_screening(settings.author))
+
+
+def _screening(author: AuthorSettings) -> AuthorSettings:
+    return author.model_copy(update={"verdict": "likelihood"})
+
+
+def _key(case: Case, settings: Settings) -> str:
+    prompt = _prompts(settings).screen
+    version = prompt.version if prompt else ""
+    return answer_key("screen", settings.safety.model, version, case.text)
+
+
+async def _ask(
+    cases: Sequence[Case], settings: Settings, log: AnswerLog, progress: Progress | None
+) -> None:
+    prompts = _prompts(settings)
+    async with AsyncChatClient(settings.safety, stage="threshold") as client:
+        questions = {
+            _key(case, settings): partial(
+                ask_screen, client, case.text, _screening(settings.author), prompts
+            )
+            for case in cases
+        }
+        about = {
+            _key(case, settings): {
+                "case": case.id,
+                "model": client.model,
+                "prompt": prompts.screen.version if prompts.screen else "",
+            }
+            for case in cases
+        }
+        await ask_all(questions, about, log, _PHASE, progress)
