@@ -19,7 +19,7 @@ def test_the_packaged_prompts_are_registered_once(tmp_path: Path) -> None:
         assert kept is not None
         assert "=== system" in str(kept.template)
         assert kept.tags["guidealign_version"] in first
-        assert {name.rsplit("-", 1)[0] for name in first} == {"safety", "quality"}
+        assert {name.rsplit("-", 1)[0] for name in first} == {"safety", "quality", "screen"}
         assert set(first.values()) == {1}
 
 
