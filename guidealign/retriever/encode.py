@@ -38,7 +38,7 @@ class TransformerEncoder:
         with torch.inference_mode():
             for start in range(0, len(order), _BATCH):
                 chosen = order[start : start + _BATCH]
-                result[chosen] = self.forward([texts[i] for i in chosen]).numpy()
+                result[chosen] = self.forward([texts[i] for i in chosen]).cpu().numpy()
         return result
 
     def forward(self, texts: list[str]) -> torch.Tensor:
@@ -46,7 +46,7 @@ class TransformerEncoder:
         batch = self.tokenizer(
             texts, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
         )
-        return self.pool(**batch)
+        return self.pool(**batch.to(self.model.device))
 
     def pool(self, **tokens: torch.Tensor) -> torch.Tensor:
         """The same for tokens: `input_ids` and `attention_mask`, (batch, tokens)."""

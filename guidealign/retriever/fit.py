@@ -1,16 +1,22 @@
-"""Training of the dual encoder with in-batch negatives (DPR, arXiv 2004.04906)."""
+"""Training of the dual encoder: in-batch and hard negatives (DPR, arXiv 2004.04906)."""
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from guidealign.errors import BadInputError, IntegrityError
+from guidealign.retriever._checkpoint import Checkpoint
+from guidealign.retriever._chunks import backward_in_chunks
 from guidealign.retriever.encode import TransformerEncoder
-from guidealign.retriever.model import LabelledInput
+from guidealign.retriever.metrics import mean_recall
+from guidealign.retriever.negatives import TrainingData
 from guidealign.settings import RetrieverSettings
 
 if TYPE_CHECKING:
@@ -18,39 +24,61 @@ if TYPE_CHECKING:
 
 
 _PROBE_BATCHES = 4
+_DEV_CUTOFF = 6
+OnStep = Callable[[dict[str, float], int], None]
 
 
 @dataclass(frozen=True)
 class TrainingPair:
-    """One input with one of its guidelines; `known` are all of its guidelines."""
+    """One input with one of its guidelines, and what it is told apart from."""
 
     text: str
     guideline_id: int
     known: frozenset[int]
+    """All guidelines that are right for it."""
+    hard: tuple[int, ...] = ()
+    """Guidelines that are near and wrong."""
 
 
-def draw_pairs(inputs: Sequence[LabelledInput], rng: random.Random) -> list[TrainingPair]:
-    """Each input once, with one of its guidelines drawn, in a drawn order.
+def draw_pairs(
+    data: TrainingData, rng: random.Random, *, hard_negatives: int = 0
+) -> list[TrainingPair]:
+    """Each input once, with one of its guidelines and some hard negatives drawn, in a drawn order.
 
     Over the epochs an input meets its other guidelines too; within a batch it stands once, so
     that fewer columns are wasted on false negatives.
     """
-    pairs = [
-        TrainingPair(item.text, rng.choice(item.guideline_ids), frozenset(item.guideline_ids))
-        for item in inputs
-    ]
+    pairs = []
+    for item in data.inputs:
+        pool = data.negatives.get(item.input_id, ())
+        pairs.append(
+            TrainingPair(
+                item.text,
+                rng.choice(item.guideline_ids),
+                data.right_for(item),
+                tuple(rng.sample(pool, min(hard_negatives, len(pool)))),
+            )
+        )
     rng.shuffle(pairs)
     return pairs
 
 
+def columns_of(batch: Sequence[TrainingPair]) -> list[int]:
+    """The guidelines of a batch: row by row the positive, then every hard negative once."""
+    positives = [pair.guideline_id for pair in batch]
+    hard = dict.fromkeys(guideline for pair in batch for guideline in pair.hard)
+    return positives + [guideline for guideline in hard if guideline not in set(positives)]
+
+
 def false_negatives(batch: Sequence[TrainingPair]) -> list[list[bool]]:
-    """Which in-batch guidelines are no negatives of a row's input, (batch, batch).
+    """Which of a batch's guidelines are no negatives of a row's input, (batch, columns).
 
     Another guideline of the same input, or the same guideline in another row, is right too;
     the row's own positive stays.
     """
+    columns = columns_of(batch)
     return [
-        [row != column and other.guideline_id in pair.known for column, other in enumerate(batch)]
+        [row != column and guideline in pair.known for column, guideline in enumerate(columns)]
         for row, pair in enumerate(batch)
     ]
 
@@ -62,120 +90,243 @@ def masked_loss(
 
     Args:
         inputs: L2-normalised, (batch, dimensions).
-        guidelines: L2-normalised, (batch, dimensions); row i is the positive of input i.
-        mask: true where a guideline is no negative, (batch, batch).
+        guidelines: L2-normalised, (columns, dimensions); row i is the positive of input i, rows
+            behind the batch are hard negatives.
+        mask: true where a guideline is no negative, (batch, columns).
         temperature: divides the similarities.
     """
     import torch
 
-    scores = inputs @ guidelines.T / temperature  # (batch, batch)
+    scores = inputs @ guidelines.T / temperature  # (batch, columns)
     scores = scores.masked_fill(mask, float("-inf"))
-    target = torch.arange(len(scores))
+    target = torch.arange(len(scores), device=scores.device)
     to_guideline = torch.nn.functional.cross_entropy(scores, target)
-    to_input = torch.nn.functional.cross_entropy(scores.T, target)
+    to_input = torch.nn.functional.cross_entropy(scores[:, : len(scores)].T, target)
     return (to_guideline + to_input) / 2
 
 
 def fit(
     encoder: TransformerEncoder,
-    inputs: Sequence[LabelledInput],
-    guidelines: Mapping[int, str],
+    data: TrainingData,
     settings: RetrieverSettings,
-    on_step: Callable[[dict[str, float], int], None],
+    on_step: OnStep,
+    *,
+    checkpoints: Path | None = None,
 ) -> dict[str, float]:
-    """Trains an encoder in place; the same seed gives the same weights.
+    """Trains an encoder in place; the same seed gives the same weights, also after a kill.
+
+    Uses a GPU where there is one, with bfloat16 where it has it; the encoder is on the CPU when
+    this returns, with the weights of the epoch that found most for the dev inputs.
+
+    Args:
+        encoder: the base.
+        data: what to learn from and to stop by.
+        settings: of the training.
+        on_step: told figures and the number of the step.
+        checkpoints: a folder of this training alone; it goes on behind the last epoch there.
 
     Returns:
         loss of the same pairs before and after (`loss_first`, `loss_last`, in nats), steps,
-        pairs.
+        pairs, epochs, and the dev inputs' recall@6 where there are any.
 
     Raises:
         BadInputError: there are too few inputs for one batch.
         IntegrityError: the loss is not finite, or has not fallen.
     """
-    import torch
-
-    if len(inputs) < settings.batch_size:
+    if len(data.inputs) < settings.batch_size:
         raise BadInputError(
-            f"{len(inputs)} inputs are fewer than a batch of {settings.batch_size}: author more"
-            " inputs, or lower retriever.batch_size"
+            f"{len(data.inputs)} inputs are fewer than a batch of {settings.batch_size}: author"
+            " more inputs, or lower retriever.batch_size"
         )
-    torch.manual_seed(settings.seed)
-    steps = settings.epochs * (len(inputs) // settings.batch_size)
-    optimizer = torch.optim.AdamW(
-        encoder.model.parameters(), lr=settings.learning_rate, weight_decay=0.01
-    )
-    warmup = max(1, round(settings.warmup_ratio * steps))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup)),
-    )
-    probe = list(islice(_batches(inputs, settings), _PROBE_BATCHES))
-    before = _loss_of(encoder, probe, guidelines, settings)
-    encoder.model.train()
-    for step, batch in enumerate(_batches(inputs, settings)):
-        loss = _batch_loss(encoder, batch, guidelines, settings)
-        if not torch.isfinite(loss):
-            raise IntegrityError(f"the loss of step {step} is not finite: lower the learning rate")
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(encoder.model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        on_step({"loss": loss.item()}, step)
-    after = _loss_of(encoder, probe, guidelines, settings)
+    training = _Training(encoder, data, settings, on_step)
+    with _on_device(encoder):
+        before = training.probe_loss()
+        training.run(Checkpoint(checkpoints) if checkpoints else None)
+        after = training.probe_loss()
     if not after < before:
         raise IntegrityError(
             f"training learned nothing: the loss of the same pairs was {before:.3f} before and is"
             f" {after:.3f}: check retriever.learning_rate and retriever.epochs"
         )
-    return {
+    figures = {
         "loss_first": before,
         "loss_last": after,
-        "n_steps": float(steps),
-        "n_pairs": float(sum(len(item.guideline_ids) for item in inputs)),
+        "n_steps": float(training.n_steps),
+        "n_epochs": float(training.n_epochs),
+        "n_pairs": float(sum(len(item.guideline_ids) for item in data.inputs)),
+        "n_dev_inputs": float(len(data.dev)),
     }
+    return figures | ({"dev_recall_at_6": training.best_recall} if data.dev else {})
 
 
-def _batch_loss(
-    encoder: TransformerEncoder,
-    batch: Sequence[TrainingPair],
-    guidelines: Mapping[int, str],
-    settings: RetrieverSettings,
-) -> torch.Tensor:
-    import torch
+class _Training:
+    """Epochs over a batch at a time, and which of them was the best."""
 
-    left = encoder.forward([pair.text for pair in batch])
-    right = encoder.forward([guidelines[pair.guideline_id] for pair in batch])
-    mask = torch.tensor(false_negatives(batch))
-    return masked_loss(left, right, mask, settings.temperature)
+    def __init__(
+        self,
+        encoder: TransformerEncoder,
+        data: TrainingData,
+        settings: RetrieverSettings,
+        on_step: OnStep,
+    ) -> None:
+        import torch
 
+        self._encoder, self._data, self._settings, self._on_step = encoder, data, settings, on_step
+        steps = settings.epochs * (len(data.inputs) // settings.batch_size)
+        self._optimizer = torch.optim.AdamW(
+            encoder.model.parameters(), lr=settings.learning_rate, weight_decay=0.01
+        )
+        warmup = max(1, round(settings.warmup_ratio * steps))
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer,
+            lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup)),
+        )
+        if settings.gradient_checkpointing:
+            encoder.model.gradient_checkpointing_enable()
+        self.n_steps = self.n_epochs = 0
+        self.best_recall, self._best_epoch = -1.0, 0
+        self._best: dict[str, torch.Tensor] = {}
 
-def _loss_of(
-    encoder: TransformerEncoder,
-    batches: Sequence[Sequence[TrainingPair]],
-    guidelines: Mapping[int, str],
-    settings: RetrieverSettings,
-) -> float:
-    """Mean loss of batches, without learning from them; the model is left in evaluation mode.
+    def run(self, checkpoint: Checkpoint | None) -> None:
+        """Trains to the end, or until the dev inputs gain no more."""
+        if checkpoint is not None:
+            self._load(checkpoint)
+        while self.n_epochs < self._settings.epochs and not self._is_over():
+            self._epoch()
+            self._judge()
+            if checkpoint is not None:
+                checkpoint.save(self._state())
+        self._encoder.model.load_state_dict(self._best)
 
-    Two batches of a run differ by more than a short training changes: only the loss of the same
-    pairs says whether anything was learned.
-    """
-    import torch
+    def probe_loss(self) -> float:
+        """Mean loss of the same few batches, without learning from them.
 
-    encoder.model.eval()
-    with torch.inference_mode():
-        losses = [_batch_loss(encoder, batch, guidelines, settings).item() for batch in batches]
-    return sum(losses) / len(losses)
+        Two batches of a run differ by more than a short training changes: only the loss of the
+        same pairs says whether anything was learned.
+        """
+        import torch
 
+        self._encoder.model.eval()
+        with torch.inference_mode():
+            losses = [
+                self._loss(batch).item() for batch in islice(self._batches(0), _PROBE_BATCHES)
+            ]
+        return sum(losses) / len(losses)
 
-def _batches(
-    inputs: Sequence[LabelledInput], settings: RetrieverSettings
-) -> Iterator[list[TrainingPair]]:
-    rng = random.Random(settings.seed)  # noqa: S311 - order, not secrecy
-    size = settings.batch_size
-    for _ in range(settings.epochs):
-        pairs = draw_pairs(inputs, rng)
+    def _epoch(self) -> None:
+        import torch
+
+        # An epoch draws the same whether those before it ran in this process or in one that died.
+        torch.manual_seed(self._settings.seed + self.n_epochs)
+        self._encoder.model.train()
+        for batch in self._batches(self.n_epochs):
+            loss = self._backward(batch)
+            if not math.isfinite(loss):
+                raise IntegrityError(
+                    f"the loss of step {self.n_steps} is not finite: lower the learning rate"
+                )
+            torch.nn.utils.clip_grad_norm_(self._encoder.model.parameters(), 1.0)
+            self._optimizer.step()
+            self._schedule.step()
+            self._optimizer.zero_grad()
+            self._on_step({"loss": loss}, self.n_steps)
+            self.n_steps += 1
+        self.n_epochs += 1
+
+    def _judge(self) -> None:
+        """Keeps the weights if the dev inputs find more than ever; without any, the last ones."""
+        recall = mean_recall(self._encoder, self._data.dev, self._data.guidelines, _DEV_CUTOFF)
+        if self._data.dev:
+            self._on_step({"dev_recall_at_6": recall}, self.n_steps - 1)
+        if recall > self.best_recall or not self._data.dev:
+            self.best_recall, self._best_epoch = recall, self.n_epochs
+            state = self._encoder.model.state_dict()
+            self._best = {name: value.detach().clone() for name, value in state.items()}
+
+    def _is_over(self) -> bool:
+        waited = self.n_epochs - self._best_epoch
+        return bool(self._data.dev) and waited >= self._settings.patience and self.n_epochs > 0
+
+    def _backward(self, batch: Sequence[TrainingPair]) -> float:
+        if self._settings.chunk_size is None:
+            loss = self._loss(batch)
+            loss.backward()
+            return float(loss.item())
+        texts, mask = self._texts(batch), self._mask(batch)
+        return backward_in_chunks(
+            self._encoder,
+            texts,
+            lambda vectors: masked_loss(
+                vectors[: len(batch)], vectors[len(batch) :], mask, self._settings.temperature
+            ),
+            self._settings.chunk_size,
+            lambda: _precision(self._encoder),
+        )
+
+    def _loss(self, batch: Sequence[TrainingPair]) -> torch.Tensor:
+        # The sides are of unlike length: together they would be padded to the longer one.
+        texts = self._texts(batch)
+        with _precision(self._encoder):
+            left = self._encoder.forward(texts[: len(batch)])
+            right = self._encoder.forward(texts[len(batch) :])
+        return masked_loss(
+            left.float(), right.float(), self._mask(batch), self._settings.temperature
+        )
+
+    def _texts(self, batch: Sequence[TrainingPair]) -> list[str]:
+        guidelines = [self._data.guidelines[guideline] for guideline in columns_of(batch)]
+        return [pair.text for pair in batch] + guidelines
+
+    def _mask(self, batch: Sequence[TrainingPair]) -> torch.Tensor:
+        import torch
+
+        return torch.tensor(false_negatives(batch), device=self._encoder.model.device)
+
+    def _batches(self, epoch: int) -> Iterator[list[TrainingPair]]:
+        rng = random.Random(f"{self._settings.seed}:{epoch}")  # noqa: S311 - order, not secrecy
+        pairs = draw_pairs(self._data, rng, hard_negatives=self._settings.hard_negatives)
+        size = self._settings.batch_size
         for start in range(0, len(pairs) - size + 1, size):
             yield pairs[start : start + size]
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "model": self._encoder.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": {"last_epoch": self._schedule.last_epoch},
+            "counts": [self.n_steps, self.n_epochs, self._best_epoch],
+            "best_recall": self.best_recall,
+            "best": self._best,
+        }
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        state = checkpoint.load()
+        if state is None:
+            return
+        self._encoder.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.last_epoch = state["schedule"]["last_epoch"]
+        self.n_steps, self.n_epochs, self._best_epoch = state["counts"]
+        self.best_recall, self._best = state["best_recall"], state["best"]
+
+
+@contextmanager
+def _on_device(encoder: TransformerEncoder) -> Iterator[None]:
+    """Moves an encoder to the GPU, where there is one, for the length of the block."""
+    import torch
+
+    if torch.cuda.is_available():
+        encoder.model.to("cuda")
+    try:
+        yield
+    finally:
+        encoder.model.to("cpu")
+
+
+def _precision(encoder: TransformerEncoder) -> AbstractContextManager[Any]:
+    """bfloat16 where the hardware computes in it; CPUs without it are slower that way."""
+    import torch
+
+    if encoder.model.device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from guidealign.retriever.model import Encoder, LabelledInput
 
 
 def recall_at(ranked: Sequence[int], relevant: set[int], k: int) -> float:
@@ -33,3 +35,20 @@ def rank_ids(scores: NDArray[np.floating], ids: Sequence[int]) -> list[list[int]
     import numpy as np
 
     return [[ids[i] for i in np.argsort(-row, kind="stable")] for row in scores]
+
+
+def mean_recall(
+    encoder: Encoder, inputs: Sequence[LabelledInput], guidelines: Mapping[int, str], k: int
+) -> float:
+    """Mean recall@k of inputs among all guidelines, in [0, 1]; 0 without inputs."""
+    if not inputs:
+        return 0.0
+    ids = sorted(guidelines)
+    queries = encoder.encode([item.text for item in inputs], side="input")
+    documents = encoder.encode([guidelines[i] for i in ids], side="guideline")
+    ranked = rank_ids(queries @ documents.T, ids)
+    shares = [
+        recall_at(order, set(item.guideline_ids), k)
+        for item, order in zip(inputs, ranked, strict=True)
+    ]
+    return math.fsum(shares) / len(shares)

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from guidealign.library import PairRow
 from guidealign.retriever.model import LabelledInput, Split
 
+_LEAST_DEV = 50
+
 
 def group_inputs(pairs: Sequence[PairRow]) -> list[LabelledInput]:
     """One entry an input; its category is the one most of its guidelines have."""
@@ -51,16 +53,39 @@ def split_inputs(inputs: Sequence[LabelledInput], *, test_share: float, seed: in
         if all(member.source == "starter" for member in members):
             groups[members[0].category, members[0].unsafe].append(cluster)
 
-    def place(cluster: int) -> str:
-        first = min(clusters[cluster], key=lambda member: member.input_id).text
-        return hashlib.sha256(f"{seed}:{first}".encode()).hexdigest()
-
     held_out = {
         cluster
         for members in groups.values()
-        for cluster in sorted(members, key=place)[: round(test_share * len(members))]
+        for cluster in sorted(members, key=lambda c: _place(clusters[c], str(seed)))[
+            : round(test_share * len(members))
+        ]
     }
     return Split(
         train=tuple(item for item in inputs if item.cluster not in held_out),
         test=tuple(item for item in inputs if item.cluster in held_out),
     )
+
+
+def hold_out_dev(
+    train: Sequence[LabelledInput], *, share: float, seed: int
+) -> tuple[tuple[LabelledInput, ...], tuple[LabelledInput, ...]]:
+    """Training inputs to learn from, and to stop by; no cluster is in both.
+
+    Fewer than 50 to stop by say nothing: then all are learned from. Unlike tests these may be
+    inputs whose guidelines a model wrote.
+    """
+    clusters: dict[int, list[LabelledInput]] = defaultdict(list)
+    for item in train:
+        clusters[item.cluster].append(item)
+    order = sorted(clusters, key=lambda cluster: _place(clusters[cluster], f"dev:{seed}"))
+    held_out = set(order[: round(share * len(order))])
+    dev = tuple(item for item in train if item.cluster in held_out)
+    if len(dev) < _LEAST_DEV:
+        return tuple(train), ()
+    return tuple(item for item in train if item.cluster not in held_out), dev
+
+
+def _place(members: Sequence[LabelledInput], salt: str) -> str:
+    """A cluster's place in an order that its first text and the salt alone decide."""
+    first = min(members, key=lambda member: member.input_id).text
+    return hashlib.sha256(f"{salt}:{first}".encode()).hexdigest()

@@ -22,9 +22,10 @@ from guidealign.library import (
     latest_version,
     pairs_at,
 )
-from guidealign.records import RETRIEVER_MODEL
+from guidealign.records import RETRIEVER_MODEL, UNTRAINED_VERSION
 from guidealign.registry import Interface, Registry, Run
 from guidealign.retriever import store
+from guidealign.retriever._checkpoint import Checkpoint
 from guidealign.retriever._package import model_card, write_package
 from guidealign.retriever.encode import load_folder
 from guidealign.retriever.fit import fit
@@ -37,16 +38,18 @@ from guidealign.retriever.model import (
     TrainResult,
     guideline_text,
 )
+from guidealign.retriever.negatives import TrainingData, assemble_data
 from guidealign.retriever.pairs import group_inputs, split_inputs
 from guidealign.retriever.serve import SERVING_FOLDER, ServingEncoder, load_serving_encoder
 from guidealign.retriever.serving_form import ServingReport, build_serving, curves
-from guidealign.settings import Settings
+from guidealign.settings import Settings, home_folder
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 _CHALLENGER = "challenger"
+_CHAMPION = "champion"
 _CHECKED = "reload_checked"
 _RELOAD_TOLERANCE = 1e-5
 _EMBED_ROWS = 2_000
@@ -149,13 +152,24 @@ def _train_and_register(
         registry.run("guidealign-retriever", "train", tags=tags) as run,
         tempfile.TemporaryDirectory(prefix="retriever-") as folder,
     ):
-        trained = _fit(data, settings, run, Path(folder))
+        miner = registry.alias_version(RETRIEVER_MODEL, _CHAMPION) or UNTRAINED_VERSION
+        mined = assemble_data(
+            data.split.train,
+            data.guidelines,
+            load_serving_encoder(miner, settings=settings, registry=registry),
+            settings.retriever,
+        )
+        run.log_params({"negatives_mined_by": miner})
+        # What is mined depends on who is champion: a training that was killed before a promotion
+        # is another one after it.
+        checkpoint = home_folder() / "checkpoints" / f"{RETRIEVER_MODEL}-{key[:16]}-{miner}"
+        trained = _fit(data, mined, settings, run, Path(folder), checkpoint)
         version = registry.register(
             RETRIEVER_MODEL,
             Path(folder),
             run,
             tags={**tags, **trained.serving.tags(), _CHECKED: "no"},
-            description="Input-to-guideline dual encoder, in-batch negatives",
+            description="Input-to-guideline dual encoder, in-batch and hard negatives",
             interface=_interface(trained.probes),
         )
     _check_reload(version, trained.probes, settings, registry)
@@ -174,6 +188,7 @@ def _train_and_register(
         store.add_lineage(connection, lineage)
     registry.set_alias(RETRIEVER_MODEL, _CHALLENGER, version)
     registry.set_version_tags(RETRIEVER_MODEL, version, {_CHECKED: "yes"})
+    Checkpoint(checkpoint).drop()
     return version, trained.metrics
 
 
@@ -194,7 +209,9 @@ class _Trained:
     probes: _Probes
 
 
-def _fit(data: _Data, settings: Settings, run: Run, folder: Path) -> _Trained:
+def _fit(
+    data: _Data, mined: TrainingData, settings: Settings, run: Run, folder: Path, checkpoint: Path
+) -> _Trained:
     """Trains into a folder."""
     run.log_params({**settings.retriever.model_dump(), "library_version": data.library_version})
     for name, half in (("train", data.split.train), ("test", data.split.test)):
@@ -208,10 +225,10 @@ def _fit(data: _Data, settings: Settings, run: Run, folder: Path) -> _Trained:
     encoder = load_folder(base, max_length=settings.retriever.max_length)
     metrics = fit(
         encoder,
-        data.split.train,
-        data.guidelines.texts,
+        mined,
         settings.retriever,
         lambda figures, step: run.log_metrics(figures, step=step),
+        checkpoints=checkpoint,
     )
     metrics |= {
         "n_train_inputs": float(len(data.split.train)),

@@ -126,6 +126,20 @@ class RetrieverSettings(BaseModel):
     max_length: int = Field(default=96, ge=8)
     temperature: float = Field(default=0.05, gt=0)
     test_share: float = Field(default=0.25, gt=0, lt=1)
+    hard_negatives: int = Field(default=1, ge=0, le=16)
+    """Of an input and epoch: guidelines that the champion finds near and nobody wrote for it."""
+    negative_margin: float = Field(default=0.95, gt=0, le=1)
+    """A hard negative scores at most this share of the input's own guidelines: what scores higher
+    is likely right as well (positive-aware mining, arXiv 2407.15831)."""
+    dev_share: float = Field(default=0.1, ge=0, lt=1)
+    """Of the training clusters, to stop by; none where that is too few to tell anything."""
+    patience: int = Field(default=2, ge=1)
+    """Epochs without a better recall@6 on them, after which training ends."""
+    chunk_size: int | None = Field(default=None, ge=1)
+    """Texts whose gradients are held at a time (cached in-batch negatives, arXiv 2101.06983): large
+    batches in little memory, at the price of a second forward pass. None: the whole batch."""
+    gradient_checkpointing: bool = False
+    """Less memory for activations, more time."""
     seed: int = 13
 
 

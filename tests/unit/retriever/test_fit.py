@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
+
 import pytest
+import torch
 
 from guidealign.errors import IntegrityError
 from guidealign.library import encoder_folder
-from guidealign.retriever.encode import load_folder
-from guidealign.retriever.fit import fit
+from guidealign.retriever._checkpoint import Checkpoint
+from guidealign.retriever._chunks import backward_in_chunks
+from guidealign.retriever.encode import TransformerEncoder, load_folder
+from guidealign.retriever.fit import fit, masked_loss
 from guidealign.retriever.model import LabelledInput
+from guidealign.retriever.negatives import TrainingData
 from guidealign.settings import RetrieverSettings
 
 ABOUT = ["taxes", "knives", "grief", "python code", "a neighbour", "medicine", "poems", "locks"]
@@ -21,19 +28,112 @@ INPUTS = [
 ]
 
 
-def _fit(learning_rate: float) -> dict[str, float]:
-    settings = RetrieverSettings(epochs=3, batch_size=4, learning_rate=learning_rate, max_length=16)
-    encoder = load_folder(encoder_folder(settings.base_model), max_length=16)
-    return fit(encoder, INPUTS, GUIDELINES, settings, lambda _figures, _step: None)
+SMALL = {"epochs": 3, "batch_size": 4, "learning_rate": 5e-5, "max_length": 16}
+DATA = TrainingData(
+    inputs=INPUTS,
+    guidelines=GUIDELINES,
+    negatives={item.input_id: ((item.input_id + 1) % len(ABOUT),) for item in INPUTS},
+)
+
+
+def _encoder() -> TransformerEncoder:
+    return load_folder(encoder_folder(RetrieverSettings().base_model), max_length=16)
+
+
+def _weights(encoder: TransformerEncoder) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in encoder.model.state_dict().items()}
 
 
 def test_what_is_learned_shows_on_the_same_pairs() -> None:
-    figures = _fit(5e-5)
+    figures = fit(_encoder(), DATA, RetrieverSettings(**SMALL), lambda *_: None)
     assert figures["loss_last"] < figures["loss_first"]
     # 3 epochs of 8 inputs in batches of 4.
-    assert (figures["n_steps"], figures["n_pairs"]) == (6, 8)
+    assert (figures["n_steps"], figures["n_pairs"], figures["n_epochs"]) == (6, 8, 3)
+    assert "dev_recall_at_6" not in figures
 
 
 def test_weights_that_stay_where_they_were_are_no_model() -> None:
+    settings = RetrieverSettings(**SMALL | {"learning_rate": 1e-30})
     with pytest.raises(IntegrityError, match="learned nothing"):
-        _fit(1e-30)
+        fit(_encoder(), DATA, settings, lambda *_: None)
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_a_killed_training_ends_where_an_undisturbed_one_does(tmp_path: Path) -> None:
+    settings = RetrieverSettings(**SMALL)
+    whole = _encoder()
+    expected = fit(whole, DATA, settings, lambda *_: None)
+
+    def dies(_figures: dict[str, float], step: int) -> None:
+        if step == 3:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        fit(_encoder(), DATA, settings, dies, checkpoints=tmp_path)
+    steps: list[int] = []
+    resumed = _encoder()
+    figures = fit(resumed, DATA, settings, lambda _, step: steps.append(step), checkpoints=tmp_path)
+    # Steps 0 and 1 were the first epoch, which was kept.
+    assert steps == [2, 3, 4, 5]
+    assert figures == expected
+    after = _weights(resumed)
+    assert all(torch.equal(value, after[name]) for name, value in _weights(whole).items())
+
+
+def test_a_damaged_checkpoint_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "last.pt").write_bytes(b"half of it")
+    assert Checkpoint(tmp_path).load() is None
+    Checkpoint(tmp_path).save({"counts": [1, 2], "best": {"w": torch.ones(2)}})
+    kept = Checkpoint(tmp_path).load()
+    assert kept is not None
+    assert kept["counts"] == [1, 2]
+    Checkpoint(tmp_path).drop()
+    assert not tmp_path.exists()
+
+
+def test_training_ends_when_the_dev_inputs_gain_no_more_and_keeps_the_best_epoch() -> None:
+    # Of 6 and fewer guidelines every one is among the first 6: no epoch is better than the first.
+    few = {i: GUIDELINES[i] for i in range(6)}
+    data = TrainingData(inputs=INPUTS[:4], guidelines=few, dev=INPUTS[4:6])
+    settings = RetrieverSettings(**SMALL | {"epochs": 9, "patience": 2})
+    seen: list[dict[str, float]] = []
+    encoder, short = _encoder(), _encoder()
+    figures = fit(encoder, data, settings, lambda told, _: seen.append(told))
+    assert (figures["n_epochs"], figures["dev_recall_at_6"]) == (3, 1.0)
+    assert [told["dev_recall_at_6"] for told in seen if "dev_recall_at_6" in told] == [1.0] * 3
+    # What is kept is the first epoch, which training with no patience stops behind.
+    fit(short, data, RetrieverSettings(**SMALL | {"epochs": 9, "patience": 1}), lambda *_: None)
+    kept = _weights(short)
+    assert all(torch.equal(value, kept[name]) for name, value in _weights(encoder).items())
+
+
+def test_gradients_of_chunks_are_those_of_the_whole_batch() -> None:
+    texts = [item.text for item in INPUTS] + [GUIDELINES[i] for i in range(len(ABOUT))]
+    n = len(INPUTS)
+    none = torch.zeros(n, n, dtype=torch.bool)
+
+    def loss_of(vectors: torch.Tensor) -> torch.Tensor:
+        return masked_loss(vectors[:n], vectors[n:], none, 0.05)
+
+    whole, chunked = _encoder(), _encoder()
+    for encoder in (whole, chunked):
+        # Dropout draws differ with the batch: it stays out of the comparison.
+        encoder.model.eval()
+    loss = loss_of(whole.forward(texts))
+    loss.backward()
+    same = backward_in_chunks(chunked, texts, loss_of, 5, nullcontext)
+    assert same == pytest.approx(loss.item(), abs=1e-5)
+    pairs = zip(whole.model.parameters(), chunked.model.parameters(), strict=True)
+    for left, right in pairs:
+        if left.grad is not None:
+            assert right.grad is not None
+            assert torch.allclose(left.grad, right.grad, atol=1e-5)
+
+
+def test_chunks_learn_too() -> None:
+    settings = RetrieverSettings(**SMALL | {"chunk_size": 3, "gradient_checkpointing": True})
+    figures = fit(_encoder(), DATA, settings, lambda *_: None)
+    assert figures["loss_last"] < figures["loss_first"]

@@ -11,8 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guidealign.library import PairRow
-from guidealign.retriever.fit import TrainingPair, draw_pairs, false_negatives, masked_loss
+from guidealign.retriever.fit import (
+    TrainingPair,
+    columns_of,
+    draw_pairs,
+    false_negatives,
+    masked_loss,
+)
 from guidealign.retriever.metrics import ndcg_at, recall_at, reciprocal_rank
+from guidealign.retriever.negatives import TrainingData
 from guidealign.retriever.pairs import group_inputs, split_inputs
 
 
@@ -70,6 +77,16 @@ def test_other_guidelines_of_an_input_are_no_negatives() -> None:
     ]
 
 
+def test_hard_negatives_are_further_columns_and_right_ones_among_them_no_negatives() -> None:
+    batch = [
+        TrainingPair("a", 1, frozenset({1, 2}), (7, 3)),
+        TrainingPair("b", 3, frozenset({3, 7}), (7, 9)),
+    ]
+    # 3 is the second row's positive already, 7 is drawn twice.
+    assert columns_of(batch) == [1, 3, 7, 9]
+    assert false_negatives(batch) == [[False, False, False, False], [False, False, True, False]]
+
+
 def test_loss_by_hand_and_what_the_mask_does() -> None:
     vectors = torch.eye(2)
     none = torch.zeros(2, 2, dtype=torch.bool)
@@ -82,6 +99,6 @@ def test_loss_by_hand_and_what_the_mask_does() -> None:
 
 def test_each_input_is_drawn_once_an_epoch() -> None:
     inputs = group_inputs([_row(i, g, i) for i in range(1, 9) for g in (1, 2, 3)])
-    pairs = draw_pairs(inputs, random.Random(1))
+    pairs = draw_pairs(TrainingData(inputs=inputs, guidelines={}), random.Random(1))
     assert sorted(pair.text for pair in pairs) == sorted(item.text for item in inputs)
     assert {pair.guideline_id for pair in pairs} == {1, 2, 3}
