@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 
 _FILE = "last.pt"
+_UNREADABLE = (OSError, EOFError, LookupError, RuntimeError, ValueError, pickle.PickleError)
+"""What torch says of a torn file depends on what its bytes happen to mean."""
 
 log = structlog.get_logger()
 

@@ -182,7 +182,7 @@ class _Training:
             lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup)),
         )
         if settings.gradient_checkpointing:
-            encoder.model.gradient_checkpointing_enable()
+            encoder.model.activation_checkpointing_enable()
         self.n_steps = self.n_epochs = 0
         self.best_recall, self._best_epoch = -1.0, 0
         self._best: dict[str, torch.Tensor] = {}
