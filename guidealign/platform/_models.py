@@ -54,7 +54,7 @@ PACKAGES: dict[ModelName, ModelPackage] = {
         parts=22,
         size=1_117_320_768,
         sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
-        verdict_threshold=0.5,
+        verdict_threshold=0.55,
     ),
     "base": ModelPackage(
         file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
