@@ -22,8 +22,9 @@ _LIMITS_FILE = "gateway-limits"
 class KeyGate:
     """Keys, limits and recorder behind the server's `Gate`.
 
-    Nothing in it waits for a database. `after` is to be called once for each chat that `before`
-    let in, whatever became of it: until then its estimated tokens are spent.
+    Nothing in it waits for a database, but for a token that is not known. `after` is to be called
+    once for each chat that `before` let in, whatever became of it: until then its estimated
+    tokens are spent.
     """
 
     def __init__(self, ring: KeyRing, limiter: Limiter, recorder: Recorder) -> None:
@@ -74,7 +75,7 @@ class KeyGate:
                 "no API key: send `Authorization: Bearer <key>`",
                 headers={"www-authenticate": "Bearer"},
             )
-        return self._ring.authenticate(token.strip())
+        return await self._ring.admit(token.strip())
 
     def before(self, arrival: Arrival) -> Mapping[str, str]:
         """Counts a request against its key's limits; `x-ratelimit-*` for its answer.
