@@ -21,9 +21,9 @@ from guidealign.serving.gate import Arrival
 from guidealign.serving.model import Guided, guideline_dict
 from guidealign.serving.overrides import read_k, read_risks
 from guidealign.serving.payload import Body, require_messages, require_model
-from guidealign.serving.policy import KeyPolicy, Scope
+from guidealign.serving.policy import KeyPolicy, Scope, in_canary
 from guidealign.serving.prompt import estimate_tokens
-from guidealign.serving.query import Query, query_of
+from guidealign.serving.query import conversation_id_of, query_of_turns, user_turns
 from guidealign.serving.refusal import Refusal, bad_request
 from guidealign.serving.relay import read_answer, read_error, read_usage
 
@@ -72,15 +72,19 @@ async def retrieve(request: Request) -> Response:
     parts = parts_of(request)
     request.state.policy = await parts.gate.authenticate(request.headers)
     body = await read_json(request, parts.settings.serve)
-    query = _query(body)
+    turns = _turns(body)
+    query = query_of_turns(turns)
     k, risks = read_k(body.get("k")), read_risks(body.get("risks"))
-    _, limits = await _admitted(request, "retrieve", None, body.text)
+    policy, limits = await _admitted(request, "retrieve", None, body.text)
     if query is None:
         guided = Guided(status="abstained", reason="no-user-text", release=parts.guidance.release)
     else:
         try:
+            # As a chat of this key would be: what is looked at here is what is put in front there.
+            candidate = in_canary(policy, conversation_id_of(turns))
             found = await while_there(
-                request.receive, parts.guidance.afind(query, k=k, risks=risks)
+                request.receive,
+                parts.guidance.afind(query, k=k, risks=risks, candidate=candidate),
             )
         except GuidealignError as error:
             raise _retriever_away(error) from error
@@ -91,6 +95,7 @@ async def retrieve(request: Request) -> Response:
             nearest=found.nearest,
             release=found.release,
             stale=found.stale,
+            canary_id=found.canary_id,
         )
     given = guided.as_dict()
     given["status"] = "found" if guided.status == "injected" else guided.status
@@ -100,13 +105,13 @@ async def retrieve(request: Request) -> Response:
     return JSONResponse({"object": "list", **given}, headers=guided.headers() | limits)
 
 
-def _query(body: Body) -> Query | None:
+def _turns(body: Body) -> list[str]:
     if body.get("messages") is not None:
-        return query_of(require_messages(body))
+        return user_turns(require_messages(body))
     text = body.get("input")
     if not isinstance(text, str):
         raise bad_request("give `input`, a text, or `messages`, a conversation", param="input")
-    return query_of([{"role": "user", "content": text}])
+    return user_turns([{"role": "user", "content": text}])
 
 
 def _retriever_away(error: GuidealignError) -> Refusal:
