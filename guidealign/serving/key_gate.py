@@ -23,8 +23,8 @@ class KeyGate:
     """Keys, limits and recorder behind the server's `Gate`.
 
     Nothing in it waits for a database, but for a token that is not known. `after` is to be called
-    once for each chat that `before` let in, whatever became of it: until then its estimated
-    tokens are spent.
+    once for each chat that `before` let in with estimated tokens, whatever became of it: until
+    then they are spent.
     """
 
     def __init__(self, ring: KeyRing, limiter: Limiter, recorder: Recorder) -> None:
@@ -106,7 +106,8 @@ class KeyGate:
                 },
             )
         # Only a model's answer turns out longer or shorter than it was taken for.
-        if policy.tokens_per_minute is not None and arrival.scope == "chat":
+        is_settled = arrival.scope == "chat" and arrival.estimated_tokens > 0
+        if policy.tokens_per_minute is not None and is_settled:
             self._estimates[arrival.response_id] = arrival.estimated_tokens
         return headers
 

@@ -13,30 +13,24 @@ from starlette.responses import JSONResponse, Response
 from guidealign.errors import GuidealignError
 from guidealign.records import RETRIEVER_MODEL
 from guidealign.serving import _openapi as shapes
+from guidealign.serving._admit import admit, identify, parts_of
 from guidealign.serving._answer import answer
 from guidealign.serving._http import read_json, while_there
-from guidealign.serving.exchange import CHAT, RESPONSES, Parts
+from guidealign.serving._plain import plain_answer
+from guidealign.serving.exchange import CHAT, RESPONSES
 from guidealign.serving.feedback import Feedback, accept_feedback
-from guidealign.serving.gate import Arrival
 from guidealign.serving.model import Guided, guideline_dict
 from guidealign.serving.overrides import read_k, read_risks
 from guidealign.serving.payload import Body, require_messages, require_model
-from guidealign.serving.policy import KeyPolicy, Scope, in_canary
+from guidealign.serving.policy import in_canary
 from guidealign.serving.prompt import estimate_tokens
 from guidealign.serving.query import conversation_id_of, query_of_turns, user_turns
 from guidealign.serving.refusal import Refusal, bad_request
-from guidealign.serving.relay import read_answer, read_error, read_usage
 
 router = APIRouter()
 _MODELS_TIMEOUT_S = 5.0
 _MODELS_KEPT_S = 30.0
 _MOST_TEXTS = 256
-
-
-def parts_of(request: Request) -> Parts:
-    """What the gateway of a request is made of."""
-    parts: Parts = request.app.state.parts
-    return parts
 
 
 @router.post("/v1/chat/completions", **shapes.CHAT)
@@ -51,31 +45,16 @@ async def responses(request: Request) -> Response:
     return await answer(request, parts_of(request), RESPONSES)
 
 
-async def _admitted(
-    request: Request, scope: Scope, model: str | None, text: str
-) -> tuple[KeyPolicy, dict[str, str]]:
-    parts = parts_of(request)
-    policy = request.state.policy
-    arrival = Arrival(
-        response_id=request.state.response_id,
-        scope=scope,
-        policy=policy,
-        model=model,
-        estimated_tokens=estimate_tokens(text),
-    )
-    return policy, dict(parts.gate.before(arrival))
-
-
 @router.post("/v1/guidelines/retrieve", **shapes.RETRIEVE)
 async def retrieve(request: Request) -> Response:
     """Finds the guidelines for an input or a conversation, without a model."""
     parts = parts_of(request)
-    request.state.policy = await parts.gate.authenticate(request.headers)
+    policy = await identify(request)
     body = await read_json(request, parts.settings.serve)
     turns = _turns(body)
     query = query_of_turns(turns)
     k, risks = read_k(body.get("k")), read_risks(body.get("risks"))
-    policy, limits = await _admitted(request, "retrieve", None, body.text)
+    limits = admit(request, "retrieve", text=body.text)
     if query is None:
         guided = Guided(status="abstained", reason="no-user-text", release=parts.guidance.release)
     else:
@@ -122,7 +101,7 @@ def _retriever_away(error: GuidealignError) -> Refusal:
 async def feedback(request: Request) -> Response:
     """Takes thumbs or a score for an answer, by its `x-request-id`."""
     parts = parts_of(request)
-    request.state.policy = await parts.gate.authenticate(request.headers)
+    policy = await identify(request)
     body = await read_json(request, parts.settings.serve)
     try:
         given = Feedback.model_validate(body.values)
@@ -130,7 +109,7 @@ async def feedback(request: Request) -> Response:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"])) or None
         raise bad_request(f"feedback: {first['msg']}", param=field) from error
-    policy, limits = await _admitted(request, "feedback", None, body.text)
+    limits = admit(request, "feedback", text=body.text)
     left = await accept_feedback(given, policy=policy, engine=parts.engine)
     return JSONResponse(left, headers=limits)
 
@@ -139,7 +118,7 @@ async def feedback(request: Request) -> Response:
 async def embeddings(request: Request) -> Response:
     """Vectors by the live retriever (`guidealign-retriever`), or by an upstream's model."""
     parts = parts_of(request)
-    request.state.policy = await parts.gate.authenticate(request.headers)
+    await identify(request)
     body = await read_json(request, parts.settings.serve)
     model = require_model(body)
     if model != RETRIEVER_MODEL:
@@ -153,7 +132,7 @@ async def embeddings(request: Request) -> Response:
             f"the retriever's vectors have {parts.guidance.dimensions} dimensions",
             param="dimensions",
         )
-    _, limits = await _admitted(request, "embeddings", model, body.text)
+    limits = admit(request, "embeddings", model=model, text=body.text)
     try:
         release, vectors = await while_there(request.receive, parts.guidance.embed(texts))
     except GuidealignError as error:
@@ -204,32 +183,18 @@ def _texts(body: Body) -> list[str]:
 async def _embedded_elsewhere(request: Request, body: Body, model: str) -> Response:
     parts = parts_of(request)
     upstreams = parts.upstreams.of_model(model)
-    _, limits = await _admitted(request, "embeddings", model, body.text)
+    limits = admit(request, "embeddings", model=model, text=body.text)
 
-    async def asked() -> tuple[bytes, int, list[tuple[bytes, bytes]]]:
+    async def asked() -> Response:
         raw = body.text.encode()
         found = await parts.upstreams.ask(
             upstreams, "/embeddings", request.headers.raw, lambda _: raw
         )
-        if found.response.status >= 300:
-            own_key = found.upstream.settings.api_key is not None
-            error = await read_error(found, own_key=own_key)
-            if isinstance(error, Refusal):
-                raise error
-            return error, found.response.status, found.headers()
         limit = parts.settings.serve.max_answer_bytes
-        content = await read_answer(found, limit=limit)
-        await read_usage(content, found.upstream.name)
-        return content, found.response.status, found.headers()
+        response, _ = await plain_answer(found, limits, limit=limit)
+        return response
 
-    content, status, headers = await while_there(request.receive, asked())
-    response = Response(content, status)
-    response.raw_headers = [
-        *headers,
-        (b"content-length", str(len(content)).encode()),
-        *((n.encode(), v.encode()) for n, v in limits.items()),
-    ]
-    return response
+    return await while_there(request.receive, asked())
 
 
 @router.get("/v1/models", **shapes.MODELS)
@@ -251,7 +216,7 @@ async def model(request: Request, model: str) -> Response:
 
 async def _models(request: Request) -> list[dict[str, Any]]:
     parts = parts_of(request)
-    request.state.policy = await parts.gate.authenticate(request.headers)
+    await identify(request)
     shown: dict[str, Any] = request.app.state.models
     if time.monotonic() > shown.get("until", 0.0):
         listed = await parts.upstreams.models(request.headers.raw, timeout_s=_MODELS_TIMEOUT_S)
