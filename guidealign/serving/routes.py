@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from typing import Any
 
@@ -16,21 +15,19 @@ from guidealign.serving import _openapi as shapes
 from guidealign.serving._admit import admit, identify, parts_of
 from guidealign.serving._answer import answer
 from guidealign.serving._http import read_json, while_there
-from guidealign.serving._plain import plain_answer
+from guidealign.serving.embedding import answer_embeddings
 from guidealign.serving.exchange import CHAT, RESPONSES
 from guidealign.serving.feedback import Feedback, accept_feedback
 from guidealign.serving.model import Guided, guideline_dict
 from guidealign.serving.overrides import read_k, read_risks
-from guidealign.serving.payload import Body, require_messages, require_model
+from guidealign.serving.payload import Body, require_messages
 from guidealign.serving.policy import in_canary
-from guidealign.serving.prompt import estimate_tokens
 from guidealign.serving.query import conversation_id_of, query_of_turns, user_turns
-from guidealign.serving.refusal import Refusal, bad_request
+from guidealign.serving.refusal import Refusal, bad_request, retriever_away
 
 router = APIRouter()
 _MODELS_TIMEOUT_S = 5.0
 _MODELS_KEPT_S = 30.0
-_MOST_TEXTS = 256
 
 
 @router.post("/v1/chat/completions", **shapes.CHAT)
@@ -66,7 +63,7 @@ async def retrieve(request: Request) -> Response:
                 parts.guidance.afind(query, k=k, risks=risks, candidate=candidate),
             )
         except GuidealignError as error:
-            raise _retriever_away(error) from error
+            raise retriever_away(error) from error
         guided = Guided(
             status="abstained" if found.reason else "injected",
             reason=found.reason,
@@ -93,10 +90,6 @@ def _turns(body: Body) -> list[str]:
     return user_turns([{"role": "user", "content": text}])
 
 
-def _retriever_away(error: GuidealignError) -> Refusal:
-    return Refusal(503, "retriever_unavailable", str(error), headers={"retry-after": "1"})
-
-
 @router.post("/v1/guidelines/feedback", **shapes.FEEDBACK)
 async def feedback(request: Request) -> Response:
     """Takes thumbs or a score for an answer, by its `x-request-id`."""
@@ -117,84 +110,7 @@ async def feedback(request: Request) -> Response:
 @router.post("/v1/embeddings", **shapes.EMBEDDINGS)
 async def embeddings(request: Request) -> Response:
     """Vectors by the live retriever (`guidealign-retriever`), or by an upstream's model."""
-    parts = parts_of(request)
-    await identify(request)
-    body = await read_json(request, parts.settings.serve)
-    model = require_model(body)
-    if model != RETRIEVER_MODEL:
-        return await _embedded_elsewhere(request, body, model)
-    texts = _texts(body)
-    encoding = body.get("encoding_format") or "float"
-    if encoding not in ("float", "base64"):
-        raise bad_request("`encoding_format` is float or base64", param="encoding_format")
-    if body.get("dimensions") not in (None, parts.guidance.dimensions):
-        raise bad_request(
-            f"the retriever's vectors have {parts.guidance.dimensions} dimensions",
-            param="dimensions",
-        )
-    limits = admit(request, "embeddings", model=model, text=body.text)
-    try:
-        release, vectors = await while_there(request.receive, parts.guidance.embed(texts))
-    except GuidealignError as error:
-        raise _retriever_away(error) from error
-    data = [
-        {
-            "object": "embedding",
-            "index": place,
-            "embedding": (
-                base64.b64encode(vector.astype("<f4").tobytes()).decode()
-                if encoding == "base64"
-                else vector.tolist()
-            ),
-        }
-        for place, vector in enumerate(vectors)
-    ]
-    tokens = sum(map(estimate_tokens, texts))
-    return JSONResponse(
-        {
-            "object": "list",
-            "data": data,
-            "model": RETRIEVER_MODEL,
-            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-        },
-        headers={
-            "x-guidealign-release": str(release.release_id),
-            "x-guidealign-retriever": str(release.retriever_version),
-        }
-        | limits,
-    )
-
-
-def _texts(body: Body) -> list[str]:
-    given = body.get("input")
-    texts = [given] if isinstance(given, str) else given
-    if (
-        not isinstance(texts, list)
-        or not 1 <= len(texts) <= _MOST_TEXTS
-        or not all(isinstance(text, str) and text for text in texts)
-    ):
-        raise bad_request(
-            f"`input` is a text or a list of 1 to {_MOST_TEXTS} texts, none of them empty",
-            param="input",
-        )
-    return [text.encode("utf-8", "replace").decode() for text in texts]
-
-
-async def _embedded_elsewhere(request: Request, body: Body, model: str) -> Response:
-    parts = parts_of(request)
-    upstreams = parts.upstreams.of_model(model)
-    limits = admit(request, "embeddings", model=model, text=body.text)
-
-    async def asked() -> Response:
-        raw = body.text.encode()
-        found = await parts.upstreams.ask(
-            upstreams, "/embeddings", request.headers.raw, lambda _: raw
-        )
-        limit = parts.settings.serve.max_answer_bytes
-        response, _ = await plain_answer(found, limits, limit=limit)
-        return response
-
-    return await while_there(request.receive, asked())
+    return await answer_embeddings(request)
 
 
 @router.get("/v1/models", **shapes.MODELS)
