@@ -1,7 +1,7 @@
 """Starts, shows and stops the services of one machine."""
 
 from guidealign.platform._models import PACKAGES, ensure_model
-from guidealign.platform._postgres import binaries
+from guidealign.platform._postgres import binaries, unprivileged
 from guidealign.platform.airflow_api import AirflowApi
 from guidealign.platform.down import down
 from guidealign.platform.home import Home
@@ -21,5 +21,6 @@ __all__ = [
     "ensure_model",
     "status",
     "temporary_postgres",
+    "unprivileged",
     "up",
 ]
