@@ -1,5 +1,6 @@
 """Starts, shows and stops the services of one machine."""
 
+from guidealign.platform._cache_lock import cache_lock
 from guidealign.platform._models import PACKAGES, ensure_model
 from guidealign.platform._postgres import binaries, unprivileged
 from guidealign.platform.airflow_api import AirflowApi
@@ -16,6 +17,7 @@ __all__ = [
     "Home",
     "ServiceStatus",
     "binaries",
+    "cache_lock",
     "doctor",
     "down",
     "ensure_model",
