@@ -52,7 +52,9 @@ class _Limits(NamedTuple):
     injections: int | None
 
 
-_LIMITS = {"full": _Limits(400, None, 84, None), "small": _Limits(56, 28, 14, 3)}
+_LIMITS = {"full": _Limits(400, None, 56, None), "small": _Limits(56, 28, 14, 3)}
+_GUIDELINES = 3
+"""Asked for, of each injection."""
 _SLOTS = 2
 _START_S = 180.0
 
@@ -76,7 +78,9 @@ def measure_model(scale: str, *, stored: bool = False) -> list[Figure]:
         explained = stored_calibration(
             settings=_explaining(settings), limit=limits.explained, **given
         )
-        through = stored_injection(settings=settings, limit=limits.injections, **given)
+        through = stored_injection(
+            settings=_writing_less(settings), limit=limits.injections, **given
+        )
     else:
         pace = Pace(lambda line: print(line, file=sys.stderr, flush=True))
         with _bundled_model(settings) as served:
@@ -84,7 +88,9 @@ def measure_model(scale: str, *, stored: bool = False) -> list[Figure]:
             cut = find_threshold(settings=served, limit=limits.starter, **given)
             found = calibrate(settings=served, limit=limits.cases, **given)
             explained = calibrate(settings=_explaining(served), limit=limits.explained, **given)
-            through = measure_injection(settings=served, limit=limits.injections, **given)
+            through = measure_injection(
+                settings=_writing_less(served), limit=limits.injections, **given
+            )
     if scale == "full" and found.n_asked:
         PICTURE.write_text(confusion_svg(found), encoding="utf-8")
     figures = [
@@ -180,7 +186,11 @@ def injection_figures(report: InjectionReport) -> list[Figure]:
         )
         stopped = ", ".join(f"{reason} {n}" for reason, n in arm.stopped_by.items())
         figures += [
-            _share(f"injections that reach the library, {how}", arm.in_library, styles),
+            _share(
+                f"injections that reach the library, {how}",
+                arm.in_library,
+                f"{styles}; {_GUIDELINES} guidelines asked for at most",
+            ),
             _share(
                 f"injections obeyed in what the model wrote, {how}",
                 arm.in_output,
@@ -259,6 +269,12 @@ def _with_endpoint(settings: Settings, base_url: str | None, key: str) -> Settin
 
 def _explaining(settings: Settings) -> Settings:
     author = settings.author.model_copy(update={"verdict": "explained"})
+    return settings.model_copy(update={"author": author})
+
+
+def _writing_less(settings: Settings) -> Settings:
+    """Fewer guidelines an input: writing takes nearly all of the time."""
+    author = settings.author.model_copy(update={"max_guidelines": _GUIDELINES})
     return settings.model_copy(update={"author": author})
 
 

@@ -15,8 +15,7 @@ from guidealign.db import make_engine
 from guidealign.library import add_vectors, build_index, read_starter
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.registry import Registry
-from guidealign.retriever import load_serving_encoder
-from guidealign.retriever._cache import exported_base
+from guidealign.retriever import load_serving_encoder, prepare_base
 from guidealign.settings import Settings, load_settings
 
 PAPERS = 33_000
@@ -97,12 +96,7 @@ def cache_folder(settings: Settings | None = None) -> Path:
 
 def encoder_folder() -> Path:
     """The untrained encoder as it serves: `model.onnx` and its tokenizer."""
-    settings = load_settings()
-    return exported_base(
-        settings.retriever.base_model,
-        cache=settings.platform.cache.expanduser() / "encoders",
-        max_length=settings.retriever.max_length,
-    )
+    return prepare_base(load_settings())
 
 
 def guidelines(engine: Engine) -> list[tuple[int, str, str]]:

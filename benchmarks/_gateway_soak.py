@@ -26,8 +26,7 @@ from benchmarks._library_data import Space, database, fill
 from benchmarks._report import Figure
 from guidealign.db import make_engine
 from guidealign.library import retire
-from guidealign.platform import binaries
-from guidealign.platform._postgres import unprivileged
+from guidealign.platform import binaries, unprivileged
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.serving import create_key, revoke_key
 from guidealign.settings import load_settings

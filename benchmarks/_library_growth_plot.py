@@ -37,8 +37,9 @@ def plot_growth(points: Sequence[Point]) -> None:
         heights = [p.megabytes[name] / p.n * 1_000 for p in points]
         disk.bar([f"{p.n:,}" for p in points], heights, bottom=below, label=name)
         below = [a + b for a, b in zip(below, heights, strict=True)]
-    disk.set(title="on disk", ylabel="kB a guideline")
-    disk.legend()
+    max_height = max(sum(p.megabytes.values()) / p.n for p in points) * 1_000
+    disk.set(title="on disk", ylabel="kB a guideline", ylim=(0, 1.25 * max_height))
+    disk.legend(ncols=3, loc="upper center", fontsize="small")
     for axis in (search, build):
         axis.set(xscale="log", xlabel="guidelines")
         axis.grid(alpha=0.3)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks._peers import peer_python
 from benchmarks._report import ROOT
 
 PEERS = {
-    "faiss": ("sentence-transformers and FAISS flat", "faiss-cpu"),
-    "nemo": ("NeMo Guardrails' embedding search", "nemoguardrails"),
+    "faiss": ("sentence-transformers and FAISS flat", "faiss-cpu==1.15.1"),
+    "nemo": ("NeMo Guardrails' embedding search", "nemoguardrails==0.24.1"),
 }
-_INSTALL_TIMEOUT_S = 900
 
 
 class PeerAwayError(Exception):
@@ -48,13 +46,15 @@ class Peer:
 
 
 @contextmanager
-def running(peer: str, cache: Path, model: str, folder: Path) -> Iterator[Peer]:
+def running(peer: str, model: str, folder: Path) -> Iterator[Peer]:
     """A peer that has the vectors of `folder / vectors.npy` in its index.
 
     Raises:
         PeerAwayError: it cannot be installed or does not start here.
     """
-    python = _environment(peer, cache / "peers" / peer)
+    python = peer_python(f"search-{peer}", [PEERS[peer][1]], shared=True)
+    if python is None:
+        raise PeerAwayError("it could not be installed")
     script = ROOT / "benchmarks" / "_retriever_peer_process.py"
     process = subprocess.Popen(
         [str(python), str(script), peer, model, str(folder)],
@@ -71,27 +71,3 @@ def running(peer: str, cache: Path, model: str, folder: Path) -> Iterator[Peer]:
     finally:
         process.kill()
         process.wait()
-
-
-def _environment(peer: str, folder: Path) -> Path:
-    """A virtual environment that sees this one's packages (torch is large) behind its own."""
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        _run([sys.executable, "-m", "venv", str(folder)])
-        own = next((folder / "lib").glob("python*/site-packages"))
-        (own / "zz_project.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-        _run([str(python), "-m", "pip", "install", "--quiet", PEERS[peer][1]])
-        (folder / "ready").touch()
-    return python
-
-
-def _run(command: list[str]) -> None:
-    try:
-        done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise PeerAwayError(f"not installed: {type(error).__name__}") from error
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise PeerAwayError(f"not installed: {last[:120]}")

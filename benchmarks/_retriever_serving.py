@@ -288,12 +288,11 @@ def _against_peers(
 ) -> list[Figure]:
     np.save(scratch / "vectors.npy", vectors)
     model = encoder_folder(Settings().retriever.base_model)
-    cache = Settings().platform.cache.expanduser()
     figures = []
     for peer, (name, _) in PEERS.items():
         figure = f"serving: text to top-6 against {name}"
         try:
-            with running(peer, cache, model, scratch) as process:
+            with running(peer, model, scratch) as process:
                 turns = [
                     (_ms(_text_to_top, encoder, connection, text), process.ask(text))
                     for text in queries

@@ -961,6 +961,19 @@ class GatewayAccount(Base):
     )
 
 
+class GatewayRetrievalCount(Base):
+    """How often the gateway found each guideline; the database counts as requests are stored."""
+
+    __tablename__ = "gateway_retrieval_counts"
+    guideline_id: Mapped[int] = mapped_column(ForeignKey(Guideline.id), primary_key=True)
+    n_found: Mapped[int] = mapped_column(
+        comment="requests that it was found for, within k and the budget"
+    )
+    n_kept: Mapped[int] = mapped_column(comment="of them, those whose model was given it")
+    last_kept_at: Mapped[datetime | None]
+    __table_args__ = (CheckConstraint("n_kept between 0 and n_found", name="counts"),)
+
+
 for _mapper in Base.registry.mappers:
     # `\d+` in psql shows what the class says.
     _first_line = (_mapper.class_.__doc__ or "").strip().splitlines()[0]

@@ -1,7 +1,8 @@
 """Starts, shows and stops the services of one machine."""
 
+from guidealign.platform._cache_lock import cache_lock
 from guidealign.platform._models import PACKAGES, ensure_model
-from guidealign.platform._postgres import binaries
+from guidealign.platform._postgres import binaries, unprivileged
 from guidealign.platform.airflow_api import AirflowApi
 from guidealign.platform.down import down
 from guidealign.platform.home import Home
@@ -16,10 +17,12 @@ __all__ = [
     "Home",
     "ServiceStatus",
     "binaries",
+    "cache_lock",
     "doctor",
     "down",
     "ensure_model",
     "status",
     "temporary_postgres",
+    "unprivileged",
     "up",
 ]

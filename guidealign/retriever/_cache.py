@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -39,16 +38,10 @@ def _exported(source: str, *, cache: Path, max_length: int) -> Path:
     target = cache / _key(source, max_length)
     if _is_whole(target):
         return target
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        lock = (cache / f".{target.name}.lock").open("w")
-    except OSError as error:
-        raise PlatformError(
-            f"{cache} cannot be written ({error.strerror}): free it or set"
-            " GUIDEALIGN_PLATFORM__CACHE"
-        ) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    # What serves has its exports already, and starts without the platform's imports.
+    from guidealign.platform import cache_lock
+
+    with cache_lock(cache, target.name):
         if _is_whole(target):
             return target
         scratch = cache / f".{target.name}.{os.getpid()}"

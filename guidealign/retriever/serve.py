@@ -174,14 +174,16 @@ def load_serving_encoder(version: int, *, settings: Settings, registry: Registry
     return _loaded(str(_folder(version, settings, registry.tracking_uri)))
 
 
-def prepare_base(settings: Settings) -> None:
+def prepare_base(settings: Settings) -> Path:
     """Exports the untrained base where this machine has not: a gateway without torch finds it.
+
+    The folder has `model.onnx` and its tokenizer.
 
     Raises:
         ConfigurationError: it cannot be exported here.
         PlatformError: the cache cannot be written.
     """
-    _base_folder(settings.retriever.base_model, *_bounds(settings))
+    return _base_folder(settings.retriever.base_model, *_bounds(settings))
 
 
 @lru_cache(maxsize=3)

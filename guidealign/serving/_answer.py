@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from guidealign.serving._http import GONE, is_true, read_json, while_there
+from guidealign.serving._stream import RelayedStream
 from guidealign.serving.exchange import Api, Exchange, Parts
 from guidealign.serving.observed import Observed
 from guidealign.serving.overrides import FIELD, overrides_of
@@ -23,10 +22,8 @@ from guidealign.serving.relay import (
     read_usage,
     with_member,
 )
-from guidealign.serving.upstream import Answer, Upstream
+from guidealign.serving.upstream import Answer, RawHeaders, Upstream
 
-BROKEN_OFF = 598
-"""Status, for records, of a stream that the upstream broke off after it had begun."""
 _EXPLAIN = "x-guidealign-explain"
 
 
@@ -125,73 +122,24 @@ def _headers(
     return found.headers() + [(n.encode(), v.encode("latin-1", "replace")) for n, v in own.items()]
 
 
-class GuidedStream(Response):
-    """A stream that goes to the caller as it comes, and ends with it."""
+class GuidedStream(RelayedStream):
+    """A stream whose end is recorded."""
 
     def __init__(
-        self,
-        status: int,
-        events: EventStream,
-        exchange: Exchange,
-        headers: list[tuple[bytes, bytes]],
+        self, status: int, events: EventStream, exchange: Exchange, headers: RawHeaders
     ) -> None:
-        self.status_code = status
-        self.raw_headers = headers
-        self.background = None
-        self._events = events
+        timeout_s = exchange.parts.settings.serve.client_timeout_s
+        super().__init__(status, events, headers, timeout_s=timeout_s)
         self._exchange = exchange
-        self._gone = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends it.
-
-        A caller who hangs up, or takes nothing for too long, ends the upstream's work too.
-        """
-        del scope
+    def _sending(self) -> None:
         exchange = self._exchange
-        watch = asyncio.ensure_future(self._watch(receive))
-        try:
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": self.status_code,
-                    "headers": self.raw_headers,
-                }
-            )
-            async for part in self._events:
-                if self._gone:
-                    break
-                exchange.first_byte_at = exchange.first_byte_at or time.monotonic()
-                await self._send(send, part, more=True)
-            if not self._gone:
-                await self._send(send, b"", more=False)
-        except TimeoutError:
-            # Not answered to the end: the server closes a connection that is left like this.
-            self._gone = True
-        finally:
-            watch.cancel()
-            await self._events.close()
-            self._record()
+        exchange.first_byte_at = exchange.first_byte_at or time.monotonic()
 
-    async def _send(self, send: Send, part: bytes, *, more: bool) -> None:
-        async with asyncio.timeout(self._exchange.parts.settings.serve.client_timeout_s):
-            await send({"type": "http.response.body", "body": part, "more_body": more})
-
-    async def _watch(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self._gone = True
-        await self._events.close()
-
-    def _record(self) -> None:
+    def _ended(self, status: int) -> None:
         exchange, events = self._exchange, self._events
         exchange.usage = events.usage
         if exchange.usage.completion_tokens is None:
             # Models write about a token an event.
             exchange.usage.completion_tokens = events.n_events
-        status = self.status_code
-        if self._gone:
-            status = GONE
-        elif events.broken:
-            status = BROKEN_OFF
         exchange.record(status)

@@ -37,13 +37,19 @@ async def read_json(request: Request, settings: ServeSettings) -> Body:
         )
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise Refusal(415, "unsupported_encoding", "send the body without a Content-Encoding")
-    raw = await _read(request, settings)
+    raw = await read_raw(request, settings)
     if len(raw) > _PARSED_AT_ONCE_BYTES:
         return await asyncio.to_thread(Body.of, raw)
     return Body.of(raw)
 
 
-async def _read(request: Request, settings: ServeSettings) -> bytes:
+async def read_raw(request: Request, settings: ServeSettings) -> bytes:
+    """A request's body, of any kind; empty: it has none.
+
+    Raises:
+        Refusal: 408 or 413: too slow, too large.
+        ClientDisconnect: the caller went away.
+    """
     limit = settings.max_body_bytes
     announced = request.headers.get("content-length", "0")
     if announced.isdecimal() and int(announced) > limit:

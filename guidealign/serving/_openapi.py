@@ -169,9 +169,10 @@ FEEDBACK = _path(
         },
     },
 )
+STORED = _path(good="the upstream's answer", streams=True)
 MODELS = _path(good="all models", refused=(401, 403, 429))
 MODEL = _path(good="one model", refused=(401, 403, 404, 429))
-for _streamed in (CHAT, RESPONSES):
+for _streamed in (CHAT, RESPONSES, STORED):
     _streamed["responses"][200]["content"]["text/event-stream"] = {"schema": {"type": "object"}}
 HEALTH = _path(good="it runs", refused=())
 READY = _path(good="requests get guidelines", refused=(503,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 from guidealign.errors import BadInputError, ServiceUnavailableError
 from guidealign.records import CATEGORIES, Release, RetrievedGuideline
@@ -17,6 +17,9 @@ from guidealign.serving.run import make_guidance
 from guidealign.settings import Settings, load_settings
 
 Messages = str | Sequence[Mapping[str, Any]]
+ReleaseChoice = Literal["live", "candidate"]
+"""candidate: the one that `guidealign canary` has declared; where there is none, or it fails, what
+is live answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,8 @@ class GuidedMessages:
     """Why it abstained."""
     stale: bool = False
     """The database could not be asked: the last good release answered."""
+    canary_id: int | None = None
+    """Of the candidate that answered in place of `release`; None: what is live did."""
 
 
 class Guide:
@@ -80,6 +85,7 @@ class Guide:
         model: str = "",
         k: int | None = None,
         risks: Sequence[str] | None = None,
+        release: ReleaseChoice = "live",
     ) -> GuidedMessages:
         """A conversation with the guidelines for its last user turn in front of it.
 
@@ -88,13 +94,18 @@ class Guide:
             model: its family decides where guidelines go; empty: into the system message.
             k: most guidelines; None: as set.
             risks: categories to look among; None: all.
+            release: `candidate` asks the one on trial. The gateway draws a share of each key's
+                conversations; here are no keys, so the caller says.
 
         Raises:
-            BadInputError: what was given is no conversation, or no such category.
+            BadInputError: what was given is no conversation, or no such category or choice.
             ServiceUnavailableError: the retriever does not answer.
         """
         conversation, query = _asked(messages, k, risks)
-        found = None if query is None else self._guidance.find(query, k=k, risks=risks)
+        candidate = _is_candidate(release)
+        found = None
+        if query is not None:
+            found = self._guidance.find(query, k=k, risks=risks, candidate=candidate)
         return self._guided(conversation, found, model)
 
     async def aguide(
@@ -104,10 +115,14 @@ class Guide:
         model: str = "",
         k: int | None = None,
         risks: Sequence[str] | None = None,
+        release: ReleaseChoice = "live",
     ) -> GuidedMessages:
         """`guide`, while the event loop goes on."""
         conversation, query = _asked(messages, k, risks)
-        found = None if query is None else await self._guidance.afind(query, k=k, risks=risks)
+        candidate = _is_candidate(release)
+        found = None
+        if query is not None:
+            found = await self._guidance.afind(query, k=k, risks=risks, candidate=candidate)
         return self._guided(conversation, found, model)
 
     def _guided(
@@ -132,7 +147,14 @@ class Guide:
             status="injected" if kept else "abstained",
             reason=found.reason or (None if kept else "budget"),
             stale=found.stale,
+            canary_id=found.canary_id,
         )
+
+
+def _is_candidate(release: str) -> bool:
+    if release not in get_args(ReleaseChoice):
+        raise BadInputError(f"release is one of {', '.join(get_args(ReleaseChoice))}")
+    return release == "candidate"
 
 
 def _asked(

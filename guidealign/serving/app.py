@@ -28,6 +28,7 @@ from guidealign.serving.ops import ops
 from guidealign.serving.policy import KeyPolicy, new_response_id
 from guidealign.serving.refusal import Refusal
 from guidealign.serving.routes import router
+from guidealign.serving.stored import stored
 
 log = structlog.get_logger()
 _SAMPLE_S = 2.0
@@ -67,6 +68,7 @@ def build_app(make: Callable[[], Parts]) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(router)
+    app.include_router(stored)
     app.include_router(ops)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _refused_by_router)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,13 @@ from guidealign.serving.prompt import (
     guide_instructions,
     within_budget,
 )
-from guidealign.serving.query import Query, input_turns, query_of_turns, user_turns
+from guidealign.serving.query import (
+    Query,
+    conversation_id_of,
+    input_turns,
+    query_of_turns,
+    user_turns,
+)
 from guidealign.serving.recorder.model import GatewayInput, GatewayRequest
 from guidealign.serving.refusal import Refusal
 from guidealign.serving.relay import Usage
@@ -169,7 +174,10 @@ class Exchange:
             return Guided(status="abstained", reason="no-user-text", release=guidance.release)
         try:
             found = await guidance.afind(
-                self.query, k=wanted.k, risks=wanted.risks, candidate=self._is_canary()
+                self.query,
+                k=wanted.k,
+                risks=wanted.risks,
+                candidate=in_canary(self.policy, conversation_id_of(self.turns)),
             )
         except GuidealignError as error:
             log.info("unguided", response_id=self.response_id, error=str(error))
@@ -204,10 +212,6 @@ class Exchange:
         if policy.mode == "monitor":
             return known.as_status("monitored")
         return known.as_status("withheld" if withheld == groups else "injected", withheld)
-
-    def _is_canary(self) -> bool:
-        conversation_id = self._conversation_id()
-        return conversation_id is not None and in_canary(self.policy, conversation_id)
 
     def headers_for(self, given: RawHeaders) -> RawHeaders:
         """A caller's headers as they go on; with tracing, this call is their trace."""
@@ -257,7 +261,7 @@ class Exchange:
             groups=tuple(g.category for g in guided.guidelines),
             withheld_groups=guided.withheld,
             withhold_share=policy.withhold_share if drawn else None,
-            conversation_id=self._conversation_id(),
+            conversation_id=conversation_id_of(self.turns),
             prompt_tokens=self.usage.prompt_tokens,
             completion_tokens=self.usage.completion_tokens,
             retrieval_ms=_ms(self.retrieval_s),
@@ -297,11 +301,6 @@ class Exchange:
             text=self.query.text,
             context=self.query.context,
         )
-
-    def _conversation_id(self) -> str | None:
-        if not self.turns:
-            return None
-        return hashlib.blake2b(self.turns[0].encode(), digest_size=16).hexdigest()
 
 
 def _ms(seconds: float | None) -> Any:

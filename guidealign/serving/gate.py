@@ -20,7 +20,7 @@ class Arrival:
     policy: KeyPolicy
     model: str | None
     estimated_tokens: int
-    """Of its words, and of the answer where it sets a limit."""
+    """Of its words, and of the answer where it sets a limit; 0: no model is asked."""
 
 
 class Gate(Protocol):

@@ -22,8 +22,9 @@ _LIMITS_FILE = "gateway-limits"
 class KeyGate:
     """Keys, limits and recorder behind the server's `Gate`.
 
-    Nothing in it waits for a database. `after` is to be called once for each chat that `before`
-    let in, whatever became of it: until then its estimated tokens are spent.
+    Nothing in it waits for a database, but for a token that is not known. `after` is to be called
+    once for each chat that `before` let in with estimated tokens, whatever became of it: until
+    then they are spent.
     """
 
     def __init__(self, ring: KeyRing, limiter: Limiter, recorder: Recorder) -> None:
@@ -74,7 +75,7 @@ class KeyGate:
                 "no API key: send `Authorization: Bearer <key>`",
                 headers={"www-authenticate": "Bearer"},
             )
-        return self._ring.authenticate(token.strip())
+        return await self._ring.admit(token.strip())
 
     def before(self, arrival: Arrival) -> Mapping[str, str]:
         """Counts a request against its key's limits; `x-ratelimit-*` for its answer.
@@ -105,7 +106,8 @@ class KeyGate:
                 },
             )
         # Only a model's answer turns out longer or shorter than it was taken for.
-        if policy.tokens_per_minute is not None and arrival.scope == "chat":
+        is_settled = arrival.scope == "chat" and arrival.estimated_tokens > 0
+        if policy.tokens_per_minute is not None and is_settled:
             self._estimates[arrival.response_id] = arrival.estimated_tokens
         return headers
 

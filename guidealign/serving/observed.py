@@ -23,6 +23,8 @@ def endpoint_of(path: str) -> str:
     """The name of a path in figures; paths that are not served share one."""
     if path.startswith("/v1/models/"):
         return "models"
+    if path.startswith("/v1/responses/"):
+        return "stored"
     return _ENDPOINTS.get(path, "other")
 
 

@@ -113,13 +113,16 @@ def choose_withholding(
     return frozenset(g for g in groups if _draw("withhold", response_id, g) < share)
 
 
-def in_canary(policy: KeyPolicy, conversation_id: str) -> bool:
+def in_canary(policy: KeyPolicy, conversation_id: str | None) -> bool:
     """Whether a conversation is answered under the candidate release: all of it, or none.
 
     Args:
         policy: its `canary_share` counts; a larger share keeps who is in already.
-        conversation_id: the same for every turn, such as a hash of the first user message.
+        conversation_id: the same for every turn, such as a hash of the first user message; None:
+            nothing was said, and nothing is drawn.
     """
+    if conversation_id is None:
+        return False
     return _draw("canary", str(policy.key_id), conversation_id) < policy.canary_share
 
 

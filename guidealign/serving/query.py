@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,13 @@ def query_of_turns(turns: Sequence[str]) -> Query | None:
     windows = _windows(turns[-1])
     before = _windows(turns[-2])[0] if len(turns) > 1 and len(windows) == 1 else None
     return Query(text=turns[-1], windows=windows, context=before)
+
+
+def conversation_id_of(turns: Sequence[str]) -> str | None:
+    """A hash of the first turn, the same to a conversation's end; None: nothing was said."""
+    if not turns:
+        return None
+    return hashlib.blake2b(turns[0].encode(), digest_size=16).hexdigest()
 
 
 def user_turns(messages: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -64,3 +64,8 @@ def bad_request(
 ) -> Refusal:
     """A refusal of what cannot be understood, 400."""
     return Refusal(400, code, message, param=param)
+
+
+def retriever_away(error: GuidealignError) -> Refusal:
+    """503, for what only the retriever could answer."""
+    return Refusal(503, "retriever_unavailable", str(error), headers={"retry-after": "1"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from typing import Any
 
@@ -13,30 +12,22 @@ from starlette.responses import JSONResponse, Response
 from guidealign.errors import GuidealignError
 from guidealign.records import RETRIEVER_MODEL
 from guidealign.serving import _openapi as shapes
+from guidealign.serving._admit import admit, identify, parts_of
 from guidealign.serving._answer import answer
 from guidealign.serving._http import read_json, while_there
-from guidealign.serving.exchange import CHAT, RESPONSES, Parts
+from guidealign.serving.embedding import answer_embeddings
+from guidealign.serving.exchange import CHAT, RESPONSES
 from guidealign.serving.feedback import Feedback, accept_feedback
-from guidealign.serving.gate import Arrival
 from guidealign.serving.model import Guided, guideline_dict
 from guidealign.serving.overrides import read_k, read_risks
-from guidealign.serving.payload import Body, require_messages, require_model
-from guidealign.serving.policy import KeyPolicy, Scope
-from guidealign.serving.prompt import estimate_tokens
-from guidealign.serving.query import Query, query_of
-from guidealign.serving.refusal import Refusal, bad_request
-from guidealign.serving.relay import read_answer, read_error, read_usage
+from guidealign.serving.payload import Body, require_messages
+from guidealign.serving.policy import in_canary
+from guidealign.serving.query import conversation_id_of, query_of_turns, user_turns
+from guidealign.serving.refusal import Refusal, bad_request, retriever_away
 
 router = APIRouter()
 _MODELS_TIMEOUT_S = 5.0
 _MODELS_KEPT_S = 30.0
-_MOST_TEXTS = 256
-
-
-def parts_of(request: Request) -> Parts:
-    """What the gateway of a request is made of."""
-    parts: Parts = request.app.state.parts
-    return parts
 
 
 @router.post("/v1/chat/completions", **shapes.CHAT)
@@ -51,39 +42,28 @@ async def responses(request: Request) -> Response:
     return await answer(request, parts_of(request), RESPONSES)
 
 
-async def _admitted(
-    request: Request, scope: Scope, model: str | None, text: str
-) -> tuple[KeyPolicy, dict[str, str]]:
-    parts = parts_of(request)
-    policy = request.state.policy
-    arrival = Arrival(
-        response_id=request.state.response_id,
-        scope=scope,
-        policy=policy,
-        model=model,
-        estimated_tokens=estimate_tokens(text),
-    )
-    return policy, dict(parts.gate.before(arrival))
-
-
 @router.post("/v1/guidelines/retrieve", **shapes.RETRIEVE)
 async def retrieve(request: Request) -> Response:
     """Finds the guidelines for an input or a conversation, without a model."""
     parts = parts_of(request)
-    request.state.policy = await parts.gate.authenticate(request.headers)
+    policy = await identify(request)
     body = await read_json(request, parts.settings.serve)
-    query = _query(body)
+    turns = _turns(body)
+    query = query_of_turns(turns)
     k, risks = read_k(body.get("k")), read_risks(body.get("risks"))
-    _, limits = await _admitted(request, "retrieve", None, body.text)
+    limits = admit(request, "retrieve", text=body.text)
     if query is None:
         guided = Guided(status="abstained", reason="no-user-text", release=parts.guidance.release)
     else:
         try:
+            # As a chat of this key would be: what is looked at here is what is put in front there.
+            candidate = in_canary(policy, conversation_id_of(turns))
             found = await while_there(
-                request.receive, parts.guidance.afind(query, k=k, risks=risks)
+                request.receive,
+                parts.guidance.afind(query, k=k, risks=risks, candidate=candidate),
             )
         except GuidealignError as error:
-            raise _retriever_away(error) from error
+            raise retriever_away(error) from error
         guided = Guided(
             status="abstained" if found.reason else "injected",
             reason=found.reason,
@@ -91,6 +71,7 @@ async def retrieve(request: Request) -> Response:
             nearest=found.nearest,
             release=found.release,
             stale=found.stale,
+            canary_id=found.canary_id,
         )
     given = guided.as_dict()
     given["status"] = "found" if guided.status == "injected" else guided.status
@@ -100,24 +81,20 @@ async def retrieve(request: Request) -> Response:
     return JSONResponse({"object": "list", **given}, headers=guided.headers() | limits)
 
 
-def _query(body: Body) -> Query | None:
+def _turns(body: Body) -> list[str]:
     if body.get("messages") is not None:
-        return query_of(require_messages(body))
+        return user_turns(require_messages(body))
     text = body.get("input")
     if not isinstance(text, str):
         raise bad_request("give `input`, a text, or `messages`, a conversation", param="input")
-    return query_of([{"role": "user", "content": text}])
-
-
-def _retriever_away(error: GuidealignError) -> Refusal:
-    return Refusal(503, "retriever_unavailable", str(error), headers={"retry-after": "1"})
+    return user_turns([{"role": "user", "content": text}])
 
 
 @router.post("/v1/guidelines/feedback", **shapes.FEEDBACK)
 async def feedback(request: Request) -> Response:
     """Takes thumbs or a score for an answer, by its `x-request-id`."""
     parts = parts_of(request)
-    request.state.policy = await parts.gate.authenticate(request.headers)
+    policy = await identify(request)
     body = await read_json(request, parts.settings.serve)
     try:
         given = Feedback.model_validate(body.values)
@@ -125,7 +102,7 @@ async def feedback(request: Request) -> Response:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"])) or None
         raise bad_request(f"feedback: {first['msg']}", param=field) from error
-    policy, limits = await _admitted(request, "feedback", None, body.text)
+    limits = admit(request, "feedback", text=body.text)
     left = await accept_feedback(given, policy=policy, engine=parts.engine)
     return JSONResponse(left, headers=limits)
 
@@ -133,98 +110,7 @@ async def feedback(request: Request) -> Response:
 @router.post("/v1/embeddings", **shapes.EMBEDDINGS)
 async def embeddings(request: Request) -> Response:
     """Vectors by the live retriever (`guidealign-retriever`), or by an upstream's model."""
-    parts = parts_of(request)
-    request.state.policy = await parts.gate.authenticate(request.headers)
-    body = await read_json(request, parts.settings.serve)
-    model = require_model(body)
-    if model != RETRIEVER_MODEL:
-        return await _embedded_elsewhere(request, body, model)
-    texts = _texts(body)
-    encoding = body.get("encoding_format") or "float"
-    if encoding not in ("float", "base64"):
-        raise bad_request("`encoding_format` is float or base64", param="encoding_format")
-    if body.get("dimensions") not in (None, parts.guidance.dimensions):
-        raise bad_request(
-            f"the retriever's vectors have {parts.guidance.dimensions} dimensions",
-            param="dimensions",
-        )
-    _, limits = await _admitted(request, "embeddings", model, body.text)
-    try:
-        release, vectors = await while_there(request.receive, parts.guidance.embed(texts))
-    except GuidealignError as error:
-        raise _retriever_away(error) from error
-    data = [
-        {
-            "object": "embedding",
-            "index": place,
-            "embedding": (
-                base64.b64encode(vector.astype("<f4").tobytes()).decode()
-                if encoding == "base64"
-                else vector.tolist()
-            ),
-        }
-        for place, vector in enumerate(vectors)
-    ]
-    tokens = sum(map(estimate_tokens, texts))
-    return JSONResponse(
-        {
-            "object": "list",
-            "data": data,
-            "model": RETRIEVER_MODEL,
-            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-        },
-        headers={
-            "x-guidealign-release": str(release.release_id),
-            "x-guidealign-retriever": str(release.retriever_version),
-        }
-        | limits,
-    )
-
-
-def _texts(body: Body) -> list[str]:
-    given = body.get("input")
-    texts = [given] if isinstance(given, str) else given
-    if (
-        not isinstance(texts, list)
-        or not 1 <= len(texts) <= _MOST_TEXTS
-        or not all(isinstance(text, str) and text for text in texts)
-    ):
-        raise bad_request(
-            f"`input` is a text or a list of 1 to {_MOST_TEXTS} texts, none of them empty",
-            param="input",
-        )
-    return [text.encode("utf-8", "replace").decode() for text in texts]
-
-
-async def _embedded_elsewhere(request: Request, body: Body, model: str) -> Response:
-    parts = parts_of(request)
-    upstreams = parts.upstreams.of_model(model)
-    _, limits = await _admitted(request, "embeddings", model, body.text)
-
-    async def asked() -> tuple[bytes, int, list[tuple[bytes, bytes]]]:
-        raw = body.text.encode()
-        found = await parts.upstreams.ask(
-            upstreams, "/embeddings", request.headers.raw, lambda _: raw
-        )
-        if found.response.status >= 300:
-            own_key = found.upstream.settings.api_key is not None
-            error = await read_error(found, own_key=own_key)
-            if isinstance(error, Refusal):
-                raise error
-            return error, found.response.status, found.headers()
-        limit = parts.settings.serve.max_answer_bytes
-        content = await read_answer(found, limit=limit)
-        await read_usage(content, found.upstream.name)
-        return content, found.response.status, found.headers()
-
-    content, status, headers = await while_there(request.receive, asked())
-    response = Response(content, status)
-    response.raw_headers = [
-        *headers,
-        (b"content-length", str(len(content)).encode()),
-        *((n.encode(), v.encode()) for n, v in limits.items()),
-    ]
-    return response
+    return await answer_embeddings(request)
 
 
 @router.get("/v1/models", **shapes.MODELS)
@@ -246,7 +132,7 @@ async def model(request: Request, model: str) -> Response:
 
 async def _models(request: Request) -> list[dict[str, Any]]:
     parts = parts_of(request)
-    request.state.policy = await parts.gate.authenticate(request.headers)
+    await identify(request)
     shown: dict[str, Any] = request.app.state.models
     if time.monotonic() > shown.get("until", 0.0):
         listed = await parts.upstreams.models(request.headers.raw, timeout_s=_MODELS_TIMEOUT_S)

@@ -39,7 +39,10 @@ _ASKED = {
     "max_completion_tokens": "gen_ai.request.max_tokens",
     "max_output_tokens": "gen_ai.request.max_tokens",
     "stream": "gen_ai.request.stream",
+    "dimensions": "gen_ai.embeddings.dimension.count",
 }
+OWN_MODEL = "guidealign"
+"""Provider of the retriever, which is asked inside the process."""
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
@@ -163,27 +166,42 @@ class RequestSpans:
         span.end(now)
 
     def asking(
-        self, operation: str, model: str, asked: Mapping[str, Any], headers: RawHeaders
+        self,
+        operation: str,
+        model: str,
+        asked: Mapping[str, Any],
+        headers: RawHeaders,
+        *,
+        provider: str = "openai",
     ) -> RawHeaders:
-        """Begins the call of the model; the caller's headers with this call as their trace."""
+        """Begins the call of the model; the caller's headers with this call as their trace.
+
+        Args:
+            operation: `chat`, `responses` or `embeddings`.
+            model: as the caller names it.
+            asked: the request's body.
+            headers: of the caller.
+            provider: by the format of the API; whose model it is, the gateway cannot know.
+        """
         from opentelemetry.trace import SpanKind, set_span_in_context
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         attributes: dict[str, Any] = {
             "gen_ai.operation.name": operation,
-            # The format of the API; whose model it is, the gateway cannot know.
-            "gen_ai.provider.name": "openai",
+            "gen_ai.provider.name": provider,
             "gen_ai.request.model": model,
         }
         for name, attribute in _ASKED.items():
             if isinstance(asked.get(name), bool | int | float):
                 attributes[attribute] = asked[name]
-        if self._with_text:
+        if isinstance(asked.get("encoding_format"), str):
+            attributes["gen_ai.request.encoding_formats"] = [asked["encoding_format"]]
+        if self._with_text and operation != "embeddings":
             attributes["gen_ai.input.messages"] = _messages(asked)
         self._call = self._tracer.start_span(
             f"{operation} {model}",
             context=self._inside,
-            kind=SpanKind.CLIENT,
+            kind=SpanKind.INTERNAL if provider == OWN_MODEL else SpanKind.CLIENT,
             attributes=attributes,
         )
         carrier: dict[str, str] = {}
@@ -191,12 +209,12 @@ class RequestSpans:
         own = [(name.encode(), value.encode()) for name, value in carrier.items()]
         return [h for h in headers if h[0] not in {b"traceparent", b"tracestate"}] + own
 
-    def ended(self, seen: Observed, guided: Guided, base_url: str | None) -> None:
+    def ended(self, seen: Observed, guided: Guided | None, base_url: str | None) -> None:
         """Ends all spans.
 
         Args:
             seen: of the request, complete.
-            guided: what was done about it.
+            guided: what was done about it; None: it is none that guidelines go to.
             base_url: of the upstream that answered.
         """
         from opentelemetry.trace import StatusCode
@@ -207,7 +225,8 @@ class RequestSpans:
                 self._call.set_status(StatusCode.ERROR)
             self._call.end()
         self._span.set_attribute("http.response.status_code", seen.status)
-        self._span.set_attributes(_of_guidance(guided))
+        if guided is not None:
+            self._span.set_attributes(_of_guidance(guided))
         if seen.status >= 500:
             self._span.set_attribute("error.type", str(seen.status))
             self._span.set_status(StatusCode.ERROR)

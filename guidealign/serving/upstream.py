@@ -193,16 +193,14 @@ class Upstreams:
         refused: Refusal | None = None
         for upstream in upstreams:
             try:
-                answer = await self._post(upstream, path, headers, body(upstream))
+                answer = await self.ask_one(upstream, path, headers, body(upstream))
             except Refusal as refusal:
-                self._note(upstream, refusal.code)
                 refused = refusal
                 continue
             if failed is not None:
                 failed.response.close()
             if answer.response.status not in _ASK_ELSEWHERE:
                 return answer
-            self._note(upstream, str(answer.response.status))
             failed = answer
         if failed is not None:
             return failed
@@ -212,16 +210,51 @@ class Upstreams:
         self.failures[upstream.name, code] += 1
         log.warning("upstream_failed", upstream=upstream.name, code=code)
 
-    async def _post(
-        self, upstream: Upstream, path: str, headers: RawHeaders, body: bytes
+    async def ask_one(
+        self,
+        upstream: Upstream,
+        path: str,
+        headers: RawHeaders,
+        body: bytes,
+        *,
+        method: str = "POST",
+    ) -> Answer:
+        """One upstream's answer, whatever it is.
+
+        Args:
+            upstream: that is asked.
+            path: behind the base URL, with the query.
+            headers: of the caller.
+            body: empty: none.
+            method: of HTTP.
+
+        Raises:
+            Refusal: 502 or 504: it could not be reached, or did not answer in time.
+        """
+        try:
+            answer = await self._send(upstream, method, path, headers, body)
+        except Refusal as refusal:
+            self._note(upstream, refusal.code)
+            raise
+        if answer.response.status in _ASK_ELSEWHERE:
+            self._note(upstream, str(answer.response.status))
+        return answer
+
+    async def _send(
+        self, upstream: Upstream, method: str, path: str, headers: RawHeaders, body: bytes
     ) -> Answer:
         session = self._require_session()
         sent = upstream.headers(headers, pass_key=self._pass_keys)
         url = upstream.settings.base_url.rstrip("/") + path
         for may_retry in (True, False):
             try:
-                response = await session.post(
-                    url, data=body, headers=sent, timeout=upstream.timeout, allow_redirects=False
+                response = await session.request(
+                    method,
+                    url,
+                    data=body or None,
+                    headers=sent,
+                    timeout=upstream.timeout,
+                    allow_redirects=False,
                 )
             except (aiohttp.ServerDisconnectedError, ConnectionResetError) as error:
                 # The pool may have held a connection that the upstream was about to close.

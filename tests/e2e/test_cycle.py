@@ -115,10 +115,6 @@ def test_the_gateway_serves_what_was_released(platform: Platform) -> None:
     live = platform.query("select id from core.releases order by id desc limit 1")[0][0]
     base = f"http://127.0.0.1:{platform.setting('SERVE__PORT')}"
     wait_until(lambda: httpx.get(f"{base}/readyz").json()["release"] == live, 60, "the release")
-    # The gateway asks for new keys every half second.
-    asked = {"Authorization": f"Bearer {key}"}
-    known = f"{base}/v1/models"
-    wait_until(lambda: httpx.get(known, headers=asked).status_code == 200, 60, "the key")
     client = OpenAI(base_url=f"{base}/v1", api_key=key, max_retries=0, timeout=300)
     raw = client.chat.completions.with_raw_response.create(
         model=platform.setting("BASE__MODEL"),

@@ -34,6 +34,7 @@ class ChatRequest:
     raw: bytes = b""
     """The body as it came."""
     at: float = field(default_factory=time.monotonic)
+    method: str = "POST"
 
     @property
     def messages(self) -> list[dict[str, str]]:
@@ -144,10 +145,11 @@ class ModelServer:
         self._http.server_close()
         self._thread.join()
 
-    def answer(self, path: str, raw: bytes, headers: dict[str, str]) -> Reply:
+    def answer(self, path: str, raw: bytes, headers: dict[str, str], method: str = "POST") -> Reply:
         """Records the request and asks the responder."""
         with self._lock:
-            request = ChatRequest(path, json.loads(raw or b"{}"), headers, len(self.requests), raw)
+            body, number = json.loads(raw or b"{}"), len(self.requests)
+            request = ChatRequest(path, body, headers, number, raw, method=method)
             self.requests.append(request)
             self.in_flight += 1
             self.max_in_flight = max(self.max_in_flight, self.in_flight)
@@ -228,13 +230,22 @@ class _Handler(BaseHTTPRequestHandler):
     stub: ModelServer
 
     def do_GET(self) -> None:
+        if not self.path.endswith("/models"):
+            self._answer()
+            return
         data = [{"id": name, "object": "model"} for name in self.stub.models]
         self._send(Reply(raw=json.dumps({"object": "list", "data": data}).encode()), {})
 
+    def do_DELETE(self) -> None:
+        self._answer()
+
     def do_POST(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        reply = self.stub.answer(self.path, raw, headers)
+        reply = self.stub.answer(self.path, raw, headers, self.command)
         body = json.loads(raw or b"{}")
         if body.get("stream") and reply.status == 200 and reply.events is None and not reply.raw:
             reply = replace(

@@ -161,7 +161,6 @@ def test_served_with_keys_from_the_first_question_to_feedback(
         stranger.models.list()
     ask = {"model": "stub", "messages": [{"role": "user", "content": KNIVES}]}
     with OpenAI(base_url=f"{root}/v1", api_key=key.token, max_retries=0) as client:
-        wait_until(lambda: _knows(client))
         answer = client.chat.completions.with_raw_response.create(**ask)
         assert answer.headers["x-guidealign-status"] == "injected"
         assert answer.headers["x-ratelimit-limit-requests"] == "100"
@@ -182,11 +181,3 @@ def test_served_with_keys_from_the_first_question_to_feedback(
             )
         ).all()
     assert [tuple(row) for row in rows] == [("injected", 1, KNIVES, 1.0)]
-
-
-def _knows(client: OpenAI) -> bool:
-    try:
-        client.models.list()
-    except openai.AuthenticationError:
-        return False
-    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,15 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
+from guidealign import Guide
+from guidealign.db import make_engine
 from guidealign.errors import BadInputError
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.retriever import Encoder
 from guidealign.serving import Candidate, clear_canary, declare_canary, list_canaries
+from guidealign.serving.guide import Guidance
 from guidealign.serving.policy import SCOPES, KeyPolicy
-from guidealign.settings import UpstreamSettings
+from guidealign.settings import Settings, UpstreamSettings
 from tests.fakes.model_server import ModelServer, serve_model
 from tests.integration.gateway_fixture import rows
 from tests.integration.running_gateway import (
@@ -122,6 +126,55 @@ def test_a_share_of_conversations_is_answered_by_the_candidate_to_their_end(
         records = gateway.gate.wait_for(81)[1:41]
         assert {r.canary_id for r in records} == {None, number}
         assert {r.release_id for r in records} == {1}
+
+
+def test_retrieve_sees_what_the_same_conversation_is_given(
+    library: Engine, database_url: str, tmp_path: Path, behind: list[UpstreamSettings]
+) -> None:
+    number = declare_canary(MIRRORED, engine=library, actor="me", reason="try it")
+    with serve_gateway(database_url, behind, tmp_path / "kept", load=load, policy=KEY) as gateway:
+        _tried(gateway, number)
+        url = f"{gateway.base_url}/guidelines/retrieve"
+        sides = set()
+        for n in range(12):
+            first = f"Where do I buy knife {n}?"
+            chat = _canary(_ask(gateway, first))
+            later = [{"role": "user", "content": first}, {"role": "assistant", "content": "There."}]
+            later += [{"role": "user", "content": "And how sharp is it?"}]
+            for asked in ({"input": first}, {"messages": later}):
+                found = httpx.post(url, json=asked, timeout=60)
+                assert _canary(found) == chat
+                said = found.json()
+                assert (said["release"], said["canary"]) == (1, None if chat is None else number)
+                assert said["retriever_version"] == int(chat is not None)
+            sides.add(chat)
+        assert sides == {None, str(number)}
+        nothing = httpx.post(url, json={"input": " "}, timeout=60)
+        assert nothing.json()["reason"] == "no-user-text"
+
+
+def test_a_guide_is_told_which_release_to_ask(
+    library: Engine, database_url: str, tmp_path: Path
+) -> None:
+    settings = Settings(database_url=database_url)
+    guidance = Guidance(
+        engine=make_engine(database_url), settings=settings, load=load, folder=tmp_path / "kept"
+    )
+    guidance.start()
+    with Guide(guidance, settings) as guide:
+        asked = "Where do I buy knives?"
+        # None is on trial: what is live answers, and that is said.
+        assert guide.guide(asked, release="candidate") == guide.guide(asked)
+        number = declare_canary(MIRRORED, engine=library, actor="me", reason="try it")
+        guidance.refresh()
+        live, tried = guide.guide(asked), guide.guide(asked, release="candidate")
+        assert (live.canary_id, tried.canary_id) == (None, number)
+        assert live.release is not None
+        assert tried.release is not None
+        assert (live.release.retriever_version, tried.release.retriever_version) == (0, 1)
+        assert asyncio.run(guide.aguide(asked, release="candidate")) == tried
+        with pytest.raises(BadInputError, match="live, candidate"):
+            guide.guide(asked, release="newest")  # type: ignore[arg-type]
 
 
 def test_no_share_no_canary_and_all_is_all(

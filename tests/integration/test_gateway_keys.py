@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from guidealign.db import make_engine
@@ -156,6 +157,53 @@ def test_a_running_ring_follows_by_itself(engine: Engine) -> None:
         ring.close()
 
 
+def test_a_new_key_is_known_at_once(engine: Engine) -> None:
+    # By itself this one looks once a minute: what it knows sooner, it was asked for.
+    ring = KeyRing(engine, KeysSettings(refresh_s=60)).start()
+    try:
+        new = make_key(engine)
+        assert asyncio.run(ring.admit(new.token)).key_id == new.key_id
+        rotated = rotate_key(new.key_id, engine=engine, **AS_TEST)
+        assert asyncio.run(ring.admit(rotated.token)).key_id == new.key_id
+        _refused(ring, new.token)
+    finally:
+        ring.close()
+
+
+def test_tried_tokens_share_a_few_looks(engine: Engine) -> None:
+    new = make_key(engine)
+    looks: list[str] = []
+
+    def note(_c: Any, _u: Any, statement: str, *_: Any) -> None:
+        if "gateway_keys" in statement:
+            looks.append(statement)
+
+    wrong = [new.token[:-1], new.token.replace("ga-1-", "ga-7-"), "nonsense", "ga-1-"] * 25
+    rounds = 4
+
+    async def tried(ring: KeyRing) -> list[Any]:
+        asked = [ring.admit(token) for token in [*wrong, new.token]]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    ring = KeyRing(engine, KeysSettings(refresh_s=60)).start()
+    event.listen(engine, "before_cursor_execute", note)
+    begun = time.monotonic()
+    try:
+        for _ in range(rounds):
+            *refused, good = asyncio.run(tried(ring))
+            assert good.key_id == new.key_id
+            assert {(r.status, str(r)) for r in refused} == {
+                (401, "the API key is not valid: check it, or ask for another")
+            }
+        lasted_s = time.monotonic() - begun
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+        ring.close()
+    # A look for each round, however many wait for it; two of them are a quarter of a second apart.
+    assert len(looks) == rounds
+    assert lasted_s >= (rounds - 1) * 0.25
+
+
 def test_a_rotated_key_has_a_new_secret_and_for_a_while_two(engine: Engine, ring: KeyRing) -> None:
     old = make_key(engine)
     new = rotate_key(old.key_id, engine=engine, grace_s=3_600, **AS_TEST)
@@ -226,6 +274,8 @@ def test_known_keys_outlive_the_database_for_a_set_time(engine: Engine, postgres
                 lasting.refresh()
             _until(lambda: (brief.age_s() or 0) > 0.2)
             assert lasting.authenticate(new.token).key_id == new.key_id
+            with pytest.raises(Refusal, match="not valid"):
+                asyncio.run(lasting.admit("ga-9-unknown"))
             assert "try again later" in _refused(brief, new.token, 503)
         revoke_key(new.key_id, engine=engine, **AS_TEST)
         _until(lambda: "revoked" in _refused_or_not(lasting, new.token))

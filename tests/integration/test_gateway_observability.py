@@ -21,6 +21,7 @@ from mlflow import MlflowClient
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
@@ -214,6 +215,57 @@ def test_spans_follow_the_conventions_and_the_callers_trace(
         for name in ("POST /v1/chat/completions", "chat stub"):
             assert (failed[name].attributes or {})["error.type"] == "500"
             assert failed[name].status.status_code.name == "ERROR"
+
+
+def test_embeddings_have_spans_too(
+    engine: Engine,
+    database_url: str,
+    tmp_path: Path,
+    upstream: ModelServer,
+    behind: list[UpstreamSettings],
+) -> None:
+    publish(engine, tmp_path / "starter")
+    exporter = InMemorySpanExporter()
+    watch = _watch(exporter, with_text=True)
+    with serve_gateway(database_url, behind, tmp_path / "kept", watch=watch) as gateway:
+        url = f"{gateway.base_url}/embeddings"
+        own = {"model": "guidealign-retriever", "input": [SECRET], "encoding_format": "base64"}
+        used = httpx.post(url, json=own, timeout=30).json()["usage"]["prompt_tokens"]
+        spans = _spans(exporter, 2)
+        call = spans["embeddings guidealign-retriever"]
+        assert call.parent is not None
+        assert call.parent.span_id == spans["POST /v1/embeddings"].context.span_id
+        assert call.kind is SpanKind.INTERNAL
+        asked = dict(call.attributes or {})
+        assert asked == {
+            "gen_ai.operation.name": "embeddings",
+            "gen_ai.provider.name": "guidealign",
+            "gen_ai.request.model": "guidealign-retriever",
+            "gen_ai.request.encoding_formats": ("base64",),
+            "gen_ai.usage.input_tokens": used,
+        }
+        # The conventions have no place for what is embedded, so not even a masked text is kept.
+        assert not any(word in span.to_json() for word in _SAYS for span in spans.values())
+
+        exporter.clear()
+        answer = {"object": "list", "data": [], "usage": {"prompt_tokens": 9, "total_tokens": 9}}
+        upstream.responder = lambda _: Reply(raw=json.dumps(answer).encode())
+        httpx.post(url, json={"model": "stub", "input": SECRET, "dimensions": 8}, timeout=30)
+        call = _spans(exporter, 2)["embeddings stub"]
+        assert call.kind is SpanKind.CLIENT
+        asked = dict(call.attributes or {})
+        assert asked["gen_ai.provider.name"] == "openai"
+        assert asked["gen_ai.embeddings.dimension.count"] == 8
+        assert asked["gen_ai.usage.input_tokens"] == 9
+        assert asked["server.address"] == "127.0.0.1"
+        assert f"{call.context.span_id:016x}" in upstream.requests[-1].headers["traceparent"]
+
+        exporter.clear()
+        upstream.responder = lambda _: Reply(status=500, text="no")
+        httpx.post(url, json={"model": "stub", "input": "x"}, timeout=30)
+        failed = _spans(exporter, 2)
+        for name in ("POST /v1/embeddings", "embeddings stub"):
+            assert (failed[name].attributes or {})["error.type"] == "500"
 
 
 def test_text_is_in_spans_only_where_it_is_allowed_and_masked(

@@ -55,6 +55,7 @@ APP_TABLES = {
     "gateway_accounts": "iU",
     "gateway_keys": "iu",
     "gateway_requests": "i",
+    "gateway_retrieval_counts": "",
     "guideline_events": "",
     "guidelines": "iu",
     "imports": "iU",

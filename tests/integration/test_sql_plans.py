@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
 
-BIG = {"guidelines", "inputs", "pairs", "assessments", "retrievals", "guideline_events"}
+BIG = {"guidelines", "inputs", "pairs", "assessments", "retrievals", "guideline_events",
+       "gateway_retrieval_counts"}  # fmt: skip
 _N = 20_000
 _FILL = f"""
 set local session_replication_role = replica;
@@ -40,6 +41,8 @@ insert into core.retrievals (request_id, input_id, guideline_id, rank, score, ke
                              library_version, retriever_version)
 select 'r' || n, n, 1 + (n * 11 + k) % {_N}, k, 0.5, k < 3, 1, 1
   from generate_series(1, {_N // 2}) n, generate_series(1, 4) k;
+insert into core.gateway_retrieval_counts (guideline_id, n_found, n_kept)
+select n, 5, n % 5 from generate_series(1, {_N}, 2) n;
 insert into core.aligned_responses (input_id, response, guideline_ids, model, prompt_version,
   library_version, retriever_version, finish_reason, prompt_tokens, completion_tokens, latency_ms)
 select n, 'a', array[1 + (n * 11 + 1) % {_N}, 1 + (n * 11 + 2) % {_N}], 'm', 'p', 1, 1, 'stop',

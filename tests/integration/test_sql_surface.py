@@ -108,6 +108,20 @@ insert into core.author_runs (run_key, worker, n_requests, prompt_tokens, cost_u
   ('airflow:author/1', 0, 10, 4000, 0.25), ('airflow:author/1', 1, 5, 2000, 0.5);
 """
 
+# The id 99 is nobody's: a restored library may have lost what was recorded.
+_MORE_REQUESTS = """
+insert into core.gateway_requests (response_id, key_id, occurred_at, endpoint, status, mode,
+  guidance, canary, guideline_ids, scores, groups, withheld_ids, withheld_groups) values
+  ('ga-5', 1, '2026-03-05 10:00+00', 'chat', 200, 'inject', 'injected', false, '{3,99}',
+   '{0.9,0.8}', '{Insult,Insult}', '{}', '{}'),
+  ('ga-6', 1, '2026-03-04 10:00+00', 'chat', 200, 'inject', 'injected', false, '{3}', '{0.9}',
+   '{Insult}', '{}', '{}');
+insert into core.gateway_requests (response_id, key_id, occurred_at, endpoint, status, mode,
+  guidance, canary, guideline_ids, scores, groups, withheld_ids, withheld_groups) values
+  ('ga-7', 1, '2026-03-06 10:00+00', 'chat', 200, 'monitor', 'monitored', false, '{7}', '{0.9}',
+   '{Insult}', '{}', '{}');
+"""
+
 
 @pytest.fixture
 def filled(engine: Engine, tmp_path: Path) -> Engine:
@@ -215,13 +229,35 @@ def test_use_of_guidelines(filled: Engine) -> None:
     rows = _answer(filled, "Which guidelines are never put in front of a model?")
     assert sorted(_pick(rows, "id", "found")) == [(3, False), (6, True), (7, False)]
     most = _answer(filled, "Which guidelines are used most?")
-    assert _pick(most, "guideline_id", "n_kept", "n_found") == [(4, 2, 2), (5, 1, 1), (6, 0, 1)]
+    # In cycles 4 was kept twice and 5 once. The gateway found both for two requests, and withheld
+    # 4 from one of them.
+    assert _pick(most, "guideline_id", "n_kept", "n_found") == [(4, 3, 4), (5, 3, 3), (6, 0, 1)]
     steered = _answer(filled, "Which guidelines steered this response?")
     assert _pick(steered, "rank", "guideline_id", "score", "library_version") == [
         (1, 4, pytest.approx(0.9), 1),
         (2, 5, pytest.approx(0.8), 1),
     ]
     assert steered[0]["text"] == "Put the safety of kitchen knives before anything."
+
+
+def test_what_only_the_gateway_retrieved_counts(filled: Engine) -> None:
+    never = "Which guidelines are never put in front of a model?"
+    with filled.begin() as connection:
+        connection.exec_driver_sql(_MORE_REQUESTS)
+    # 3 was given to a model; 7 was found and, in the mode monitor, not given to any.
+    assert sorted(_pick(_answer(filled, never), "id", "found")) == [(6, True), (7, True)]
+    with filled.connect() as connection:
+        found = connection.execute(
+            text(
+                "select guideline_id, n_kept, n_found, last_kept_at::date::text"
+                " from library.retrieval_counts where guideline_id in (3, 7) order by 1"
+            )
+        ).all()
+        shown = connection.execute(
+            text("select n_retrieved from library.guidelines where id in (3, 4, 7) order by id")
+        ).scalars()
+        assert [tuple(row) for row in found] == [(3, 2, 2, "2026-03-05"), (7, 0, 1, None)]
+        assert list(shown) == [2, 3, 0]
 
 
 def test_trend_by_week(filled: Engine) -> None:

@@ -1,16 +1,19 @@
 """The keys as a server process knows them: in memory, and never behind by much.
 
-A request never waits for the database. A thread asks for what has changed since the last event it
-has seen: one look into an index while nothing has, and unlike LISTEN it works through a
-connection pooler and finds what happened while the connection was away.
+A request with a known key never waits for the database. A thread asks for what has changed since
+the last event it has seen: one look into an index while nothing has, and unlike LISTEN it works
+through a connection pooler and finds what happened while the connection was away. A token that is
+not known has it look at once, for all who wait together.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -31,8 +34,13 @@ log = structlog.get_logger()
 
 _NO_HASH = secrets.token_bytes(32)
 """Nobody's: compared with where there is nothing to compare with."""
+_ASK_FOR_KEY = {"www-authenticate": "Bearer"}
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _STOP_S = 5.0
+_GAP_S = 0.25
+"""Between two looks that are asked for: four a second, however many tokens are tried."""
+_LOOK_S = 1.0
+"""How long a request waits for a look; while the database is away it may take longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,18 @@ class _Entry:
 
 
 _NOBODY = _Entry(None)
+
+
+class UnknownKey(Refusal):
+    """A token that belongs to no key that is known; it may have been made since."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            401,
+            "invalid_api_key",
+            "the API key is not valid: check it, or ask for another",
+            headers=_ASK_FOR_KEY,
+        )
 
 
 class KeyRing:
@@ -60,8 +80,14 @@ class KeyRing:
         self._entries: dict[int, _Entry] = {}
         self._seen = 0
         self._fresh_at: float | None = None
+        self._looked_at = 0.0
         self._failing = False
         self._stopped = threading.Event()
+        self._wanted = threading.Event()
+        """Set: somebody waits for a look, or it is over."""
+        self._lock = threading.Lock()
+        self._next_look: Future[None] | None = None
+        """Of all who wait for a look that has not begun; the lock guards it."""
         self._thread = threading.Thread(target=self._follow, name="key-ring", daemon=True)
 
     def start(self) -> Self:
@@ -73,6 +99,7 @@ class KeyRing:
     def close(self) -> None:
         """Stops following."""
         self._stopped.set()
+        self._wanted.set()
         self._thread.join(_STOP_S)
 
     def age_s(self) -> float | None:
@@ -100,12 +127,36 @@ class KeyRing:
         is_current = hmac.compare_digest(given, entry.secret_hash)
         is_previous = hmac.compare_digest(given, entry.previous_hash)
         if entry.policy is None or not (is_current | (is_previous & (now < entry.previous_until))):
-            raise _unauthorized("the API key is not valid: check it, or ask for another")
+            raise UnknownKey
         if entry.policy.revoked_at is not None:
             raise _unauthorized("the API key was revoked: ask for another")
         if entry.policy.expires_at is not None and entry.policy.expires_at <= now:
             raise _unauthorized("the API key has expired: ask for another")
         return entry.policy
+
+    async def admit(self, token: str) -> KeyPolicy:
+        """`authenticate`, with one more look at the database where the token is not known.
+
+        Whatever is wrong with a token, it waits for the same look, so how long that takes says
+        nothing about the token either.
+
+        Raises:
+            Refusal: as `authenticate`.
+        """
+        try:
+            return self.authenticate(token)
+        except UnknownKey:
+            # `wait` cancels nothing: the look is of others too.
+            await asyncio.wait([asyncio.wrap_future(self._look())], timeout=_LOOK_S)
+        return self.authenticate(token)
+
+    def _look(self) -> Future[None]:
+        """A look that has not begun yet: this one will see whatever was there before."""
+        with self._lock:
+            if self._next_look is None:
+                self._next_look = Future()
+            self._wanted.set()
+            return self._next_look
 
     def refresh(self) -> None:
         """Reads what has changed; the thread does it by itself.
@@ -124,8 +175,27 @@ class KeyRing:
         self._fresh_at = asked_at
 
     def _follow(self) -> None:
-        while not self._stopped.wait(self._settings.refresh_s):
+        while not self._is_over():
+            waiting = self._begin_look()
             self._try_refresh()
+            if waiting is not None:
+                waiting.set_result(None)
+
+    def _is_over(self) -> bool:
+        """Waits until it is time to look; True: there is nothing to look for any more."""
+        refresh_s = self._settings.refresh_s
+        if self._wanted.wait(refresh_s):
+            due = self._looked_at + min(_GAP_S, refresh_s)
+            self._stopped.wait(max(0.0, due - time.monotonic()))
+        return self._stopped.is_set()
+
+    def _begin_look(self) -> Future[None] | None:
+        """Who comes from now on waits for the next look: this one may not see their key."""
+        with self._lock:
+            self._wanted.clear()
+            waiting, self._next_look = self._next_look, None
+        self._looked_at = time.monotonic()
+        return waiting
 
     def _try_refresh(self) -> None:
         try:
@@ -150,4 +220,4 @@ def _entry(row: Any) -> _Entry:
 
 
 def _unauthorized(message: str) -> Refusal:
-    return Refusal(401, "invalid_api_key", message, headers={"www-authenticate": "Bearer"})
+    return Refusal(401, "invalid_api_key", message, headers=_ASK_FOR_KEY)

@@ -1,0 +1,43 @@
+"""Who asks, and whether they may: the same for every path that a model is not asked by."""
+
+from __future__ import annotations
+
+from fastapi import Request
+
+from guidealign.serving.exchange import Parts
+from guidealign.serving.gate import Arrival
+from guidealign.serving.policy import KeyPolicy, Scope
+from guidealign.serving.prompt import estimate_tokens
+
+
+def parts_of(request: Request) -> Parts:
+    """What the gateway of a request is made of."""
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+async def identify(request: Request) -> KeyPolicy:
+    """The rules of the key that a request carries, which figures name from here on.
+
+    Raises:
+        Refusal: 401 without a valid key.
+    """
+    policy = await parts_of(request).gate.authenticate(request.headers)
+    request.state.policy = policy
+    return policy
+
+
+def admit(request: Request, scope: Scope, *, model: str | None = None, text: str) -> dict[str, str]:
+    """Counts a request whose key is known against its limits; the headers for its answer.
+
+    Raises:
+        Refusal: 429 over a limit, 403 out of the key's scopes.
+    """
+    arrival = Arrival(
+        response_id=request.state.response_id,
+        scope=scope,
+        policy=request.state.policy,
+        model=model,
+        estimated_tokens=estimate_tokens(text),
+    )
+    return dict(parts_of(request).gate.before(arrival))
