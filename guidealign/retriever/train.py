@@ -169,7 +169,7 @@ def _train_and_register(
             Path(folder),
             run,
             tags={**tags, **trained.serving.tags(), _CHECKED: "no"},
-            description="Input-to-guideline dual encoder, in-batch and hard negatives",
+            description="Input-to-guideline dual encoder, in-batch negatives",
             interface=_interface(trained.probes),
         )
     _check_reload(version, trained.probes, settings, registry)
