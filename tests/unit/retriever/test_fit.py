@@ -28,7 +28,7 @@ INPUTS = [
 ]
 
 
-SMALL = {"epochs": 3, "batch_size": 4, "learning_rate": 5e-5, "max_length": 16}
+SMALL = {"hard_negatives": 1, "epochs": 3, "batch_size": 4, "learning_rate": 5e-5, "max_length": 16}
 DATA = TrainingData(
     inputs=INPUTS,
     guidelines=GUIDELINES,
