@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable
 from html import escape
 
-from guidealign.evaluation.model import CheckResult, GateDecision, GatePolicy
+from guidealign.evaluation.model import CheckResult, GateDecision
+from guidealign.evaluation.policy import GatePolicy
 
 _WIDTH, _ROW, _LEFT, _RIGHT, _TOP = 860, 64, 300, 40, 96
-_COLOURS = {"pass": "#1a7f4b", "fail": "#b3261e", "inconclusive": "#8a6100"}
+_COLOURS = {"pass": "#1a7f4b", "fail": "#b3261e", "inconclusive": "#8a6100", "unusable": "#555"}
 
 
 def decision_artifacts(decision: GateDecision, policy: GatePolicy) -> dict[str, str]:
@@ -55,7 +56,10 @@ def draw_intervals(decision: GateDecision) -> str:
     """The intervals of all checks over one axis, as SVG."""
     checks = decision.evidence
     ends = [v for c in checks for v in (c.ci_low, c.ci_high) if v is not None]
-    reach = max([abs(v) for v in ends] + [c.effect for c in checks]) * 1.15
+    reach = (
+        max([abs(v) for v in ends] + [abs(c.bar) for c in checks] + [c.effect for c in checks])
+        * 1.15
+    )
     height = _TOP + _ROW * len(checks) + 40
 
     def x(value: float) -> float:
@@ -86,7 +90,7 @@ def _draw_check(check: CheckResult, y: int, x: Callable[[float], float]) -> str:
     if check.ci_low is None or check.ci_high is None or check.difference is None:
         return f'{label}<text x="{x(0):.1f}" y="{y + 16}" fill="{colour}">no interval</text>'
     low, high, mean = x(check.ci_low), x(check.ci_high), x(check.difference)
-    bar = x(0.0 if check.must == "be_better" else -check.effect)
+    bar = x(check.bar)
     return (
         f'{label}<line x1="{bar:.1f}" x2="{bar:.1f}" y1="{y - 4}" y2="{y + 32}" stroke="#444"/>'
         f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y + 14}" y2="{y + 14}" stroke="{colour}"'

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from guidealign.errors import ConfigurationError
-from guidealign.evaluation import CheckResult, load_policy
+from guidealign.evaluation import CheckPolicy, CheckResult, GatePolicy, load_policy
 from guidealign.evaluation.gates import check_all, conclude
-from guidealign.evaluation.model import CheckPolicy, GatePolicy
 from guidealign.records import CaseScore, EvaluationRun, Unscored
 from guidealign.settings import GateSettings
 
 CATEGORIES = ["Insult", "Physical_Harm"]
 CHECK = CheckPolicy(
     name="finds more",
-    kind="harm",
+    kind="quality",
     must="be_better",
     effect=0.1,
     min_cases=20,
     category_margin=0.2,
     category_min_cases=5,
 )
-POLICY = GatePolicy(model="m", metric="score", unit="points", about="test", checks=[CHECK])
+NOT_WORSE = CheckPolicy(
+    name="keeps up", kind="quality", must="not_be_worse", margin=0.1, min_cases=20
+)
+
+
+def _policy(*checks: CheckPolicy, **changes: Any) -> GatePolicy:
+    return GatePolicy(
+        model="m", metric="score", unit="points", about="test", checks=list(checks), **changes
+    )
+
+
+POLICY = _policy(CHECK)
 SETTINGS = GateSettings(bootstrap_resamples=2_000)
 
 
@@ -34,7 +45,7 @@ def _run(values: dict[str, float], version: int, **changes: object) -> Evaluatio
         CaseScore(
             case_id=case_id,
             category=CATEGORIES[i % 2],
-            kind="harm",
+            kind="quality",
             value=value,
             cluster=case_id,
         )
@@ -74,9 +85,16 @@ def test_clear_gain_is_promoted_with_its_figures() -> None:
     assert 0 < check.ci_low < 0.2 < check.ci_high < 0.3
 
 
-@pytest.mark.parametrize("gain", [0.0, -0.2], ids=["no gain", "loss"])
-def test_no_gain_holds(gain: float) -> None:
-    assert _decide(*_pair(gain))[0] == "hold"
+def test_no_gain_holds() -> None:
+    verdict, check = _decide(*_pair(0.0))
+    assert verdict == "inconclusive"
+    assert "is not shown to lie above +0" in check.reason
+
+
+def test_loss_is_rejected() -> None:
+    verdict, check = _decide(*_pair(-0.2))
+    assert verdict == "reject"
+    assert "lies below +0" in check.reason
 
 
 def test_gain_that_the_cases_cannot_show_is_inconclusive() -> None:
@@ -97,7 +115,7 @@ def test_no_cases_holds() -> None:
 def test_cases_without_score_hold_instead_of_vanishing() -> None:
     challenger, champion = _pair(0.2)
     lost = tuple(
-        Unscored(case_id=s.case_id, category=s.category, kind="harm", reason="crashed")
+        Unscored(case_id=s.case_id, category=s.category, kind="quality", reason="crashed")
         for s in challenger.scores[:10]
     )
     crashed = replace(challenger, scores=challenger.scores[10:], unscored=lost)
@@ -134,22 +152,19 @@ def test_category_that_got_clearly_worse_holds_a_better_model() -> None:
         for s in challenger.scores
     )
     verdict, check = _decide(replace(challenger, scores=scores), champion)
-    assert (verdict, check.worse_categories) == ("hold", ("Physical_Harm",))
+    assert (verdict, check.worse_categories) == ("reject", ("Physical_Harm",))
 
 
 def test_not_worse_passes_within_its_margin_only() -> None:
-    policy = POLICY.model_copy(
-        update={
-            "checks": [CHECK.model_copy(update={"must": "not_be_worse", "category_margin": None})]
-        }
-    )
+    policy = _policy(NOT_WORSE)
     assert _decide(*_pair(0.0), policy)[0] == "promote"
-    assert _decide(*_pair(-0.3), policy)[0] == "hold"
+    assert _decide(*_pair(-0.3), policy)[0] == "reject"
 
 
 def test_identical_scores_are_no_gain() -> None:
     _, champion = _pair(0.0)
-    assert _decide(replace(champion, version=2), champion)[0] == "hold"
+    verdict, check = _decide(replace(champion, version=2), champion)
+    assert (verdict, check.p_value, check.ties) == ("inconclusive", 1.0, 60)
 
 
 def test_no_check_never_promotes() -> None:
@@ -158,7 +173,7 @@ def test_no_check_never_promotes() -> None:
 
 def test_nan_cannot_become_a_score() -> None:
     with pytest.raises(ValueError, match="not finite"):
-        CaseScore(case_id="c", category="Insult", kind="harm", value=float("nan"), cluster="c")
+        CaseScore(case_id="c", category="Insult", kind="quality", value=float("nan"), cluster="c")
 
 
 @pytest.mark.parametrize("model", ["guidealign-retriever", "guidealign-labrador"])
