@@ -154,6 +154,8 @@ def p_of_flips(
     changed = sums[np.abs(sums) > TOLERANCE]
     if not len(changed):
         return 1.0
+    # scipy wants two at least; a tie's sign is nothing to the sum.
+    changed = np.append(changed, 0.0)
     done = stats.permutation_test(
         (changed,),
         np.sum,

@@ -70,6 +70,7 @@ def test_flips_of_few_changes_are_exact_by_hand() -> None:
     assert p_of_flips(
         np.array([1.0] * 5 + [0.0] * 20), range(25), resamples=1_000, seed=1
     ) == pytest.approx(1 / 32)
+    assert p_of_flips(np.array([0.0, 2.0]), range(2), resamples=99, seed=1) == pytest.approx(0.5)
     assert p_of_flips(np.zeros(9), range(9), resamples=100, seed=1) == 1.0
 
 
