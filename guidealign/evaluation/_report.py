@@ -24,6 +24,7 @@ def decision_artifacts(decision: GateDecision, policy: GatePolicy) -> dict[str, 
 
 
 def _markdown(decision: GateDecision, policy: GatePolicy) -> str:
+    look = max((check.look for check in decision.evidence), default=1)
     lines = [
         f"# {decision.model_name} {decision.challenger_version}: {decision.verdict}",
         "",
@@ -31,10 +32,11 @@ def _markdown(decision: GateDecision, policy: GatePolicy) -> str:
         + (" (the untrained base)." if decision.champion_version == 0 else "."),
         f"{decision.reason}.",
         "",
-        f"Unit: {policy.unit}.",
+        f"Unit: {policy.unit}. Look {look} at this champion: it may spend a part of the level.",
         "",
-        "| check | outcome | n (planned) | champion | challenger | difference | interval | power |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| check | outcome | n (planned) | champion | challenger | gain | interval | bar | p"
+        " | won, lost, tied | power | cases it takes |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [_row(check) for check in decision.evidence]
     return "\n".join(lines) + "\n"
@@ -48,7 +50,9 @@ def _row(check: CheckResult) -> str:
         f"| {check.name} | {check.outcome} | {check.n} ({check.n_planned})"
         f" | {number(check.champion_mean)} | {number(check.challenger_mean)}"
         f" | {number(check.difference)} | [{number(check.ci_low)}, {number(check.ci_high)}]"
-        f" | {number(check.power, '.2f')} |"
+        f" | {check.bar:+.3g} | {number(check.p_adjusted, '.2g')}"
+        f" | {check.wins}, {check.losses}, {check.ties}"
+        f" | {number(check.power, '.2f')} | {number(check.needed_cases, ',d')} |"
     )
 
 
