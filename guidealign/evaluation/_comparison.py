@@ -42,7 +42,9 @@ class Question:
     target: float
     """A true gain, for which power is told."""
     level: float
-    """One-sided."""
+    """One-sided, of this look."""
+    whole_level: float | None = None
+    """Of all looks together; None: there is one."""
     min_power: float = 0.8
     resamples: int = 10_000
     seed: int = 13
@@ -64,6 +66,8 @@ class Answer:
     losses: int
     ties: int
     power: float
+    whole_power: float
+    """At the level of all looks together: whether the cases suffice in principle."""
     needed_cases: int | None
 
 
@@ -104,6 +108,9 @@ def compare_counts(wins: int, losses: int, n: int, question: Question) -> Answer
         losses=losses,
         ties=n - wins - losses,
         power=power_of_counts(n, changed, question.target, asked),
+        whole_power=power_of_counts(
+            n, changed, question.target, replace(asked, level=question.whole_level or asked.level)
+        ),
         needed_cases=cases_of_counts(question.min_power, changed, question.target, asked),
     )
 
@@ -126,7 +133,10 @@ def _compare_means(
     needed = clusters_of_mean(
         question.min_power, distance, boot.se, level=question.level, n_clusters=boot.n_clusters
     )
-    power = power_of_mean(distance, boot.se, level=question.level, n_clusters=boot.n_clusters)
+    power, whole_power = (
+        power_of_mean(distance, boot.se, level=level, n_clusters=boot.n_clusters)
+        for level in (question.level, question.whole_level or question.level)
+    )
     return Answer(
         n=boot.n,
         n_clusters=boot.n_clusters,
@@ -139,6 +149,7 @@ def _compare_means(
         losses=0,
         ties=0,
         power=power,
+        whole_power=whole_power,
         needed_cases=math.ceil(needed * boot.n / boot.n_clusters),
     )
 

@@ -54,6 +54,9 @@ class CheckResult:
     losses: int = 0
     ties: int = 0
     power: float | None = None
+    """At this look's level, for the smallest gain of interest or for two equal models."""
+    whole_power: float | None = None
+    """The same at the policy's level, on which the policy's demand for power is made."""
     needed_cases: int | None = None
     """For the policy's power, at the spread that was measured; None: cannot be told."""
     worse_categories: tuple[str, ...] = ()

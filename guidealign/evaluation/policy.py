@@ -42,6 +42,7 @@ class CheckPolicy(BaseModel):
     level: float = Field(default=0.025, gt=0, lt=0.5)
     """Chance, over all looks together, to pass with a true gain that is not beyond the bar."""
     min_power: float = Field(default=0.8, gt=0, lt=1)
+    """At the level; below it nothing passes, however good it looks."""
     min_cases: int = Field(ge=2)
     max_unscored_share: float = Field(default=0.0, ge=0, lt=1)
     """Up to this share, cases without a score count as the worst the challenger could do."""

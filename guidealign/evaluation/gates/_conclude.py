@@ -59,8 +59,11 @@ def outcome_of(
             f"{seen} is not shown to lie above {check.bar:+.3g} (p = {answer.p_above:.2g}{holm},"
             f" level {level:.2g}); {_say_power(check, answer)}"
         )
-    if answer.power < check.min_power:
-        return "inconclusive", f"{seen} would do, but {_say_power(check, answer)}"
+    # Asked of the whole level: a later look's smaller one must not shut out great gains.
+    if answer.whole_power < check.min_power:
+        return "inconclusive", (
+            f"{seen} would do, but the cases are too few: {_say_power(check, answer)}"
+        )
     return "pass", (
         f"{seen} lies above {check.bar:+.3g} (p = {p_adjusted:.2g}, level {level:.2g});"
         f" power {answer.power:.2f}"

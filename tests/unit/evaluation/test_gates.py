@@ -323,6 +323,16 @@ def test_later_look_asks_for_more() -> None:
     assert verdicts == ["promote", "inconclusive", "inconclusive"]
 
 
+def test_great_gain_passes_at_a_late_look_too() -> None:
+    # 60 gains against none, and at the 30th look power for the least gain of interest is poor.
+    policy = _policy(YES_NO.model_copy(update={"effect": 0.03}))
+    (check,) = check_all(policy, *_yes_no(0, 60, 0), SETTINGS, look=30)
+    assert check.power is not None
+    assert check.whole_power is not None
+    assert check.power < 0.8 < check.whole_power
+    assert check.outcome == "pass"
+
+
 def test_looks_that_were_not_planned_hold() -> None:
     policy = _policy(CHECK, looks={"spending": "even", "planned": 2})
     (check,) = check_all(policy, *_pair(0.5), SETTINGS, look=3)
