@@ -77,10 +77,12 @@ def compare(gains: NDArray[np.float64], clusters: Sequence[Hashable], question: 
     Raises:
         ValueError: fewer than two clusters, lengths that differ, or a gain not finite.
     """
-    sums, _ = cluster_sums(gains, clusters)
+    sums, sizes = cluster_sums(gains, clusters)
     wins, losses = int((sums > TOLERANCE).sum()), int((sums < -TOLERANCE).sum())
     if question.test == "paired_bootstrap":
         answer = _compare_means(gains, clusters, question)
+        if sizes.max() == 1 and np.isin(gains, (-1.0, 0.0, 1.0)).all():
+            answer = _more_careful(answer, compare_counts(wins, losses, len(sums), question))
     else:
         answer = compare_counts(wins, losses, len(sums), question)
         needed = answer.needed_cases and math.ceil(answer.needed_cases * len(gains) / len(sums))
@@ -151,6 +153,20 @@ def _compare_means(
         power=power,
         whole_power=whole_power,
         needed_cases=math.ceil(needed * boot.n / boot.n_clusters),
+    )
+
+
+def _more_careful(means: Answer, counts: Answer) -> Answer:
+    """Of yes/no scores: where few or none changed, the bootstrap sees no spread."""
+    return replace(
+        means,
+        low=min(means.low, counts.low),
+        high=max(means.high, counts.high),
+        p_above=max(means.p_above, counts.p_above),
+        p_below=max(means.p_below, counts.p_below),
+        power=min(means.power, counts.power),
+        whole_power=min(means.whole_power, counts.whole_power),
+        needed_cases=counts.needed_cases and max(means.needed_cases or 0, counts.needed_cases),
     )
 
 

@@ -120,8 +120,8 @@ class Bootstrap:
         seen = distance / self.se if self.se else math.copysign(math.inf, distance)
         if abs(distance) < TOLERANCE:
             seen = 0.0
-        above = len(self.ts) - np.searchsorted(self.ts, seen - TOLERANCE, side="left")
-        below = np.searchsorted(self.ts, seen + TOLERANCE, side="right")
+        above = len(self.ts) - int(np.searchsorted(self.ts, seen - TOLERANCE, side="left"))
+        below = int(np.searchsorted(self.ts, seen + TOLERANCE, side="right"))
         # One more than were seen: a p-value of draws is never 0.
         return (above + 1) / (len(self.ts) + 1), (below + 1) / (len(self.ts) + 1)
 

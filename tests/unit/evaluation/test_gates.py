@@ -289,6 +289,17 @@ def test_mcnemar_refuses_what_it_is_not_made_for() -> None:
     assert (check.wins, check.losses, check.ties) == (6, 0, 88)
 
 
+@pytest.mark.parametrize(("n", "verdict"), [(25, "inconclusive"), (100, "promote")])
+def test_no_change_on_few_yes_no_cases_does_not_show_that_there_is_none(
+    n: int, verdict: str
+) -> None:
+    # A loss of 0.1 or more shows no change on 25 cases now and then: z = sqrt(25 x 0.1 / 0.9) =
+    # 1.67, short of the 2.17 it takes at the first look; on 100 cases z = 3.33.
+    runs = _yes_no(2, 2, 2, n)
+    found, check = _decide(*runs, _policy(NOT_WORSE))
+    assert (found, check.test, check.ties) == (verdict, "paired_bootstrap", n)
+
+
 def test_runs_of_several_benchmarks_are_told_apart() -> None:
     better, worse = _pair(0.2), _pair(-0.3)
     other = [replace(run, benchmark="b2", metric="other") for run in worse]
