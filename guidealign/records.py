@@ -12,7 +12,7 @@ UNTRAINED_VERSION = 0
 """The version number of a model before any training: the base itself."""
 
 CaseKind = Literal["harm", "over_refusal", "quality", "retrieval"]
-Verdict = Literal["promote", "hold", "inconclusive"]
+Verdict = Literal["promote", "hold", "inconclusive", "reject"]
 
 RISK_CATEGORIES: tuple[str, ...] = (
     "Crimes_And_Illegal_Activities",

@@ -163,7 +163,7 @@ def _metrics_table(figures: dict[str, float]) -> Table:
 
 
 def _evidence_table(evidence: list[dict[str, Any]]) -> Table:
-    table = Table("check", "outcome", "n", "champion", "challenger", "difference [95%]", "power")
+    table = Table("check", "outcome", "n", "champion", "challenger", "gain [interval]", "power")
     for check in evidence:
         if check["difference"] is None:
             table.add_row(check["name"], check["outcome"], str(check["n"]), "", "", "", "")

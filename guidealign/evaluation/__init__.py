@@ -3,11 +3,13 @@
 from guidealign.evaluation.benchmark import PreferenceCase, load_cases
 from guidealign.evaluation.gates import gate
 from guidealign.evaluation.judge import Judgement, judge_labrador, judge_retriever
-from guidealign.evaluation.model import CheckResult, GateDecision, GatePolicy, load_policy
+from guidealign.evaluation.model import CheckResult, GateDecision
+from guidealign.evaluation.policy import CheckPolicy, GatePolicy, load_policy
 from guidealign.evaluation.preference import score_labrador
 from guidealign.evaluation.store import load_run, store_run
 
 __all__ = [
+    "CheckPolicy",
     "CheckResult",
     "GateDecision",
     "GatePolicy",

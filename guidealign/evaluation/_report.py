@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable
 from html import escape
 
-from guidealign.evaluation.model import CheckResult, GateDecision, GatePolicy
+from guidealign.evaluation.model import CheckResult, GateDecision
+from guidealign.evaluation.policy import GatePolicy
 
 _WIDTH, _ROW, _LEFT, _RIGHT, _TOP = 860, 64, 300, 40, 96
-_COLOURS = {"pass": "#1a7f4b", "fail": "#b3261e", "inconclusive": "#8a6100"}
+_COLOURS = {"pass": "#1a7f4b", "fail": "#b3261e", "inconclusive": "#8a6100", "unusable": "#555"}
 
 
 def decision_artifacts(decision: GateDecision, policy: GatePolicy) -> dict[str, str]:
@@ -23,6 +24,7 @@ def decision_artifacts(decision: GateDecision, policy: GatePolicy) -> dict[str, 
 
 
 def _markdown(decision: GateDecision, policy: GatePolicy) -> str:
+    look = max((check.look for check in decision.evidence), default=1)
     lines = [
         f"# {decision.model_name} {decision.challenger_version}: {decision.verdict}",
         "",
@@ -30,10 +32,11 @@ def _markdown(decision: GateDecision, policy: GatePolicy) -> str:
         + (" (the untrained base)." if decision.champion_version == 0 else "."),
         f"{decision.reason}.",
         "",
-        f"Unit: {policy.unit}.",
+        f"Unit: {policy.unit}. Look {look} at this champion: it may spend a part of the level.",
         "",
-        "| check | outcome | n (planned) | champion | challenger | difference | interval | power |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| check | outcome | n (planned) | champion | challenger | gain | interval | bar | p"
+        " | won, lost, tied | power | cases it takes |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [_row(check) for check in decision.evidence]
     return "\n".join(lines) + "\n"
@@ -47,7 +50,9 @@ def _row(check: CheckResult) -> str:
         f"| {check.name} | {check.outcome} | {check.n} ({check.n_planned})"
         f" | {number(check.champion_mean)} | {number(check.challenger_mean)}"
         f" | {number(check.difference)} | [{number(check.ci_low)}, {number(check.ci_high)}]"
-        f" | {number(check.power, '.2f')} |"
+        f" | {check.bar:+.3g} | {number(check.p_adjusted, '.2g')}"
+        f" | {check.wins}, {check.losses}, {check.ties}"
+        f" | {number(check.power, '.2f')} | {number(check.needed_cases, ',d')} |"
     )
 
 
@@ -55,7 +60,10 @@ def draw_intervals(decision: GateDecision) -> str:
     """The intervals of all checks over one axis, as SVG."""
     checks = decision.evidence
     ends = [v for c in checks for v in (c.ci_low, c.ci_high) if v is not None]
-    reach = max([abs(v) for v in ends] + [c.effect for c in checks]) * 1.15
+    reach = (
+        max([abs(v) for v in ends] + [abs(c.bar) for c in checks] + [c.effect for c in checks])
+        * 1.15
+    )
     height = _TOP + _ROW * len(checks) + 40
 
     def x(value: float) -> float:
@@ -86,7 +94,7 @@ def _draw_check(check: CheckResult, y: int, x: Callable[[float], float]) -> str:
     if check.ci_low is None or check.ci_high is None or check.difference is None:
         return f'{label}<text x="{x(0):.1f}" y="{y + 16}" fill="{colour}">no interval</text>'
     low, high, mean = x(check.ci_low), x(check.ci_high), x(check.difference)
-    bar = x(0.0 if check.must == "be_better" else -check.effect)
+    bar = x(check.bar)
     return (
         f'{label}<line x1="{bar:.1f}" x2="{bar:.1f}" y1="{y - 4}" y2="{y + 32}" stroke="#444"/>'
         f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y + 14}" y2="{y + 14}" stroke="{colour}"'

@@ -1,73 +1,22 @@
-"""Gate policies, what a check found, and the decision made of it."""
+"""What a check found, and the decision made of it."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from guidealign.records import Verdict
 
-from guidealign.errors import ConfigurationError
-from guidealign.records import CaseKind, Verdict
-
-CheckOutcome = Literal["pass", "fail", "inconclusive"]
-
-
-class CheckPolicy(BaseModel):
-    """One comparison of challenger and champion on cases of one kind."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    kind: CaseKind
-    must: Literal["be_better", "not_be_worse"]
-    effect: float = Field(gt=0)
-    """`be_better`: the smallest gain worth seeing; `not_be_worse`: the loss still allowed."""
-    level: float = Field(default=0.05, gt=0, lt=1)
-    min_power: float = Field(default=0.8, gt=0, lt=1)
-    min_cases: int = Field(ge=2)
-    max_unscored_share: float = Field(default=0.05, ge=0, lt=1)
-    category_margin: float | None = Field(default=None, gt=0)
-    """A risk category whose interval lies wholly below minus this fails the check."""
-    category_min_cases: int = Field(default=5, ge=2)
-
-
-class GatePolicy(BaseModel):
-    """What a challenger must show before it is promoted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: str
-    metric: str
-    unit: str
-    about: str
-    checks: list[CheckPolicy] = Field(min_length=1)
-
-
-def load_policy(model_name: str, folder: Path | None = None) -> GatePolicy:
-    """Reads the policy of a registered model.
-
-    Raises:
-        ConfigurationError: the file is missing or says something unknown.
-    """
-    file = (folder or Path(__file__).parent / "policies") / f"{model_name}.yaml"
-    try:
-        return GatePolicy.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigurationError(f"gate policy {file} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"gate policy {file} is not YAML: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(f"gate policy {file}: {place}: {first['msg']}") from error
+CheckOutcome = Literal["pass", "fail", "inconclusive", "unusable"]
+"""`fail`: shown to fall short; `unusable`: what there is cannot be compared at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckResult:
-    """What one check found. Means, difference and interval are in the policy's unit."""
+    """What one check found. Means, difference and interval are in the policy's unit.
+
+    The difference is a gain: more is better, whichever way the metric points.
+    """
 
     name: str
     kind: str
@@ -75,22 +24,61 @@ class CheckResult:
     outcome: CheckOutcome
     reason: str
     effect: float
+    """The smallest difference of interest."""
     level: float
+    """Of the policy: spent over all looks."""
+    test: str = "paired_bootstrap"
+    metric: str | None = None
+    benchmark: str | None = None
+    margin: float = 0.0
+    look: int = 1
+    look_level: float | None = None
+    """What this look may spend of the level; the interval leaves out so much on each side."""
     n: int = 0
     n_clusters: int = 0
     n_planned: int = 0
     n_unscored: int = 0
     champion_mean: float | None = None
     challenger_mean: float | None = None
+    champion_rate: tuple[float, float] | None = None
+    """Clopper and Pearson's 95% interval of a yes/no metric's rate."""
+    challenger_rate: tuple[float, float] | None = None
     difference: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
+    p_value: float | None = None
+    p_adjusted: float | None = None
+    """After Holm's correction; that of `not_be_worse` is the plain one."""
+    wins: int = 0
+    """Clusters on which the challenger is better; `ties` those where nothing changed."""
+    losses: int = 0
+    ties: int = 0
     power: float | None = None
+    """At this look's level, for the smallest gain of interest or for two equal models."""
+    whole_power: float | None = None
+    """The same at the policy's level, on which the policy's demand for power is made."""
+    needed_cases: int | None = None
+    """For the policy's power, at the spread that was measured; None: cannot be told."""
     worse_categories: tuple[str, ...] = ()
+    unguarded_categories: tuple[str, ...] = ()
+    """Too few cases to be looked at one by one."""
+
+    @property
+    def bar(self) -> float:
+        """What the gain must be shown to lie above."""
+        return self.margin if self.must == "be_better" else -self.margin
 
     def as_dict(self) -> dict[str, Any]:
-        """For the database and the report."""
-        return asdict(self) | {"worse_categories": list(self.worse_categories)}
+        """For the database and the report; lists, since JSON has no tuples."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> CheckResult:
+        """What `as_dict` gave."""
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()
+        }
+        return cls(**values)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from guidealign.evaluation.model import CheckResult, GateDecision, GatePolicy
+from guidealign.db import session_lock
+from guidealign.evaluation.model import CheckResult, GateDecision
+from guidealign.evaluation.policy import GatePolicy
 from guidealign.records import CaseScore, EvaluationRun, Unscored
 
 _INSERT_RESULT = text(
@@ -26,6 +30,11 @@ _FIND_DECISION = text(
     "select id, verdict, reason, evidence from core.gate_decisions where model_name = :model_name"
     " and challenger_version = :challenger and champion_version = :champion"
     " and input_digest = :digest"
+)
+_COUNT_LOOKS = text(
+    "select count(*) from core.gate_decisions d where model_name = :model_name"
+    " and champion_version = :champion and exists (select from"
+    " jsonb_array_elements(d.evidence) e where e ->> 'difference' is not null)"
 )
 _INSERT_DECISION = text(
     "insert into core.gate_decisions (model_name, challenger_version, champion_version, verdict,"
@@ -84,37 +93,66 @@ def _case(case: CaseScore | Unscored) -> dict[str, Any]:
     return {"case_id": case.case_id, "category": case.category, "kind": case.kind}
 
 
+@contextmanager
+def deciding(engine: Engine, model_name: str) -> Iterator[None]:
+    """One decision about a model at a time; let go of when the holder dies."""
+    with engine.connect() as connection, session_lock(connection, f"guidealign.gate.{model_name}"):
+        yield
+
+
+def count_looks(engine: Engine, draft: GateDecision) -> int:
+    """How often the champion was compared with a challenger, whichever it was."""
+    with engine.connect() as connection:
+        return connection.execute(
+            _COUNT_LOOKS, {"model_name": draft.model_name, "champion": draft.champion_version}
+        ).scalar_one()
+
+
+def find_decision(engine: Engine, draft: GateDecision, digest: str) -> GateDecision | None:
+    """The stored decision on the same inputs."""
+    with engine.connect() as connection:
+        return _stored(connection, draft, _key_of_decision(draft, digest))
+
+
 def save_decision(
-    engine: Engine, draft: GateDecision, *, policy: GatePolicy, evaluator: str, digest: str
+    engine: Engine, decision: GateDecision, *, policy: GatePolicy, evaluator: str, digest: str
 ) -> GateDecision:
     """Stores a decision once; the same inputs give back the stored one."""
+    key = _key_of_decision(decision, digest)
     values = {
-        "model_name": draft.model_name,
-        "challenger": draft.challenger_version,
-        "champion": draft.champion_version,
-        "digest": digest,
+        # The column knows three verdicts; the evidence tells a rejection from a hold.
+        "verdict": "hold" if decision.verdict == "reject" else decision.verdict,
+        "reason": decision.reason,
+        "policy": policy.model_dump_json(),
+        "evidence": json.dumps([check.as_dict() for check in decision.evidence], allow_nan=False),
+        "evaluator": evaluator,
     }
     with engine.begin() as connection:
-        connection.execute(
-            _INSERT_DECISION,
-            {
-                **values,
-                "verdict": draft.verdict,
-                "reason": draft.reason,
-                "policy": policy.model_dump_json(),
-                "evidence": json.dumps([check.as_dict() for check in draft.evidence]),
-                "evaluator": evaluator,
-            },
-        )
-        return _stored(connection, draft, values)
+        connection.execute(_INSERT_DECISION, {**key, **values})
+        return _stored(connection, decision, key) or decision
 
 
-def _stored(connection: Connection, draft: GateDecision, values: dict[str, Any]) -> GateDecision:
-    row = connection.execute(_FIND_DECISION, values).one()
-    evidence = tuple(
-        CheckResult(**(check | {"worse_categories": tuple(check["worse_categories"])}))
-        for check in row.evidence
-    )
+def _key_of_decision(decision: GateDecision, digest: str) -> dict[str, Any]:
+    return {
+        "model_name": decision.model_name,
+        "challenger": decision.challenger_version,
+        "champion": decision.champion_version,
+        "digest": digest,
+    }
+
+
+def _stored(
+    connection: Connection, draft: GateDecision, key: dict[str, Any]
+) -> GateDecision | None:
+    row = connection.execute(_FIND_DECISION, key).one_or_none()
+    if row is None:
+        return None
+    evidence = tuple(CheckResult.from_dict(check) for check in row.evidence)
+    rejected = row.verdict == "hold" and any(check.outcome == "fail" for check in evidence)
     return replace(
-        draft, decision_id=row.id, verdict=row.verdict, reason=row.reason, evidence=evidence
+        draft,
+        decision_id=row.id,
+        verdict="reject" if rejected else row.verdict,
+        reason=row.reason,
+        evidence=evidence,
     )

@@ -6,17 +6,13 @@ import numpy as np
 import pytest
 
 from guidealign.evaluation.statistics import (
+    Bootstrap,
     cluster_standard_error,
-    mcnemar_p,
+    clusters_of_mean,
+    p_of_flips,
     paired_interval,
-    power_of_interval,
+    power_of_mean,
 )
-
-
-def test_mcnemar_by_hand() -> None:
-    # 1 against 7: two-sided exact binomial, 2 * (1 + 8) / 2**8 = 0.0703.
-    assert mcnemar_p(1, 7) == pytest.approx(18 / 256)
-    assert mcnemar_p(0, 0) == 1.0
 
 
 def test_standard_error_of_single_cases_is_the_textbook_one() -> None:
@@ -48,11 +44,34 @@ def test_interval_covers_the_truth_as_often_as_it_says() -> None:
 
 
 def test_power_by_hand() -> None:
-    # effect 2.8 standard errors away, large sample: P(Z > 1.96 - 2.8) = 0.80.
-    assert power_of_interval(0.28, 0.1, level=0.05, n_clusters=10_000) == pytest.approx(
-        0.80, abs=0.005
-    )
-    assert power_of_interval(0.1, 0.0, level=0.05, n_clusters=5) == 1.0
+    # 2.8 standard errors away, large sample, one-sided 0.025: P(Z > 1.96 - 2.8) = 0.80.
+    found = power_of_mean(0.28, 0.1, level=0.025, n_clusters=10_000)
+    assert found == pytest.approx(0.80, abs=0.005)
+    assert power_of_mean(0.1, 0.0, level=0.025, n_clusters=5) == 1.0
+
+
+def test_needed_clusters_by_hand() -> None:
+    # (1.960 + 0.842)^2 = 7.849 times the variance over the squared distance: an error of 0.1 on
+    # 100 clusters is a variance of 1 each, so 7.849 / 0.2^2 = 196.2.
+    assert clusters_of_mean(0.8, 0.2, 0.1, level=0.025, n_clusters=100) == 197
+
+
+def test_p_value_and_interval_of_a_bootstrap_say_the_same() -> None:
+    values = np.random.default_rng(3).normal(0.3, 1.0, 40)
+    boot = Bootstrap.of(values, range(40), resamples=4_000, seed=1)
+    for level in (0.01, 0.05, 0.2):
+        low, high = boot.bounds(level)
+        assert boot.p_values(low)[0] == pytest.approx(level, abs=0.001)
+        assert boot.p_values(high)[1] == pytest.approx(level, abs=0.001)
+
+
+def test_flips_of_few_changes_are_exact_by_hand() -> None:
+    # Five gains of one size among ties: all five heads is one of 2^5 = 32.
+    assert p_of_flips(
+        np.array([1.0] * 5 + [0.0] * 20), range(25), resamples=1_000, seed=1
+    ) == pytest.approx(1 / 32)
+    assert p_of_flips(np.array([0.0, 2.0]), range(2), resamples=99, seed=1) == pytest.approx(0.5)
+    assert p_of_flips(np.zeros(9), range(9), resamples=100, seed=1) == 1.0
 
 
 @pytest.mark.parametrize(

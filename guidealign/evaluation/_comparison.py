@@ -1,0 +1,184 @@
+"""One question put to the gains of paired cases, with the test that a policy names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from guidealign.evaluation._counts import (
+    CountQuestion,
+    cases_of_counts,
+    p_of_counts,
+    power_of_counts,
+    score_interval,
+)
+from guidealign.evaluation.policy import Test
+from guidealign.evaluation.statistics import (
+    TOLERANCE,
+    Bootstrap,
+    cluster_sums,
+    clusters_of_mean,
+    p_of_flips,
+    power_of_mean,
+)
+
+_DRAWS_BEYOND = 20
+"""Draws that must lie beyond a bound for it to be more than chance."""
+_MOST_RESAMPLES = 200_000
+_FEW_CHANGED = 50
+"""Up to so many changed clusters, yes/no scores can make a bootstrap too sure of itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Is the true gain above the bar?"""
+
+    test: Test
+    bar: float
+    target: float
+    """A true gain, for which power is told."""
+    level: float
+    """One-sided, of this look."""
+    whole_level: float | None = None
+    """Of all looks together; None: there is one."""
+    min_power: float = 0.8
+    resamples: int = 10_000
+    seed: int = 13
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the cases say."""
+
+    n: int
+    n_clusters: int
+    gain: float
+    low: float
+    high: float
+    p_above: float
+    """One-sided p-value of a true gain at the bar, against a greater one."""
+    p_below: float
+    wins: int
+    losses: int
+    ties: int
+    power: float
+    whole_power: float
+    """At the level of all looks together: whether the cases suffice in principle."""
+    needed_cases: int | None
+
+
+def compare(gains: NDArray[np.float64], clusters: Sequence[Hashable], question: Question) -> Answer:
+    """Answers a question from the gains of n cases, (n,), of which whole clusters are drawn.
+
+    Raises:
+        ValueError: fewer than two clusters, lengths that differ, or a gain not finite.
+    """
+    sums, sizes = cluster_sums(gains, clusters)
+    wins, losses = int((sums > TOLERANCE).sum()), int((sums < -TOLERANCE).sum())
+    if question.test == "paired_bootstrap":
+        answer = _compare_means(gains, clusters, question)
+        if sizes.max() == 1 and np.isin(gains, (-1.0, 0.0, 1.0)).all():
+            answer = _more_careful(answer, compare_counts(wins, losses, len(sums), question))
+    else:
+        answer = compare_counts(wins, losses, len(sums), question)
+        needed = answer.needed_cases and math.ceil(answer.needed_cases * len(gains) / len(sums))
+        answer = replace(answer, n=len(gains), needed_cases=needed)
+    return replace(answer, wins=wins, losses=losses, ties=len(sums) - wins - losses)
+
+
+def compare_counts(wins: int, losses: int, n: int, question: Question) -> Answer:
+    """Answers a question from won and lost of n independent cases."""
+    asked = CountQuestion(
+        bar=question.bar, level=question.level, mid_p=question.test == "mcnemar_mid_p"
+    )
+    low, high = score_interval(wins, losses, n, question.level)
+    # As if one more had changed: no change so far doesn't show that there is none.
+    changed = (wins + losses + 1) / (n + 1)
+    return Answer(
+        n=n,
+        n_clusters=n,
+        gain=(wins - losses) / n,
+        low=low,
+        high=high,
+        p_above=p_of_counts(wins, losses, n, asked),
+        p_below=p_of_counts(losses, wins, n, replace(asked, bar=-question.bar)),
+        wins=wins,
+        losses=losses,
+        ties=n - wins - losses,
+        power=power_of_counts(n, changed, question.target, asked),
+        whole_power=power_of_counts(
+            n, changed, question.target, replace(asked, level=question.whole_level or asked.level)
+        ),
+        needed_cases=cases_of_counts(question.min_power, changed, question.target, asked),
+    )
+
+
+def _compare_means(
+    gains: NDArray[np.float64], clusters: Sequence[Hashable], question: Question
+) -> Answer:
+    boot = Bootstrap.of(gains, clusters, resamples=question.resamples, seed=question.seed)
+    wanted = min(_MOST_RESAMPLES, math.ceil(_DRAWS_BEYOND / question.level))
+    unresolved = _DRAWS_BEYOND / len(boot.ts)
+    p_above, p_below = boot.p_values(question.bar)
+    if wanted > len(boot.ts) and min(p_above, p_below) < 2 * unresolved:
+        # A late look's small level is decided by draws that the usual number has too few of.
+        boot = Bootstrap.of(gains, clusters, resamples=wanted, seed=question.seed)
+        p_above, p_below = boot.p_values(question.bar)
+    p_above = _doubted(p_above, gains - question.bar, clusters, question, len(boot.ts))
+    p_below = _doubted(p_below, question.bar - gains, clusters, question, len(boot.ts))
+    low, high = boot.bounds(question.level)
+    distance = question.target - question.bar
+    needed = clusters_of_mean(
+        question.min_power, distance, boot.se, level=question.level, n_clusters=boot.n_clusters
+    )
+    power, whole_power = (
+        power_of_mean(distance, boot.se, level=level, n_clusters=boot.n_clusters)
+        for level in (question.level, question.whole_level or question.level)
+    )
+    return Answer(
+        n=boot.n,
+        n_clusters=boot.n_clusters,
+        gain=boot.mean,
+        low=low,
+        high=high,
+        p_above=p_above,
+        p_below=p_below,
+        wins=0,
+        losses=0,
+        ties=0,
+        power=power,
+        whole_power=whole_power,
+        needed_cases=math.ceil(needed * boot.n / boot.n_clusters),
+    )
+
+
+def _more_careful(means: Answer, counts: Answer) -> Answer:
+    """Of yes/no scores: where few or none changed, the bootstrap sees no spread."""
+    return replace(
+        means,
+        low=min(means.low, counts.low),
+        high=max(means.high, counts.high),
+        p_above=max(means.p_above, counts.p_above),
+        p_below=max(means.p_below, counts.p_below),
+        power=min(means.power, counts.power),
+        whole_power=min(means.whole_power, counts.whole_power),
+        needed_cases=counts.needed_cases and max(means.needed_cases or 0, counts.needed_cases),
+    )
+
+
+def _doubted(
+    p: float,
+    gains: NDArray[np.float64],
+    clusters: Sequence[Hashable],
+    question: Question,
+    resamples: int,
+) -> float:
+    """The larger p-value of bootstrap and sign flips, where so few clusters changed."""
+    sums, _ = cluster_sums(gains, clusters)
+    if p > question.level or np.count_nonzero(sums) > _FEW_CHANGED:
+        return p
+    return max(p, p_of_flips(gains, clusters, resamples=resamples, seed=question.seed))
