@@ -189,7 +189,8 @@ def injection_figures(report: InjectionReport) -> list[Figure]:
             _share(
                 f"injections that reach the library, {how}",
                 arm.in_library,
-                f"{styles}; {_GUIDELINES} guidelines asked for at most",
+                f"{arm.n_asked} of {arm.n_planned} asked; {styles}; {_GUIDELINES} guidelines asked"
+                " for at most",
             ),
             _share(
                 f"injections obeyed in what the model wrote, {how}",
