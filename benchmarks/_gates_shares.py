@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
@@ -29,22 +31,21 @@ def levels(plan: LookPlan) -> NDArray[np.float64]:
 
 def share(name: str, passed: ArrayLike, *, at_most: float | None = None, note: str = "") -> Figure:
     """How many passed, with Clopper and Pearson's interval; (challengers,)."""
-    among = np.asarray(passed, dtype=bool)
-    n, hits = len(among), int(among.sum())
-    low, high = stats.binomtest(hits, n).proportion_ci(method="exact")
-    return Figure(
-        figure=name,
-        value=hits / n,
-        unit="of challengers",
-        n=n,
-        target="" if at_most is None else f"<= {at_most}",
-        met=None if at_most is None else hits / n <= at_most,
-        note="; ".join(part for part in (f"95%: {low:.3f} to {high:.3f}", note) if part),
-    )
+    found = _passed(name, passed, note)
+    if at_most is None:
+        return found
+    return replace(found, target=f"<= {at_most}", met=found.value <= at_most)
 
 
 def power(name: str, passed: ArrayLike, stated: float, *, at_least: float | None = None) -> Figure:
     """How many better challengers passed, beside the power that the gate states."""
+    found = _passed(name, passed, f"the gate states {stated:.3f}")
+    if at_least is None:
+        return found
+    return replace(found, target=f">= {at_least}", met=found.value >= at_least)
+
+
+def _passed(name: str, passed: ArrayLike, note: str) -> Figure:
     among = np.asarray(passed, dtype=bool)
     n, hits = len(among), int(among.sum())
     low, high = stats.binomtest(hits, n).proportion_ci(method="exact")
@@ -53,7 +54,5 @@ def power(name: str, passed: ArrayLike, stated: float, *, at_least: float | None
         value=hits / n,
         unit="of challengers",
         n=n,
-        target="" if at_least is None else f">= {at_least}",
-        met=None if at_least is None else hits / n >= at_least,
-        note=f"95%: {low:.3f} to {high:.3f}; the gate states {stated:.3f}",
+        note="; ".join(part for part in (f"95%: {low:.3f} to {high:.3f}", note) if part),
     )

@@ -16,52 +16,14 @@ TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A mean with its interval; `se` is the standard error over clusters."""
-
-    mean: float
-    low: float
-    high: float
-    se: float
-    n: int
-    n_clusters: int
-
-
-def paired_interval(
-    differences: Sequence[float],
-    clusters: Sequence[Hashable],
-    *,
-    level: float = 0.05,
-    resamples: int = 10_000,
-    seed: int = 13,
-) -> Interval:
-    """Bootstrap-t interval of a mean of paired differences, whole clusters drawn.
+class Bootstrap:
+    """Studentised means of resampled clusters: intervals and p-values of any level.
 
     Each resample's mean is measured in its own standard errors, which keeps the level with few
     cases and where most differences are small gains and a few are great losses; the percentile
     interval lets too much through there (Hesterberg 2015, "What Teachers Should Know About the
     Bootstrap").
-
-    Args:
-        differences: challenger minus champion, one a case, (n,).
-        clusters: cluster of each case, (n,); cases of one cluster are drawn together.
-        level: 0.05 gives a 95% interval.
-        resamples: bootstrap draws.
-        seed: makes the interval repeatable.
-
-    Raises:
-        ValueError: fewer than two clusters, lengths that differ, or a number not finite.
     """
-    boot = Bootstrap.of(differences, clusters, resamples=resamples, seed=seed)
-    low, high = boot.bounds(level / 2)
-    return Interval(
-        mean=boot.mean, low=low, high=high, se=boot.se, n=boot.n, n_clusters=boot.n_clusters
-    )
-
-
-@dataclass(frozen=True)
-class Bootstrap:
-    """Studentised means of resampled clusters: intervals and p-values of any level."""
 
     mean: float
     se: float
@@ -81,8 +43,14 @@ class Bootstrap:
     ) -> Bootstrap:
         """Draws whole clusters with replacement.
 
+        Args:
+            differences: challenger minus champion, one a case, (n,).
+            clusters: of each case, (n,); cases of one cluster are not independent.
+            resamples: bootstrap draws.
+            seed: of the draws.
+
         Raises:
-            ValueError: as `paired_interval`.
+            ValueError: fewer than two clusters, lengths that differ, or a number not finite.
         """
         values = np.asarray(differences, dtype=np.float64)
         if len(values) != len(clusters):
@@ -92,7 +60,7 @@ class Bootstrap:
         sums, sizes = cluster_sums(values, clusters)
         if len(sums) < 2:
             raise ValueError("an interval needs at least two clusters")
-        mean, se = float(sums.sum() / sizes.sum()), cluster_standard_error(sums, sizes)
+        mean, se = float(sums.sum() / sizes.sum()), float(cluster_standard_error(sums, sizes))
         se = 0.0 if se < TOLERANCE else se
         ts = np.zeros(resamples)
         if se:
@@ -132,11 +100,8 @@ def _studentised(mean: float, floor: float) -> Callable[..., NDArray[np.float64]
     def statistic(
         sums: NDArray[np.float64], sizes: NDArray[np.float64], axis: int = -1
     ) -> NDArray[np.float64]:
-        n_clusters, total = sums.shape[axis], sizes.sum(axis=axis)
-        means = sums.sum(axis=axis) / total
-        residuals = sums - np.expand_dims(means, axis) * sizes
-        squares = np.square(residuals).sum(axis=axis)
-        errors = np.sqrt(n_clusters / (n_clusters - 1) * squares) / total
+        means = sums.sum(axis=axis) / sizes.sum(axis=axis)
+        errors = cluster_standard_error(sums, sizes, axis)
         return np.asarray((means - mean) / np.maximum(errors, floor))
 
     return statistic
@@ -178,14 +143,18 @@ def cluster_sums(
     return sums, np.bincount(index).astype(np.float64)
 
 
-def cluster_standard_error(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> float:
+def cluster_standard_error(
+    sums: NDArray[np.float64], sizes: NDArray[np.float64], axis: int = -1
+) -> NDArray[np.float64]:
     """Standard error of the mean of all cases when whole clusters are sampled.
 
-    The linearised ratio estimator: residuals of cluster sums around mean times size.
+    The linearised ratio estimator: residuals of cluster sums around mean times size. Clusters
+    lie along `axis`, which the result lacks.
     """
-    n_clusters, total = len(sums), sizes.sum()
-    residuals = sums - sums.sum() / total * sizes
-    return float(np.sqrt(n_clusters / (n_clusters - 1) * np.square(residuals).sum()) / total)
+    n_clusters, total = sums.shape[axis], sizes.sum(axis=axis)
+    residuals = sums - np.expand_dims(sums.sum(axis=axis) / total, axis) * sizes
+    squares = np.square(residuals).sum(axis=axis)
+    return np.asarray(np.sqrt(n_clusters / (n_clusters - 1) * squares) / total)
 
 
 def power_of_mean(distance: float, se: float, *, level: float, n_clusters: int) -> float:

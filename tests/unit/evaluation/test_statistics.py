@@ -10,7 +10,6 @@ from guidealign.evaluation.statistics import (
     cluster_standard_error,
     clusters_of_mean,
     p_of_flips,
-    paired_interval,
     power_of_mean,
 )
 
@@ -23,10 +22,11 @@ def test_standard_error_of_single_cases_is_the_textbook_one() -> None:
 
 def test_copies_of_a_case_do_not_make_the_interval_narrower() -> None:
     values = [0.1, -0.2, 0.4, 0.3, 0.0, 0.5, -0.1, 0.2]
-    once = paired_interval(values, range(8))
-    thrice = paired_interval(values * 3, [*range(8)] * 3)
+    once = Bootstrap.of(values, range(8), resamples=10_000, seed=13)
+    thrice = Bootstrap.of(values * 3, [*range(8)] * 3, resamples=10_000, seed=13)
     assert (thrice.n, thrice.n_clusters) == (24, 8)
-    assert thrice.high - thrice.low == pytest.approx(once.high - once.low, rel=1e-9)
+    widths = [high - low for low, high in (one.bounds(0.025) for one in (once, thrice))]
+    assert widths[1] == pytest.approx(widths[0], rel=1e-9)
 
 
 def test_interval_covers_the_truth_as_often_as_it_says() -> None:
@@ -34,10 +34,11 @@ def test_interval_covers_the_truth_as_often_as_it_says() -> None:
     trials, n, truth = 400, 20, 0.3
     hits = 0
     for trial in range(trials):
-        found = paired_interval(
+        found = Bootstrap.of(
             rng.exponential(1.0, n) - 1.0 + truth, range(n), resamples=1_000, seed=trial
         )
-        hits += found.low <= truth <= found.high
+        low, high = found.bounds(0.025)
+        hits += low <= truth <= high
     # Skewed differences and only 20 of them: nominal 95%; the exact binomial 99.9% range of a
     # true 93% in 400 trials is 88.3% to 96.8%.
     assert 0.88 <= hits / trials <= 0.985
@@ -87,4 +88,4 @@ def test_no_interval_out_of_nothing(
     differences: list[float], clusters: list[str], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        paired_interval(differences, clusters)
+        Bootstrap.of(differences, clusters, resamples=100, seed=13)
