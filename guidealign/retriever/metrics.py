@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from guidealign.retriever.model import Encoder, LabelledInput
+    from guidealign.retriever.model import LabelledInput
 
 
 def recall_at(ranked: Sequence[int], relevant: set[int], k: int) -> float:
@@ -38,17 +38,19 @@ def rank_ids(scores: NDArray[np.floating], ids: Sequence[int]) -> list[list[int]
 
 
 def mean_recall(
-    encoder: Encoder, inputs: Sequence[LabelledInput], guidelines: Mapping[int, str], k: int
+    scores: NDArray[np.floating], ids: Sequence[int], inputs: Sequence[LabelledInput], k: int
 ) -> float:
-    """Mean recall@k of inputs among all guidelines, in [0, 1]; 0 without inputs."""
-    if not inputs:
-        return 0.0
-    ids = sorted(guidelines)
-    queries = encoder.encode([item.text for item in inputs], side="input")
-    documents = encoder.encode([guidelines[i] for i in ids], side="guideline")
-    ranked = rank_ids(queries @ documents.T, ids)
+    """Mean recall@k of the inputs that have a right answer among `ids`, in [0, 1]; 0 if none has.
+
+    Args:
+        scores: of each input's guidelines, (inputs, guidelines).
+        ids: of the guidelines, in the order of the columns.
+        inputs: in the order of the rows.
+        k: how many are looked at.
+    """
     shares = [
-        recall_at(order, set(item.guideline_ids), k)
-        for item, order in zip(inputs, ranked, strict=True)
+        recall_at(order, relevant, k)
+        for order, item in zip(rank_ids(scores, ids), inputs, strict=True)
+        if (relevant := set(item.guideline_ids) & set(ids))
     ]
-    return math.fsum(shares) / len(shares)
+    return math.fsum(shares) / len(shares) if shares else 0.0

@@ -22,7 +22,7 @@ from guidealign.retriever._onnx import (
     read_description,
 )
 from guidealign.retriever.encode import TransformerEncoder
-from guidealign.retriever.metrics import rank_ids, recall_at
+from guidealign.retriever.metrics import mean_recall
 from guidealign.retriever.model import GuidelineSet, Split
 from guidealign.retriever.serve import SERVING_FOLDER, ServingEncoder
 from guidealign.retriever.threshold import (
@@ -141,7 +141,7 @@ def _measure(folder: Path, split: Split, guidelines: GuidelineSet) -> _Measured:
         learned=learned,
         documents=documents,
         ids=ids,
-        recall=_recall(queries @ documents.T, ids, split),
+        recall=mean_recall(queries @ documents.T, ids, split.test, 6),
         query_ms=_query_ms(encoder, [item.text for item in split.test[:_TIMED_QUERIES]]),
         megabytes=(folder / GRAPH_FILE).stat().st_size / 1e6,
         probe=fit_probe(learned, labels) if len(set(labels)) == 2 else None,
@@ -157,15 +157,6 @@ def _candidates(split: Split, guidelines: GuidelineSet) -> list[int]:
 
     others = sorted(guidelines.texts.keys() - right, key=place)[:_MOST_DISTRACTORS]
     return sorted(right | set(others))
-
-
-def _recall(scores: NDArray[np.float32], ids: Sequence[int], split: Split) -> float:
-    found = [
-        recall_at(order, relevant, 6)
-        for order, item in zip(rank_ids(scores, ids), split.test, strict=True)
-        if (relevant := set(item.guideline_ids) & set(ids))
-    ]
-    return sum(found) / len(found) if found else 0.0
 
 
 def _query_ms(encoder: ServingEncoder, texts: Sequence[str]) -> float:
