@@ -22,7 +22,7 @@ from guidealign.serving.relay import (
     read_usage,
     with_member,
 )
-from guidealign.serving.upstream import Answer, RawHeaders, Upstream
+from guidealign.serving.upstream import RawHeaders, Upstream
 
 _EXPLAIN = "x-guidealign-explain"
 
@@ -90,7 +90,7 @@ async def _asked(
     )
     exchange.answered_at = time.monotonic()
     exchange.upstream, exchange.upstream_status = found.upstream, found.response.status
-    headers = _headers(found, exchange, limits)
+    headers = found.headers(exchange.headers() | limits)
     explained = is_true(request.headers, _EXPLAIN)
     field = to_json(exchange.guided.as_dict()) if explained else None
     if is_stream(found):
@@ -113,13 +113,6 @@ async def _asked(
     response = Response(content, found.response.status)
     response.raw_headers = [*headers, (b"content-length", str(len(content)).encode())]
     return response
-
-
-def _headers(
-    found: Answer, exchange: Exchange, limits: dict[str, str]
-) -> list[tuple[bytes, bytes]]:
-    own = exchange.headers() | limits
-    return found.headers() + [(n.encode(), v.encode("latin-1", "replace")) for n, v in own.items()]
 
 
 class GuidedStream(RelayedStream):

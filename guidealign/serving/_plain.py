@@ -38,8 +38,7 @@ async def plain_answer(
             usage = await read_usage(content, found.upstream.name)
     response = Response(content, status)
     response.raw_headers = [
-        *found.headers(),
+        *found.headers(own),
         (b"content-length", str(len(content)).encode()),
-        *((name.encode(), value.encode("latin-1", "replace")) for name, value in own.items()),
     ]
     return response, usage

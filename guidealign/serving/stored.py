@@ -66,7 +66,7 @@ async def _passed_on(request: Request, response_id: str, rest: str, model: str) 
         if is_stream(found):
             events = EventStream(found, field=None)
             await events.begin()
-            headers = found.headers() + [(n.encode(), v.encode()) for n, v in limits.items()]
+            headers = found.headers(limits)
             timeout_s = settings.client_timeout_s
             return RelayedStream(found.response.status, events, headers, timeout_s=timeout_s)
         response, _ = await plain_answer(found, limits, limit=settings.max_answer_bytes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -95,8 +95,8 @@ class Answer:
     upstream: Upstream
     response: aiohttp.ClientResponse
 
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """Those that are passed on, names in lower case."""
+    def headers(self, own: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+        """Those that are passed on, names in lower case, and the gateway's own."""
         kept = []
         for name, value in self.response.raw_headers:
             lower = name.lower()
@@ -104,7 +104,7 @@ class Answer:
                 kept.append((b"x-upstream-request-id", value))
             elif lower not in _NOT_RETURNED and not lower.startswith(_OWN):
                 kept.append((lower, value))
-        return kept
+        return kept + [(n.encode(), v.encode("latin-1", "replace")) for n, v in own.items()]
 
 
 class Upstreams:
