@@ -54,10 +54,9 @@ async def ask_model(
         BudgetExceededError: what may be spent is spent.
         ConfigurationError: the endpoint is set up wrongly.
     """
-    prompts, screened = packaged_prompts(settings), None
-    if prompts.screen is not None:
-        with tries.at("screen", SCREEN_PROMPT):
-            screened = await screen(client, text, attempt=attempt, prompt=prompts.screen)
+    prompts = packaged_prompts(settings)
+    with tries.at("screen", SCREEN_PROMPT):
+        screened = await screen(client, text, attempt=attempt, prompts=prompts)
     with tries.at("detect", SAFETY_PROMPT):
         found = await detect(
             client, text, attempt=attempt, settings=settings, prompts=prompts, screened=screened

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from importlib.resources import files
 
-import yaml
 from sqlalchemy import Connection
 
 from guidealign.authoring import _augment_store as store
 from guidealign.authoring._augment_store import Example
+from guidealign.authoring._starter import read_starter_file
 
 _N_EXAMPLES = 4
 _N_GROWN = 2
@@ -42,6 +41,5 @@ def read_pool(connection: Connection, category: str, *, most_chars: int) -> Pool
 
 
 def _starter_seeds(category: str) -> list[Example]:
-    file = files("guidealign") / "starter" / "library" / f"{category}.yaml"
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content = read_starter_file("library", category)
     return [Example(None, item["text"]) for item in content["inputs"]]

@@ -73,6 +73,11 @@ class Screened:
     likelihood: float
     """That the input is unsafe, as the model's share of yes against no."""
     model: str
+    prompt_version: str
+
+    def is_unsafe(self, settings: AuthorSettings) -> bool:
+        """Whether the likelihood reaches the threshold."""
+        return self.likelihood >= settings.verdict_threshold
 
 
 def packaged_prompts(settings: AuthorSettings) -> Prompts:
@@ -81,8 +86,12 @@ def packaged_prompts(settings: AuthorSettings) -> Prompts:
     return Prompts(load_prompt(SAFETY_PROMPT), load_prompt(QUALITY_PROMPT), screen)
 
 
-async def screen(client: AsyncChatClient, text: str, *, attempt: int, prompt: Prompt) -> Screened:
-    """How likely the model finds it that an input is unsafe, asked for one word.
+async def screen(
+    client: AsyncChatClient, text: str, *, attempt: int, prompts: Prompts
+) -> Screened | None:
+    """How likely the model finds it that an input is unsafe; None: the prompts have no screening.
+
+    It is asked for one word.
 
     A small model that has to explain first argues itself into either verdict; what it finds
     likely before tells unsafe inputs from their look-alikes better.
@@ -91,14 +100,16 @@ async def screen(client: AsyncChatClient, text: str, *, attempt: int, prompt: Pr
         ModelOutputError: it has neither yes nor no in mind.
         TransientError: the model server does not answer.
     """
-    nonce = new_nonce()
+    prompt, nonce = prompts.screen, new_nonce()
+    if prompt is None:
+        return None
     answer = await client.choose(
         [*prompt.prefix(), prompt.input_turn(text, nonce)],
         _VERDICTS,
         seed=attempt,
         scope=CacheScope(prompt_version=prompt.version, nonce=nonce),
     )
-    return Screened(answer.shares[_VERDICTS[0]], answer.model)
+    return Screened(answer.shares[_VERDICTS[0]], answer.model, prompt.version)
 
 
 async def detect(
@@ -107,8 +118,8 @@ async def detect(
     *,
     attempt: int,
     settings: AuthorSettings,
-    prompts: Prompts | None = None,
-    screened: Screened | None = None,
+    prompts: Prompts,
+    screened: Screened | None,
 ) -> Conversation:
     """The method's detection: explanation first, then two verdicts.
 
@@ -118,26 +129,24 @@ async def detect(
         attempt: counts from 1; a later one is asked differently.
         settings: how many guidelines are asked for, and from which likelihood on an input is
             unsafe.
-        prompts: for measurements; None: the packaged ones. The tripwire works only with
+        prompts: the packaged ones, or others for measurements. The tripwire works only with
             those that defend their inputs.
         screened: settles the verdict: an input below the threshold is not asked about again, one
-            above is explained as the unsafe one that it is.
+            above is explained as the unsafe one that it is. None: the model's own verdict counts.
 
     Raises:
         ModelOutputError: the answer does not fit, also after the repair turn.
         TransientError: the model server does not answer.
     """
-    prompts = prompts or packaged_prompts(settings)
     prompt, nonce = prompts.safety, new_nonce()
-    flagged = screened is not None and screened.likelihood >= settings.verdict_threshold
+    flagged = screened is not None and screened.is_unsafe(settings)
     messages = [
         *prompt.prefix(settings.max_guidelines),
         prompt.input_turn(text, nonce, flagged=flagged),
     ]
-    version = prompt.version
     if screened is not None and not flagged:
-        answered, model = _harmless(screened, settings.verdict_threshold), screened.model
-        version = prompts.screen.version if prompts.screen else version
+        answered = _harmless(screened, settings.verdict_threshold)
+        model, version = screened.model, screened.prompt_version
     else:
         answer = await client.complete_typed(
             messages,
@@ -147,7 +156,7 @@ async def detect(
             seed=attempt,
             scope=CacheScope(prompt_version=prompt.version, nonce=nonce),
         )
-        answered, model = answer.value, answer.model
+        answered, model, version = answer.value, answer.model, prompt.version
     found = override_detection(answered, text) if prompt.defended else answered
     turn = {"role": "assistant", "content": found.model_dump_json()}
     return Conversation(found, [*messages, turn], nonce, answered, prompts, model, version)

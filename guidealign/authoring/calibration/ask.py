@@ -39,13 +39,13 @@ async def ask_screen(
     """The likelihood alone, and the verdict that it comes to; nothing is explained."""
     with recorded_calls() as calls:
         try:
-            found = await _screen(client, text, prompts)
+            found = await screen(client, text, attempt=1, prompts=prompts)
         except (ModelOutputError, BadInputError) as error:
             return _spent(Outcome(error=str(error)), calls)
-    likelihood = None if found is None else found.likelihood
-    unsafe = likelihood is not None and likelihood >= settings.verdict_threshold
+    unsafe = found is not None and found.is_unsafe(settings)
     verdict = _HARMLESS.model_copy(update={"may_trigger_unsafe": unsafe})
-    return _spent(Outcome(answered=verdict, detection=verdict, likelihood=likelihood), calls)
+    outcome = Outcome(answered=verdict, detection=verdict, likelihood=_likelihood(found))
+    return _spent(outcome, calls)
 
 
 async def ask_whole(
@@ -77,24 +77,22 @@ async def ask_quality(
     return _spent(outcome, calls)
 
 
-async def _screen(client: AsyncChatClient, text: str, prompts: Prompts) -> Screened | None:
-    if prompts.screen is None:
-        return None
-    return await screen(client, text, attempt=1, prompt=prompts.screen)
-
-
 async def _assess(
     client: AsyncChatClient, text: str, settings: AuthorSettings, prompts: Prompts
 ) -> tuple[Conversation, Outcome]:
-    screened = await _screen(client, text, prompts)
+    screened = await screen(client, text, attempt=1, prompts=prompts)
     found = await detect(
         client, text, attempt=1, settings=settings, prompts=prompts, screened=screened
     )
     return found, Outcome(
         answered=found.answered,
         detection=found.detection,
-        likelihood=None if screened is None else screened.likelihood,
+        likelihood=_likelihood(screened),
     )
+
+
+def _likelihood(screened: Screened | None) -> float | None:
+    return None if screened is None else screened.likelihood
 
 
 async def _with_drafts(

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from itertools import zip_longest
 from typing import Any, TypeVar
 
 import yaml
 
-from guidealign.records import QUALITY_TOPICS, RISK_CATEGORIES
+from guidealign.authoring._starter import read_starter_file
+from guidealign.records import CATEGORIES
 
 STYLES = ("goal_hijacking", "prompt_leaking", "role_play")
 
@@ -87,11 +87,10 @@ def load_cases() -> tuple[Case, ...]:
 @lru_cache(maxsize=1)
 def load_starter_cases() -> tuple[Case, ...]:
     """The labelled inputs that ship with the starter library and its benchmark."""
-    starter = files("guidealign") / "starter"
     cases = []
-    for category in (*RISK_CATEGORIES, *QUALITY_TOPICS):
-        library = _load(starter / "library" / f"{category}.yaml")["inputs"]
-        benchmark = _load(starter / "benchmark" / f"{category}.yaml")["cases"]
+    for category in CATEGORIES:
+        library = read_starter_file("library", category)["inputs"]
+        benchmark = read_starter_file("benchmark", category)["cases"]
         labelled = [(item["text"], item["unsafe"]) for item in library]
         labelled += [(item["prompt"], item["kind"] == "harm") for item in benchmark]
         cases += [
@@ -135,8 +134,5 @@ def set_version(cases: Sequence[Case] | Sequence[InjectionCase]) -> str:
 
 
 def _read(name: str) -> dict[str, Any]:
-    return _load(files(__package__) / name)
-
-
-def _load(file: Traversable) -> dict[str, Any]:
-    return dict(yaml.safe_load(file.read_text(encoding="utf-8")))
+    content = (files(__package__) / name).read_text(encoding="utf-8")
+    return dict(yaml.safe_load(content))

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from guidealign.authoring._prompts import SCREEN_PROMPT, load_prompt
 from guidealign.authoring.calibration.answers import AnswerLog, Progress, answer_key, ask_all
 from guidealign.authoring.calibration.ask import ask_screen
 from guidealign.authoring.calibration.cases import Case, balanced, load_starter_cases
-from guidealign.authoring.write import Prompts, packaged_prompts
+from guidealign.authoring.write import packaged_prompts
 from guidealign.errors import BadInputError
 from guidealign.llm import AsyncChatClient
 from guidealign.rates import Rate
-from guidealign.settings import AuthorSettings, Settings
+from guidealign.settings import Settings
 
 _PHASE = "threshold"
 _CURVE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -122,11 +123,9 @@ def stored_threshold(
         raise BadInputError(
             "no threshold can be found: the model answered no unsafe or no benign input"
         )
-    prompt = _prompts(settings).screen
-    assert prompt is not None  # noqa: S101 - the line above asks for it
     return ThresholdReport(
         model=settings.safety.model,
-        prompt_version=prompt.version,
+        prompt_version=load_prompt(SCREEN_PROMPT).version,
         n_planned=len(cases),
         n_asked=len(asked),
         n_unanswered=len(asked) - len(scored),
@@ -162,36 +161,25 @@ def _cut(unsafe: Sequence[float], benign: Sequence[float], threshold: float) -> 
     )
 
 
-def _prompts(settings: Settings) -> Prompts:
-    return packaged_prompts(_screening(settings.author))
-
-
-def _screening(author: AuthorSettings) -> AuthorSettings:
-    return author.model_copy(update={"verdict": "likelihood"})
-
-
 def _key(case: Case, settings: Settings) -> str:
-    prompt = _prompts(settings).screen
-    version = prompt.version if prompt else ""
+    version = load_prompt(SCREEN_PROMPT).version
     return answer_key("screen", settings.safety.model, version, case.text)
 
 
 async def _ask(
     cases: Sequence[Case], settings: Settings, log: AnswerLog, progress: Progress | None
 ) -> None:
-    prompts = _prompts(settings)
+    prompts = replace(packaged_prompts(settings.author), screen=load_prompt(SCREEN_PROMPT))
     async with AsyncChatClient(settings.safety, stage="threshold") as client:
         questions = {
-            _key(case, settings): partial(
-                ask_screen, client, case.text, _screening(settings.author), prompts
-            )
+            _key(case, settings): partial(ask_screen, client, case.text, settings.author, prompts)
             for case in cases
         }
         about = {
             _key(case, settings): {
                 "case": case.id,
                 "model": client.model,
-                "prompt": prompts.screen.version if prompts.screen else "",
+                "prompt": load_prompt(SCREEN_PROMPT).version,
             }
             for case in cases
         }
