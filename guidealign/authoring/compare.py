@@ -15,6 +15,7 @@ from guidealign.authoring.calibration.answers import (
     AnswerLog,
     Outcome,
     Progress,
+    Question,
     answer_key,
     ask_all,
 )
@@ -186,10 +187,11 @@ async def _ask(
     async with AsyncChatClient(settings.safety, stage="compare") as client:
         # One prompt after the other: a server's prefix cache holds few of them at a time.
         for asker in askers:
-            questions = {asker.key(text): partial(asker.ask, client, text) for text in texts}
             about = {"model": client.model, "prompt": asker.prompt.version}
-            known = dict.fromkeys(questions, about)
-            await ask_all(questions, known, log, asker.prompt.version, progress)
+            questions = {
+                asker.key(text): Question(partial(asker.ask, client, text), about) for text in texts
+            }
+            await ask_all(questions, log, asker.prompt.version, progress)
 
 
 def _summary(outcome: Outcome) -> tuple[object, ...]:

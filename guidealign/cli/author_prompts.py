@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
+from rich.console import Console
 
 from guidealign.cli import _author_tables as tables
 from guidealign.cli._shared import console, print_json
@@ -26,6 +28,11 @@ Out = Annotated[
     typer.Option(help="Folder of the report and of the answers, which are asked for only once."),
 ]
 _ANSWERS = "answers.jsonl"
+_ReportT = TypeVar("_ReportT", bound="_Report")
+
+
+class _Report(Protocol):
+    def as_dict(self) -> dict[str, Any]: ...
 
 
 def add_prompt_commands(app: typer.Typer) -> None:
@@ -70,16 +77,9 @@ def calibrate(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> 
     from guidealign.authoring import confusion_svg
 
     folder = _folder(out)
-    report = measure(
-        settings=load_settings(), answers=folder / _ANSWERS, limit=limit, progress=_pace()
-    )
-    _write(folder / "calibration.json", report.as_dict())
+    report = _measured(measure, limit, folder)
     (folder / "calibration.svg").write_text(confusion_svg(report), encoding="utf-8")
-    if as_json:
-        print_json(report.as_dict())
-    else:
-        tables.print_calibration(report, console)
-        console.print(f"written to {folder}", highlight=False, soft_wrap=True)
+    _show(report, tables.print_calibration, folder / "calibration.json", as_json=as_json)
 
 
 def threshold(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> None:
@@ -91,15 +91,8 @@ def threshold(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> 
     from guidealign.authoring import find_threshold
 
     folder = _folder(out)
-    report = find_threshold(
-        settings=load_settings(), answers=folder / _ANSWERS, limit=limit, progress=_pace()
-    )
-    _write(folder / "threshold.json", report.as_dict())
-    if as_json:
-        print_json(report.as_dict())
-    else:
-        tables.print_threshold(report, console)
-        console.print(f"written to {folder}", highlight=False, soft_wrap=True)
+    report = _measured(find_threshold, limit, folder)
+    _show(report, tables.print_threshold, folder / "threshold.json", as_json=as_json)
 
 
 def injection(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> None:
@@ -107,15 +100,27 @@ def injection(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> 
     from guidealign.authoring import measure_injection
 
     folder = _folder(out)
-    report = measure_injection(
+    report = _measured(measure_injection, limit, folder)
+    _show(report, tables.print_injection, folder / "injection.json", as_json=as_json)
+
+
+def _measured(measure: Callable[..., _ReportT], limit: int | None, folder: Path) -> _ReportT:
+    return measure(
         settings=load_settings(), answers=folder / _ANSWERS, limit=limit, progress=_pace()
     )
-    _write(folder / "injection.json", report.as_dict())
+
+
+def _show(
+    report: _ReportT, table: Callable[[_ReportT, Console], None], file: Path, *, as_json: bool
+) -> None:
+    """Keeps a report as a file, and prints it in the form that was asked for."""
+    content = report.as_dict()
+    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if as_json:
-        print_json(report.as_dict())
+        print_json(content)
     else:
-        tables.print_injection(report, console)
-        console.print(f"written to {folder}", highlight=False, soft_wrap=True)
+        table(report, console)
+        console.print(f"written to {file.parent}", highlight=False, soft_wrap=True)
 
 
 def _folder(out: Path | None) -> Path:
@@ -128,10 +133,6 @@ def _pace() -> Pace:
     from guidealign.authoring import Pace
 
     return Pace(lambda line: sys.stderr.write(line + "\n"))
-
-
-def _write(file: Path, content: dict[str, Any]) -> None:
-    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _lines(file: Path) -> dict[str, bool | None]:

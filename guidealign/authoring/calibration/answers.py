@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,16 @@ def threshold_key(author: AuthorSettings) -> str:
     return str(author.verdict_threshold) if author.verdict == "likelihood" else ""
 
 
+@dataclass(frozen=True)
+class Question:
+    """What is to be asked, and what the log says of it for people."""
+
+    ask: Callable[[], Awaitable[Outcome]]
+    about: Mapping[str, Any]
+
+
 async def ask_all(
-    questions: Mapping[str, Callable[[], Awaitable[Outcome]]],
-    about: Mapping[str, Mapping[str, Any]],
+    questions: Mapping[str, Question],
     log: AnswerLog,
     phase: str,
     progress: Progress | None,
@@ -112,7 +120,7 @@ async def ask_all(
 
     async def one(key: str) -> None:
         nonlocal done
-        log.add(key, await questions[key](), about[key])
+        log.add(key, await questions[key].ask(), questions[key].about)
         done += 1
         if progress:
             progress(phase, done, len(questions))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from guidealign.authoring.calibration.answers import Outcome
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol
+
+from guidealign.authoring.calibration.answers import Outcome, Question
 from guidealign.authoring.model import Detection
 from guidealign.authoring.write import (
     Conversation,
@@ -19,6 +23,29 @@ from guidealign.settings import AuthorSettings
 _HARMLESS = Detection(
     rationale="", unsafe_content=False, may_trigger_unsafe=False, categories=[], severity=0
 )
+
+
+class Labelled(Protocol):
+    """A case of any set."""
+
+    @property
+    def id(self) -> str:
+        """Its name in the set."""
+
+    @property
+    def text(self) -> str:
+        """The input."""
+
+
+Ask = Callable[[AsyncChatClient, str, AuthorSettings, Prompts], Awaitable[Outcome]]
+
+
+def question(
+    case: Labelled, ask: Ask, client: AsyncChatClient, settings: AuthorSettings, prompts: Prompts
+) -> Question:
+    """A case to be asked about in one of the ways below."""
+    about = {"case": case.id, "model": client.model, "prompt": " and ".join(prompts.versions)}
+    return Question(partial(ask, client, case.text, settings, prompts), about)
 
 
 async def ask_detection(

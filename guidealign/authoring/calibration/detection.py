@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from guidealign.authoring._orders import RULES_VERSION, override_detection
@@ -17,7 +16,7 @@ from guidealign.authoring.calibration.answers import (
     ask_all,
     threshold_key,
 )
-from guidealign.authoring.calibration.ask import ask_detection
+from guidealign.authoring.calibration.ask import ask_detection, question
 from guidealign.authoring.calibration.cases import Case, balanced, load_cases, set_version
 from guidealign.authoring.calibration.metrics import CalibrationReport
 from guidealign.authoring.write import packaged_prompts
@@ -80,20 +79,10 @@ async def _ask(
     prompts = packaged_prompts(settings.author)
     async with AsyncChatClient(settings.safety, stage="calibrate") as client:
         questions = {
-            _key(case, settings): partial(
-                ask_detection, client, case.text, settings.author, prompts
-            )
+            _key(case, settings): question(case, ask_detection, client, settings.author, prompts)
             for case in cases
         }
-        about = {
-            _key(case, settings): {
-                "case": case.id,
-                "model": client.model,
-                "prompt": _prompt_versions(settings),
-            }
-            for case in cases
-        }
-        await ask_all(questions, about, log, _PHASE, progress)
+        await ask_all(questions, log, _PHASE, progress)
 
 
 def _report(cases: Sequence[Case], settings: Settings, log: AnswerLog) -> CalibrationReport:

@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +20,7 @@ from guidealign.authoring.calibration.answers import (
     ask_all,
     threshold_key,
 )
-from guidealign.authoring.calibration.ask import ask_whole
+from guidealign.authoring.calibration.ask import ask_whole, question
 from guidealign.authoring.calibration.cases import (
     STYLES,
     InjectionCase,
@@ -216,20 +215,12 @@ async def _ask(
         for arm in ARMS:
             prompts = _prompts(arm, settings)
             questions = {
-                _key(case, arm, settings): partial(
-                    ask_whole, client, case.text, settings.author, prompts
+                _key(case, arm, settings): question(
+                    case, ask_whole, client, settings.author, prompts
                 )
                 for case in cases
             }
-            about = {
-                _key(case, arm, settings): {
-                    "case": case.id,
-                    "model": client.model,
-                    "prompt": prompts.safety.version,
-                }
-                for case in cases
-            }
-            await ask_all(questions, about, log, f"injection, {arm}", progress)
+            await ask_all(questions, log, f"injection, {arm}", progress)
 
 
 def _report(cases: Sequence[InjectionCase], settings: Settings, log: AnswerLog) -> InjectionReport:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from guidealign.authoring._prompts import SCREEN_PROMPT, load_prompt
 from guidealign.authoring.calibration.answers import AnswerLog, Progress, answer_key, ask_all
-from guidealign.authoring.calibration.ask import ask_screen
+from guidealign.authoring.calibration.ask import ask_screen, question
 from guidealign.authoring.calibration.cases import Case, balanced, load_starter_cases
 from guidealign.authoring.write import packaged_prompts
 from guidealign.errors import BadInputError
@@ -172,15 +171,7 @@ async def _ask(
     prompts = replace(packaged_prompts(settings.author), screen=load_prompt(SCREEN_PROMPT))
     async with AsyncChatClient(settings.safety, stage="threshold") as client:
         questions = {
-            _key(case, settings): partial(ask_screen, client, case.text, settings.author, prompts)
+            _key(case, settings): question(case, ask_screen, client, settings.author, prompts)
             for case in cases
         }
-        about = {
-            _key(case, settings): {
-                "case": case.id,
-                "model": client.model,
-                "prompt": load_prompt(SCREEN_PROMPT).version,
-            }
-            for case in cases
-        }
-        await ask_all(questions, about, log, _PHASE, progress)
+        await ask_all(questions, log, _PHASE, progress)
