@@ -51,17 +51,19 @@ select g.id, g.title, g.text, g.category, g.language, g.state, g.state_reason, g
        g.created_at, g.state_changed_at
   from core.guidelines g;
 
+-- From the guidelines on, and not from a union of both counts: of groups over a union the planner
+-- knows nothing, takes them for few and looks each guideline up on its own.
 create or replace view library.retrieval_counts as
-select r.guideline_id, g.title, g.category, g.state, r.n_found, r.n_kept, r.last_kept_at
-  from (select s.guideline_id, sum(s.n_found)::bigint as n_found, sum(s.n_kept)::bigint as n_kept,
-               max(s.last_kept_at) as last_kept_at
-          from (select guideline_id, count(*) as n_found, count(*) filter (where kept) as n_kept,
-                       max(created_at) filter (where kept) as last_kept_at
-                  from core.retrievals group by guideline_id
-                union all
-                select guideline_id, n_found, n_kept, last_kept_at from core.gateway_retrieval_counts) s
-         group by s.guideline_id) r
-  join core.guidelines g on g.id = r.guideline_id;
+select g.id as guideline_id, g.title, g.category, g.state,
+       coalesce(r.n_found, 0) + coalesce(c.n_found, 0) as n_found,
+       coalesce(r.n_kept, 0) + coalesce(c.n_kept, 0) as n_kept,
+       greatest(r.last_kept_at, c.last_kept_at) as last_kept_at
+  from core.guidelines g
+  left join (select guideline_id, count(*) as n_found, count(*) filter (where kept) as n_kept,
+                    max(created_at) filter (where kept) as last_kept_at
+               from core.retrievals group by guideline_id) r on r.guideline_id = g.id
+  left join core.gateway_retrieval_counts c on c.guideline_id = g.id
+ where r.guideline_id is not null or c.guideline_id is not null;
 comment on view library.retrieval_counts is 'How often each guideline was retrieved, by cycles and by the gateway, counted in one go; see also library.never_retrieved.';
 comment on column library.retrieval_counts.n_found is 'Searches that found it; of the gateway, within k and the budget of tokens.';
 
