@@ -1,6 +1,18 @@
 """The guideline library: curated, versioned, never rewritten."""
 
 from guidealign.library._embed import embed_texts, encoder_folder
+from guidealign.library.browse import (
+    SORTS,
+    BrowseFilter,
+    GuidelinePage,
+    ListedGuideline,
+    QueuePage,
+    WaitingGuideline,
+    browse_guidelines,
+    browse_queue,
+    library_sources,
+)
+from guidealign.library.decide import ACTIONS, ReviewOutcome, ReviewStep, decide
 from guidealign.library.fuzzy import FuzzyDuplicates, deduplicate_texts, wording
 from guidealign.library.index import build_index, drop_embeddings
 from guidealign.library.inspect import (
@@ -27,7 +39,14 @@ from guidealign.library.model import (
     PublishResult,
 )
 from guidealign.library.publish import latest_version, publish
-from guidealign.library.review import approve, dismiss_conflict, merge, retire, unmerge
+from guidealign.library.review import (
+    approve,
+    dismiss_conflict,
+    merge,
+    retire,
+    take_back,
+    unmerge,
+)
 from guidealign.library.search import (
     SearchOptions,
     search_hybrid,
@@ -47,25 +66,37 @@ from guidealign.library.transfer import (
 from guidealign.library.vector_store import add_vectors
 
 __all__ = [
+    "ACTIONS",
     "CURATION_VERSION",
+    "SORTS",
+    "BrowseFilter",
     "CategoryCounts",
     "Change",
     "ExportResult",
     "FuzzyDuplicates",
     "GuidelineDetails",
+    "GuidelinePage",
     "GuidelineRow",
     "HistoryStep",
     "ImportResult",
     "IndexResult",
     "LibraryStats",
+    "ListedGuideline",
     "NearGuideline",
     "PairRow",
     "PublishResult",
+    "QueuePage",
+    "ReviewOutcome",
+    "ReviewStep",
     "SearchOptions",
     "VersionRow",
+    "WaitingGuideline",
     "add_vectors",
     "approve",
+    "browse_guidelines",
+    "browse_queue",
     "build_index",
+    "decide",
     "deduplicate_texts",
     "dismiss_conflict",
     "drop_embeddings",
@@ -79,6 +110,7 @@ __all__ = [
     "install_starter",
     "latest_version",
     "library_diff",
+    "library_sources",
     "library_stats",
     "library_versions",
     "merge",
@@ -93,6 +125,7 @@ __all__ = [
     "search_words",
     "show_guideline",
     "similar_guidelines",
+    "take_back",
     "unmerge",
     "wording",
 ]

@@ -1,4 +1,4 @@
-"""What people decide: approve, retire, merge, undo a merge, dismiss a conflict.
+"""What people decide: approve, retire, merge, reword, take back, undo a merge, dismiss a conflict.
 
 The database's own functions do it (a reviewer may call them in psql as well); here they get
 an actor and the project's errors.
@@ -48,6 +48,16 @@ def unmerge(guideline_id: int, *, engine: Engine, actor: str, reason: str) -> in
         BadInputError: it is not merged, or no reason is given.
     """
     return int(_call(engine, actor, "unmerge", guideline_id, reason))
+
+
+def take_back(guideline_id: int, *, engine: Engine, actor: str, reason: str) -> str:
+    """Undoes the last decision about a guideline that no version has served; its state again.
+
+    Raises:
+        BadInputError: nothing was decided, it has been served, it does not exist, or no reason
+            is given.
+    """
+    return str(_call(engine, actor, "take_back", guideline_id, reason))
 
 
 def dismiss_conflict(

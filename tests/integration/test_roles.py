@@ -34,7 +34,7 @@ READS = {
     "as_of", "diff", "digest", "guidelines_for_input", "inputs_of_guideline", "live_at", "search",
     "search_hybrid", "search_words", "similar", "uncovered_inputs", "wilson",
 }  # fmt: skip
-REVIEWS = {"approve", "retire", "merge", "unmerge", "dismiss_conflict"}
+REVIEWS = {"approve", "retire", "merge", "unmerge", "dismiss_conflict", "take_back"}
 APP_CORE = {"next_version", "publication_lock", "add_version", "library_digest"}
 
 # What the application may do with each table of schema core beside reading it; `update of`
@@ -275,6 +275,7 @@ def test_people_read_and_nothing_else(
         "merge(1, 2, 'x')",
         "unmerge(1, 'x')",
         "dismiss_conflict(1, 2, 'x')",
+        "take_back(1, 'x')",
     ],
 )
 def test_analysts_decide_nothing(

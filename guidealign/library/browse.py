@@ -1,0 +1,196 @@
+"""Leafing through the library: filtered, sorted, page by page; and the queue that waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from guidealign.db import guard_database
+from guidealign.errors import BadInputError
+
+_ORDER = {
+    "newest": "g.id desc",
+    "oldest": "g.id",
+    "title": "g.title, g.id",
+    "most used": "coalesce(u.n_kept, 0) desc, g.id",
+}
+SORTS: tuple[str, ...] = tuple(_ORDER)
+"""In what order a list may be."""
+
+PAGE_SIZE = 50
+MOST_COUNTED = 10_000
+"""Of a long list it is enough to know that it is long."""
+
+_WORDS = (
+    # What is active has its words kept; the few others are read as they are.
+    "(g.words @@ websearch_to_tsquery('english', :words)"
+    " or (g.words is null and to_tsvector('english', g.title || ' ' || g.text)"
+    " @@ websearch_to_tsquery('english', :words)))"
+)
+_LISTED = (
+    "select id, title, text, category, state, state_reason, origin, source, added_in, n_inputs,"
+    " n_retrieved, created_at from library.guidelines where id = any(:ids)"
+)
+_QUEUE = (
+    "select q.id, q.category, q.title, q.text, q.state, q.state_reason, q.author_model,"
+    " q.created_at, q.revision,"
+    " (select i.text from library.inputs_of_guideline(q.id) i order by i.id limit 1) as written_for"
+    " from (select * from library.review_queue where true{where}"
+    " order by created_at, id limit {limit} offset :offset) q order by q.created_at, q.id"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrowseFilter:
+    """What to list; None: no matter."""
+
+    words: str | None = None
+    """"quoted phrases", or, -without: as `library.search_words` takes them."""
+    category: str | None = None
+    state: str | None = None
+    origin: str | None = None
+    source: str | None = None
+    version: int | None = None
+    """Only what this library version serves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedGuideline:
+    """A row of a list."""
+
+    id: int
+    title: str
+    text: str
+    category: str
+    state: str
+    state_reason: str | None
+    origin: str
+    source: str | None
+    added_in: int | None
+    n_inputs: int
+    n_retrieved: int
+    created_at: datetime
+    score: float | None = None
+    """Of a search by meaning: the cosine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidelinePage:
+    """One page of a list."""
+
+    rows: list[ListedGuideline]
+    n: int
+    """Of all pages together, counted to 10,000."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingGuideline:
+    """What a person is asked to decide about."""
+
+    id: int
+    category: str
+    title: str
+    text: str
+    state: str
+    state_reason: str | None
+    author_model: str | None
+    created_at: datetime
+    revision: int
+    """To be given back with the decision."""
+    written_for: str | None
+    """The first input it was written for, personal data masked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuePage:
+    """One page of the queue, the longest waiting first."""
+
+    rows: list[WaitingGuideline]
+    n: int
+
+
+def browse_guidelines(
+    chosen: BrowseFilter, *, engine: Engine, sort: str = "newest", page: int = 1
+) -> GuidelinePage:
+    """A page of 50 of the guidelines that fit.
+
+    Raises:
+        BadInputError: no such sorting, or no such page.
+    """
+    if sort not in _ORDER:
+        raise BadInputError(f"no sorting {sort!r}: only {', '.join(SORTS)}")
+    where, values = _conditions(chosen)
+    use = " left join library.retrieval_counts u on u.guideline_id = g.id"
+    joined = use if sort == "most used" else ""
+    ids = (
+        f"select g.id from core.guidelines g{joined} where true{where}"  # noqa: S608
+        f" order by {_ORDER[sort]} limit {PAGE_SIZE} offset :offset"
+    )
+    count = f"select 1 from core.guidelines g where true{where}"  # noqa: S608
+    with guard_database(), engine.connect() as connection:
+        found = connection.execute(text(ids), {**values, "offset": _offset(page)}).scalars()
+        return GuidelinePage(
+            rows=listed(connection, list(found)), n=_count(connection, count, values)
+        )
+
+
+def listed(connection: Connection, ids: list[int]) -> list[ListedGuideline]:
+    """The rows of guidelines, in the order of their ids given."""
+    rows = connection.execute(text(_LISTED), {"ids": ids}).mappings()
+    by_id = {row["id"]: ListedGuideline(**row) for row in rows}
+    return [by_id[id_] for id_ in ids]
+
+
+def browse_queue(
+    *, engine: Engine, page: int = 1, category: str | None = None, state: str | None = None
+) -> QueuePage:
+    """A page of 50 of what waits for a person.
+
+    Raises:
+        BadInputError: no such page.
+    """
+    given = {"category": category, "state": state}
+    values = {name: value for name, value in given.items() if value}
+    where = "".join(f" and {name} = :{name}" for name in values)
+    query = _QUEUE.format(where=where, limit=PAGE_SIZE)
+    count = f"select 1 from library.review_queue where true{where}"  # noqa: S608
+    with guard_database(), engine.connect() as connection:
+        rows = connection.execute(text(query), {**values, "offset": _offset(page)}).mappings()
+        return QueuePage(
+            rows=[WaitingGuideline(**row) for row in rows], n=_count(connection, count, values)
+        )
+
+
+def library_sources(*, engine: Engine) -> list[str]:
+    """Files and systems that guidelines were imported from."""
+    query = text("select distinct source from core.guidelines where source is not null order by 1")
+    with guard_database(), engine.connect() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def _conditions(chosen: BrowseFilter) -> tuple[str, dict[str, Any]]:
+    parts = {
+        "words": _WORDS,
+        "category": "g.category = :category",
+        "state": "g.state = :state",
+        "origin": "g.origin = :origin",
+        "source": "g.source = :source",
+        "version": "g.served @> cast(:version as int)",
+    }
+    values = {name: value for name, value in vars(chosen).items() if value not in {None, ""}}
+    return "".join(f" and {parts[name]}" for name in values), values
+
+
+def _offset(page: int) -> int:
+    if page < 1:
+        raise BadInputError(f"there is no page {page}: the first one is 1")
+    return (page - 1) * PAGE_SIZE
+
+
+def _count(connection: Connection, rows: str, values: Mapping[str, Any]) -> int:
+    query = f"select count(*) from ({rows} limit {MOST_COUNTED}) counted"  # noqa: S608
+    return int(connection.execute(text(query), values).scalar_one())

@@ -1,0 +1,86 @@
+-- A reviewer's decision about what waits can be taken back, as long as nothing was served by it.
+
+create or replace function core.guard_guideline() returns trigger language plpgsql set search_path = core, pg_temp as $$
+begin
+  if tg_op = 'DELETE' then
+    raise exception 'a guideline is never deleted: retire it instead'
+      using errcode = 'restrict_violation';
+  end if;
+  if (new.id, new.title, new.text, new.text_hash, new.category, new.language, new.origin,
+      new.source, new.author_model, new.prompt_version, new.created_at)
+     is distinct from
+     (old.id, old.title, old.text, old.text_hash, old.category, old.language, old.origin,
+      old.source, old.author_model, old.prompt_version, old.created_at)
+  then
+    raise exception 'a guideline''s words never change: add a new one and retire this one'
+      using errcode = 'restrict_violation';
+  end if;
+  if new.state <> old.state then
+    if (old.state || '>' || new.state) <> all (array[
+         'candidate>active', 'candidate>merged', 'candidate>quarantined', 'candidate>retired',
+         'quarantined>candidate', 'quarantined>retired', 'active>retired', 'active>merged',
+         'merged>active'])
+       -- A decision about what was never served can be taken back.
+       and (old.served <> '{}' or (old.state || '>' || new.state) <> all (array[
+         'retired>candidate', 'retired>quarantined', 'merged>candidate'])) then
+      raise exception 'a guideline cannot go from % to %', old.state, new.state
+        using errcode = 'restrict_violation';
+    end if;
+    new.state_changed_at := clock_timestamp();
+    if new.state = 'active' and new.words is null then
+      new.words := to_tsvector('english', new.title || ' ' || new.text);
+    end if;
+  elsif new.merged_into is distinct from old.merged_into then
+    raise exception 'a merge is undone, not turned elsewhere'
+      using errcode = 'restrict_violation';
+  end if;
+  return new;
+end $$;
+
+create function library.take_back(guideline_id bigint, reason text) returns text
+language plpgsql security definer set search_path = core, public, pg_temp as $$
+declare
+  now_is core.guidelines;
+  decided core.guideline_events;
+  before text;
+begin
+  if coalesce(trim(reason), '') = '' then
+    raise exception 'taking a decision back needs a reason' using errcode = 'GA001';
+  end if;
+  -- A publication that runs may be about to serve it.
+  perform core.publication_lock();
+  select g.* into now_is from core.guidelines g where g.id = take_back.guideline_id for update;
+  if now_is.id is null then
+    raise exception 'there is no guideline %', take_back.guideline_id using errcode = 'GA001';
+  elsif now_is.served <> '{}' then
+    raise exception 'guideline % has been served: retire it, or undo its merge', take_back.guideline_id
+      using errcode = 'GA001';
+  elsif now_is.state in ('candidate', 'quarantined') and now_is.approved_by is null then
+    raise exception 'nothing was decided about guideline %: it waits', take_back.guideline_id
+      using errcode = 'GA001';
+  end if;
+  select e.* into decided from core.guideline_events e
+   where e.guideline_id = take_back.guideline_id and e.from_state in ('candidate', 'quarantined')
+     and (e.from_state <> e.to_state or e.reason like 'approved: %')
+   order by e.id desc limit 1;
+  select e.reason into before from core.guideline_events e
+   where e.guideline_id = take_back.guideline_id and e.id < decided.id order by e.id desc limit 1;
+  update core.guidelines g
+     set state = decided.from_state, approved_by = null, merged_into = null, merge_score = null,
+         merge_wording = null,
+         state_reason = 'taken back: ' || take_back.reason || coalesce(' (before: ' || before || ')', '')
+   where g.id = take_back.guideline_id;
+  return decided.from_state;
+end $$;
+comment on function library.take_back(bigint, text) is
+  'Takes the last decision about a guideline back, as long as no version has served it; returns the state it has again.';
+revoke all on function library.take_back(bigint, text) from public;
+grant execute on function library.take_back(bigint, text) to guidealign_reviewer, guidealign_app;
+
+create or replace view library.review_queue as
+select g.id, g.category, g.title, g.text, g.state, g.state_reason, g.author_model, g.created_at,
+       coalesce((select max(e.id) from core.guideline_events e where e.guideline_id = g.id), 0) as revision
+  from core.guidelines g
+ where g.state in ('candidate', 'quarantined') and g.approved_by is null;
+comment on column library.review_queue.revision is
+  'Grows with every step of the guideline: who decided on an older one did not see what it is now.';
