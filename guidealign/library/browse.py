@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, text
 
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError
+from guidealign.library.search import SearchOptions, search_vector
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _ORDER = {
     "newest": "g.id desc",
@@ -134,12 +139,29 @@ def browse_guidelines(
     with guard_database(), engine.connect() as connection:
         found = connection.execute(text(ids), {**values, "offset": _offset(page)}).scalars()
         return GuidelinePage(
-            rows=listed(connection, list(found)), n=_count(connection, count, values)
+            rows=_listed(connection, list(found)), n=_count(connection, count, values)
         )
 
 
-def listed(connection: Connection, ids: list[int]) -> list[ListedGuideline]:
-    """The rows of guidelines, in the order of their ids given."""
+def browse_meaning(
+    vector: NDArray[np.float32], *, engine: Engine, retriever_version: int, options: SearchOptions
+) -> GuidelinePage:
+    """The 50 guidelines nearest to a vector, nearest first; see `search_vector`."""
+    with guard_database(), engine.connect() as connection:
+        found = search_vector(
+            vector,
+            connection=connection,
+            retriever_version=retriever_version,
+            k=PAGE_SIZE,
+            options=options,
+        )
+        rows = _listed(connection, [hit.guideline_id for hit in found])
+    rows = [replace(row, score=hit.score) for row, hit in zip(rows, found, strict=True)]
+    return GuidelinePage(rows=rows, n=len(rows))
+
+
+def _listed(connection: Connection, ids: list[int]) -> list[ListedGuideline]:
+    """Rows in the order of their ids."""
     rows = connection.execute(text(_LISTED), {"ids": ids}).mappings()
     by_id = {row["id"]: ListedGuideline(**row) for row in rows}
     return [by_id[id_] for id_ in ids]

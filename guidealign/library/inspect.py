@@ -59,6 +59,14 @@ _INDEXES = (
     "select retriever_version, n_vectors, ef_search, recall, built_at"
     " from library.vector_indexes order by 1"
 )
+_UNUSED = (
+    "select id, title, category, found, served_since from library.never_retrieved"
+    " order by served_since, id limit :most"
+)
+_TREND = (
+    "select week, sum(n_inputs)::bigint as n_inputs, sum(n_unsafe)::bigint as n_unsafe"
+    " from library.trend group by week order by week desc limit :most"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +213,27 @@ class IndexRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnusedGuideline:
+    """An active guideline that was never put in front of a model."""
+
+    id: int
+    title: str
+    category: str
+    found: bool
+    """A search did find it, but a nearer one was taken."""
+    served_since: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrendWeek:
+    """What users asked in a week."""
+
+    week: datetime
+    n_inputs: int
+    n_unsafe: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class LibraryStats:
     """The library in figures."""
 
@@ -297,6 +326,18 @@ def library_stats(*, engine: Engine) -> LibraryStats:
             publications=_read(connection, VersionRow, _VERSIONS, {"most": _PUBLICATIONS}),
             indexes=_read(connection, IndexRow, _INDEXES, {}),
         )
+
+
+def never_retrieved(*, engine: Engine, most: int) -> list[UnusedGuideline]:
+    """Active guidelines that never helped, the longest served first."""
+    with guard_database(), engine.connect() as connection:
+        return _read(connection, UnusedGuideline, _UNUSED, {"most": most})
+
+
+def risk_trend(*, engine: Engine, most: int) -> list[TrendWeek]:
+    """Inputs of the last weeks, over all risks, oldest week first."""
+    with guard_database(), engine.connect() as connection:
+        return _read(connection, TrendWeek, _TREND, {"most": most})[::-1]
 
 
 def embedded_versions(*, engine: Engine) -> list[int]:

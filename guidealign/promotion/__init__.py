@@ -1,5 +1,14 @@
 """The switch: which versions are served, moved only with a gate, a person or a reason."""
 
+from guidealign.promotion.inspect import (
+    CheckRow,
+    DecisionRow,
+    LineageRow,
+    MoveRow,
+    model_lineage,
+    recent_decisions,
+    recent_moves,
+)
 from guidealign.promotion.reconcile import reconcile
 from guidealign.promotion.switch import (
     SwitchResult,
@@ -10,10 +19,17 @@ from guidealign.promotion.switch import (
 )
 
 __all__ = [
+    "CheckRow",
+    "DecisionRow",
+    "LineageRow",
+    "MoveRow",
     "SwitchResult",
     "adopt_library",
     "decide_and_switch",
     "follow_judgement",
+    "model_lineage",
+    "recent_decisions",
+    "recent_moves",
     "reconcile",
     "rollback",
 ]

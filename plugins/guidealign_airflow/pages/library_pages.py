@@ -1,0 +1,133 @@
+"""The library: searched, leafed through, and one guideline with all that is known of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, Field
+
+from guidealign.library import (
+    MOST_COUNTED,
+    PAGE_SIZE,
+    SORTS,
+    BrowseFilter,
+    GuidelinePage,
+    SearchOptions,
+    browse_guidelines,
+    browse_meaning,
+    dismiss_conflict,
+    library_sources,
+    library_versions,
+    retire,
+    show_guideline,
+    unmerge,
+)
+from guidealign.records import CATEGORIES
+from guidealign_airflow.pages.access import OwnPage, Reader, Reviewer
+from guidealign_airflow.pages.context import platform, query_vector
+from guidealign_airflow.pages.render import page
+
+router = APIRouter()
+
+STATES = ("active", "candidate", "quarantined", "merged", "retired")
+ORIGINS = ("starter", "model", "human", "import")
+_MOST_VERSIONS = 100
+
+
+class Asked(BaseModel):
+    """What the filters say; an empty one says nothing."""
+
+    q: str = Field("", max_length=1000)
+    by: Literal["words", "meaning"] = "words"
+    category: str = ""
+    state: str = ""
+    origin: str = ""
+    source: str = ""
+    version: Annotated[str, Field(pattern=r"^\d{0,9}$")] = ""
+    sort: str = "newest"
+    page: int = Field(1, ge=1, le=1_000_000)
+
+    def filters(self) -> BrowseFilter:
+        """For the library."""
+        return BrowseFilter(
+            words=self.q.strip() if self.by == "words" else None,
+            category=self.category,
+            state=self.state,
+            origin=self.origin,
+            source=self.source,
+            version=int(self.version) if self.version else None,
+        )
+
+
+@router.get("/")
+def library(request: Request, person: Reader, asked: Annotated[Asked, Query()]) -> HTMLResponse:
+    """The list, as filtered."""
+    engine = platform().engine
+    found = _by_meaning(asked) if asked.by == "meaning" and asked.q.strip() else None
+    if found is None:
+        found = browse_guidelines(asked.filters(), engine=engine, sort=asked.sort, page=asked.page)
+    return page(
+        "library",
+        request,
+        person,
+        asked=asked,
+        found=found,
+        n_pages=max(1, -(-found.n // PAGE_SIZE)),
+        most=MOST_COUNTED,
+        sorts=SORTS,
+        categories=CATEGORIES,
+        states=STATES,
+        origins=ORIGINS,
+        sources=library_sources(engine=engine),
+        versions=library_versions(engine=engine, most=_MOST_VERSIONS),
+    )
+
+
+def _by_meaning(asked: Asked) -> GuidelinePage:
+    retriever, vector = query_vector(asked.q)
+    chosen = asked.filters()
+    options = SearchOptions(
+        library_version=chosen.version,
+        categories=[chosen.category] if chosen.category else None,
+        origins=[chosen.origin] if chosen.origin else None,
+        sources=[chosen.source] if chosen.source else None,
+        states=[chosen.state] if chosen.state else None,
+    )
+    return browse_meaning(
+        vector, engine=platform().engine, retriever_version=retriever, options=options
+    )
+
+
+@router.get("/guidelines/{guideline_id}")
+def guideline(request: Request, person: Reader, guideline_id: int) -> HTMLResponse:
+    """One guideline with its inputs, neighbours and history."""
+    return page(
+        "guideline",
+        request,
+        person,
+        found=show_guideline(guideline_id, engine=platform().engine),
+    )
+
+
+class Decided(BaseModel):
+    """What a reviewer does to a guideline that is served."""
+
+    action: Literal["retire", "unmerge", "dismiss_conflict"]
+    reason: str = Field(min_length=1, max_length=1000)
+    other_id: int | None = None
+    """dismiss_conflict: the other side."""
+
+
+@router.post("/guidelines/{guideline_id}", dependencies=[OwnPage])
+def change_guideline(person: Reviewer, guideline_id: int, decided: Decided) -> JSONResponse:
+    """Retires it, undoes its merge, or dismisses a conflict."""
+    engine, actor, reason = platform().engine, person.actor, decided.reason
+    if decided.action == "dismiss_conflict":
+        other = decided.other_id or 0
+        dismiss_conflict(guideline_id, other, engine=engine, actor=actor, reason=reason)
+        return JSONResponse({"message": "the two may be served together"})
+    act = retire if decided.action == "retire" else unmerge
+    version = act(guideline_id, engine=engine, actor=actor, reason=reason)
+    return JSONResponse({"message": f"done; the library is at version {version}"})

@@ -1,0 +1,93 @@
+"""Templates: HTML that is escaped by itself, with what every page needs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from guidealign_airflow.pages import charts
+from guidealign_airflow.pages.access import Person
+
+_FOLDER = Path(__file__).parent / "templates"
+_TABS = (
+    ("", "Library"),
+    ("review", "Review"),
+    ("coverage", "Coverage"),
+    ("models", "Models"),
+    ("try", "Try it"),
+    ("keys", "Keys"),
+)
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+        " object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def _moment(value: datetime | None) -> str:
+    """UTC, to the minute."""
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if value else ""
+
+
+def _named(category: str) -> str:
+    return category.replace("_", " ")
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"moment": _moment, "named": _named}
+    made.globals |= {
+        "tabs": _TABS,
+        "interval_chart": charts.intervals,
+        "line_chart": charts.lines,
+        "stack_chart": charts.stacks,
+    }
+    return made
+
+
+_TEMPLATES = _environment()
+
+
+def page(
+    name: str, request: Request, person: Person | None, *, status: int = 200, **values: Any
+) -> HTMLResponse:
+    """A template as an answer.
+
+    Args:
+        name: of the template's file, without `.html`.
+        request: where links start from.
+        person: None: nobody is logged in.
+        status: of HTTP.
+        values: what the template shows.
+    """
+    root = request.scope.get("root_path", "")
+    html = _TEMPLATES.get_template(f"{name}.html").render(
+        root=root, person=person, tab=name, link=_linker(request), **values
+    )
+    return HTMLResponse(html, status_code=status, headers=_HEADERS)
+
+
+def _linker(request: Request) -> Any:
+    """Makes this page's own address with some of its parameters changed."""
+    given = dict(request.query_params)
+
+    def link(**changes: Any) -> str:
+        kept = {k: v for k, v in (given | changes).items() if v not in {None, ""}}
+        return "?" + urlencode(kept)
+
+    return link

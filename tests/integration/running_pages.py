@@ -1,0 +1,172 @@
+"""A real Airflow API server with the plugin, over a small published library, for tests of pages."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from sqlalchemy import Engine, text
+
+from guidealign.evaluation import CheckResult
+from guidealign.promotion import decide_and_switch
+from guidealign.records import LABRADOR_MODEL
+from guidealign.registry import Registry
+from guidealign.settings import load_settings
+from tests.fakes.mlflow_store import local_registry
+from tests.fakes.model_server import serve_model
+from tests.integration.library_fixture import add_guideline
+from tests.integration.running_gateway import publish
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = ("viewer", "user", "op", "admin")
+HEADERS = {"X-Guidealign-Page": "1"}
+_DECISION = text(
+    "insert into core.gate_decisions (model_name, challenger_version, champion_version, verdict,"
+    " reason, policy, evidence, evaluator, input_digest) values (:model, :challenger, :champion,"
+    " 'promote', 'better on 120 cases', '{}', :evidence, 'likelihood', :digest) returning id"
+)
+
+
+@dataclass
+class Pages:
+    """The server, and who may ask it."""
+
+    url: str
+    engine: Engine
+    registry: Registry
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def client(self, role: str | None) -> httpx.Client:
+        """Asks as somebody of a role; None: as nobody."""
+        headers = {"Authorization": f"Bearer {self.tokens[role]}"} if role else {}
+        return httpx.Client(base_url=f"{self.url}/guidealign", headers=headers, timeout=60)
+
+
+def fill(engine: Engine, registry: Registry, folder: Path) -> None:
+    """Guidelines 1 to 6 served, 7 to 11 and 12 to 17 that wait, and Labrador promoted twice."""
+    publish(engine, folder / "starter")
+    for i in range(5):
+        add_guideline(engine, f"Mind the ladder {i}", f"Hold ladder {i} while others climb.")
+    for i in range(6):
+        title, body = f"Sort the mushrooms {i}", f"Ask somebody who knows mushroom {i} first."
+        add_guideline(engine, title, body, "Physical_Harm")
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "update core.guidelines set state = 'quarantined',"
+                " state_reason = 'too_vague: it asks for nothing' where id = 11"
+            )
+        )
+    for version in (1, 2):
+        _promote(version, engine, registry, folder)
+
+
+def _promote(version: int, engine: Engine, registry: Registry, folder: Path) -> None:
+    model = folder / f"model-{version}"
+    model.mkdir()
+    (model / "model.safetensors").write_text(str(version))
+    with registry.run("test", f"labrador-{version}", tags={}) as run:
+        made = registry.register(LABRADOR_MODEL, model, run, tags={}, description="for tests")
+    assert made == version
+    check = CheckResult(
+        name="prefers the safe answer more",
+        kind="harm",
+        must="be_better",
+        outcome="pass",
+        reason="above zero",
+        effect=0.05,
+        level=0.025,
+        n=120,
+        difference=0.1 * version,
+        ci_low=0.05,
+        ci_high=0.15 * version + 0.02,
+        power=0.9,
+    )
+    with engine.begin() as connection:
+        decision = connection.execute(
+            _DECISION,
+            {
+                "model": LABRADOR_MODEL,
+                "challenger": version,
+                "champion": version - 1,
+                "evidence": json.dumps([check.as_dict()]),
+                "digest": str(version),
+            },
+        ).scalar_one()
+    decide_and_switch(
+        decision, engine=engine, settings=load_settings(), registry=registry, actor="test"
+    )
+
+
+@contextmanager
+def serve_pages(engine: Engine, database_url: str, folder: Path) -> Iterator[Pages]:
+    """Starts Airflow's API server with a user of each role, whose password is her name."""
+    with local_registry(folder) as registry:
+        fill(engine, registry, folder)
+    port = _free_port()
+    (folder / "passwords.json").write_text(json.dumps({role: role for role in ROLES}))
+    with serve_model(lambda _: "Put the knife away and call somebody.") as server:
+        env = os.environ | {
+            "AIRFLOW_HOME": str(folder / "airflow"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{r}:{r}" for r in ROLES),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(folder / "passwords.json"),
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+            "AIRFLOW__API__SECRET_KEY": "s" * 64,
+            "AIRFLOW__API_AUTH__JWT_SECRET": "j" * 96,
+            "AIRFLOW_CONN_GUIDEALIGN_DB": database_url,
+            "GUIDEALIGN_DATABASE_URL": database_url,
+            "GUIDEALIGN_MLFLOW__TRACKING_URI": registry.tracking_uri,
+            "GUIDEALIGN_BASE__BASE_URL": server.base_url,
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
+        }
+        airflow = [sys.executable, "-m", "airflow"]
+        subprocess.run([*airflow, "db", "migrate"], env=env, check=True, capture_output=True)
+        with (folder / "api-server.log").open("w") as log:
+            process = subprocess.Popen(
+                [*airflow, "api-server", "--workers", "1"], env=env, stdout=log, stderr=log
+            )
+        pages = Pages(f"http://127.0.0.1:{port}", engine, registry)
+        try:
+            _log_in(pages, process, folder)
+            yield pages
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _log_in(pages: Pages, process: subprocess.Popen[bytes], folder: Path) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            httpx.get(f"{pages.url}/api/v2/version", timeout=30).raise_for_status()
+            break
+        except httpx.TransportError:
+            log = (folder / "api-server.log").read_text()[-3000:]
+            assert process.poll() is None, log
+            assert time.monotonic() < deadline, log
+            time.sleep(0.5)
+    for role in ROLES:
+        answer = httpx.post(
+            f"{pages.url}/auth/token", json={"username": role, "password": role}, timeout=30
+        )
+        pages.tokens[role] = answer.raise_for_status().json()["access_token"]
