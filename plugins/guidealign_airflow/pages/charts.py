@@ -109,8 +109,9 @@ def stacks(rows: Sequence[tuple[str, Sequence[tuple[str, int]]]]) -> Markup:
 
 def _svg(parts: Sequence[str], height: float, label: str, kind: str) -> Markup:
     return Markup(  # noqa: S704 - every text in it went through escape
+        '<div class="scroll" tabindex="0" role="group" aria-label="Chart">'
         f'<svg class="chart {kind}" viewBox="0 0 {_WIDTH:.0f} {height:.0f}" role="img"'
-        f' aria-label="{escape(label)}">{"".join(parts)}</svg>'
+        f' aria-label="{escape(label)}">{"".join(parts)}</svg></div>'
     )
 
 

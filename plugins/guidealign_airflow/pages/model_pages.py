@@ -48,6 +48,11 @@ def _serving(name: str, live: int) -> Serving:
         return Serving(name, live, dict.fromkeys(_ALIASES), str(error))
 
 
+def _address(tracking_uri: str) -> str:
+    """What a browser can open; a database of MLflow's is nothing to link to."""
+    return tracking_uri.rstrip("/") if tracking_uri.startswith(("http://", "https://")) else ""
+
+
 def _drawn(checks: list[CheckRow]) -> list[Interval]:
     return [
         Interval(c.name, c.difference, c.ci_low, c.ci_high, c.outcome)
@@ -75,7 +80,7 @@ def models(request: Request, person: Reader) -> HTMLResponse:
         decisions=[(d, _drawn(d.checks)) for d in decisions],
         moves=recent_moves(engine=ready.engine),
         lineage=model_lineage(engine=ready.engine),
-        mlflow=(ready.settings.mlflow.tracking_uri or "").rstrip("/"),
+        mlflow=_address(ready.settings.mlflow.tracking_uri or ""),
     )
 
 
