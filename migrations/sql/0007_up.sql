@@ -20,8 +20,8 @@ begin
          'candidate>active', 'candidate>merged', 'candidate>quarantined', 'candidate>retired',
          'quarantined>candidate', 'quarantined>retired', 'active>retired', 'active>merged',
          'merged>active'])
-       -- A decision about what was never served can be taken back.
-       and (old.served <> '{}' or (old.state || '>' || new.state) <> all (array[
+       -- A decision about what was never served can be taken back, and says so.
+       and (old.served <> '{}' or coalesce(new.state_reason, '') not like 'taken back: %' or (old.state || '>' || new.state) <> all (array[
          'retired>candidate', 'retired>quarantined', 'merged>candidate'])) then
       raise exception 'a guideline cannot go from % to %', old.state, new.state
         using errcode = 'restrict_violation';
@@ -65,6 +65,13 @@ begin
    order by e.id desc limit 1;
   select e.reason into before from core.guideline_events e
    where e.guideline_id = take_back.guideline_id and e.id < decided.id order by e.id desc limit 1;
+  if now_is.merged_into is not null then
+    -- Or the next publication would merge them again.
+    insert into core.kept_apart (left_id, right_id, reason, actor)
+    values (least(now_is.id, now_is.merged_into), greatest(now_is.id, now_is.merged_into),
+            take_back.reason, core.actor())
+    on conflict do nothing;
+  end if;
   update core.guidelines g
      set state = decided.from_state, approved_by = null, merged_into = null, merge_score = null,
          merge_wording = null,

@@ -33,6 +33,7 @@ from guidealign.library import (
     publish,
     retire,
     search_vector,
+    take_back,
     unmerge,
 )
 from guidealign.settings import AuthorSettings, Settings
@@ -135,7 +136,10 @@ class LibraryLife(RuleBasedStateMachine):
 
     def _rows(self) -> dict[int, Any]:
         with self.engine.connect() as connection:
-            query = "select id, state, merged_into, approved_by from core.guidelines order by id"
+            query = (
+                "select id, state, merged_into, approved_by, served = '{}' as never_served"
+                " from core.guidelines order by id"
+            )
             return {row.id: row for row in connection.execute(text(query))}
 
     def _pick(self, number: int, *states: str) -> Any:
@@ -205,6 +209,20 @@ class LibraryLife(RuleBasedStateMachine):
             else:
                 with pytest.raises(BadInputError, match="is not merged"):
                     unmerge(row.id, engine=self.engine, **WHO)
+
+    @rule(number=NUMBERS)
+    def take_back(self, number: int) -> None:
+        if row := self._pick(number, "retired", "merged", "candidate"):
+            decided = row.state in ("retired", "merged") or row.approved_by is not None
+            before = latest_version(self.engine)
+            if row.never_served and decided:
+                assert take_back(row.id, engine=self.engine, **WHO) == "candidate"
+                now = self._rows()[row.id]
+                assert (now.state, now.approved_by) == ("candidate", None)
+            else:
+                with pytest.raises(BadInputError, match=r"has been served|nothing was decided"):
+                    take_back(row.id, engine=self.engine, **WHO)
+            assert latest_version(self.engine) == before
 
     @rule(number=NUMBERS)
     def dismiss(self, number: int) -> None:
