@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from guidealign.db import guard_database
+from guidealign.errors import BadInputError
 
 _MOVES = text(
     "select id, created_at, model_name, action, from_version, to_version, actor, reason,"
@@ -30,6 +31,10 @@ _LINEAGE = text(
     " v.n_active as n_guidelines, v.published_by"
     " from library.model_lineage l left join library.versions v on v.version = l.library_version"
     " order by l.model_name, l.version desc"
+)
+_STEPS = text(
+    "select place, step, id, n, detail, actor, happened_at from library.lineage"
+    " where model_name = :model and version = :version order by place, happened_at, id"
 )
 
 
@@ -93,6 +98,21 @@ class LineageRow:
     published_by: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class LineageStep:
+    """One step between the inputs and what became of a model."""
+
+    place: int
+    """Of the step, from 1: the inputs."""
+    step: str
+    """inputs, guidelines, library, retriever, data set, training, gate or switch."""
+    id: str | None
+    n: int | None
+    detail: str | None
+    actor: str | None
+    happened_at: datetime | None
+
+
 def recent_moves(*, engine: Engine, most: int = 50) -> list[MoveRow]:
     """The ledger of the switch, newest first."""
     with guard_database(), engine.connect() as connection:
@@ -110,6 +130,20 @@ def model_lineage(*, engine: Engine) -> list[LineageRow]:
     """Every registered version with what it was made of, newest first within each model."""
     with guard_database(), engine.connect() as connection:
         return [LineageRow(**row) for row in connection.execute(_LINEAGE).mappings()]
+
+
+def lineage_steps(model_name: str, version: int, *, engine: Engine) -> list[LineageStep]:
+    """A registered version from the inputs it came from to what was decided about it.
+
+    Raises:
+        BadInputError: no such version was registered.
+    """
+    given = {"model": model_name, "version": version}
+    with guard_database(), engine.connect() as connection:
+        steps = [LineageStep(**row) for row in connection.execute(_STEPS, given).mappings()]
+    if not steps:
+        raise BadInputError(f"there is no version {version} of {model_name}")
+    return steps
 
 
 def _grouped(rows: Sequence[Any]) -> list[DecisionRow]:

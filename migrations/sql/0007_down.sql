@@ -1,5 +1,6 @@
 -- Takes revision 0007 back.
 
+drop view library.lineage;
 drop function library.take_back(bigint, text);
 create or replace function core.guard_guideline() returns trigger language plpgsql set search_path = core, pg_temp as $$
 begin

@@ -34,6 +34,12 @@ _DECISION = text(
     " reason, policy, evidence, evaluator, input_digest) values (:model, :challenger, :champion,"
     " 'promote', 'better on 120 cases', '{}', :evidence, 'likelihood', :digest) returning id"
 )
+_LINEAGE = text(
+    "insert into core.model_lineage (model_name, version, base_model, library_version,"
+    " library_digest, data_digest, settings, metrics, mlflow_run_id)"
+    " select :model, :version, 'tiny', 1, digest, 'd', '{}', '{}', :run"
+    " from core.library_versions where version = 1"
+)
 
 
 @dataclass
@@ -77,6 +83,8 @@ def _promote(version: int, engine: Engine, registry: Registry, folder: Path) -> 
     with registry.run("test", f"labrador-{version}", tags={}) as run:
         made = registry.register(LABRADOR_MODEL, model, run, tags={}, description="for tests")
     assert made == version
+    with engine.begin() as connection:
+        connection.execute(_LINEAGE, {"model": LABRADOR_MODEL, "version": version, "run": run.id})
     check = CheckResult(
         name="prefers the safe answer more",
         kind="harm",

@@ -29,6 +29,7 @@ ROUTES = {
     ("GET", "/coverage"): ("read", None),
     ("GET", "/models"): ("read", None),
     ("POST", "/models/rollback"): ("operate", {"model_name": RETRIEVER_MODEL, "reason": "x"}),
+    ("GET", "/models/guidealign-labrador/2"): ("read", None),
     ("GET", "/try"): ("read", None),
     ("POST", "/try/find"): ("read", {"text": "rude nicknames"}),
     ("POST", "/try/answer"): ("review", {"text": "rude nicknames", "guided": False}),
@@ -90,6 +91,7 @@ def test_the_walk_below_knows_every_route(tmp_path: Path) -> None:
     names = {
         "/guidelines/1": "/guidelines/{guideline_id}",
         "/keys/1/revoke": "/keys/{key_id}/revoke",
+        "/models/guidealign-labrador/2": "/models/{model_name}/{version}",
         "/static/style.css": "/static/{name}",
     }
     assert there == {(method, names.get(path, path)) for method, path in ROUTES}
@@ -273,6 +275,26 @@ def test_a_roll_back_is_served_and_audited_under_the_persons_name(pages: Pages) 
         ).one()
     assert tuple(last) == ("rollback", "airflow-user:op", "complaints")
     assert "complaints" in page
+
+
+def test_a_model_is_followed_back_to_its_inputs(pages: Pages) -> None:
+    with pages.client("viewer") as client:
+        page = client.get("/models/guidealign-labrador/2").text
+        missing = client.get("/models/guidealign-labrador/9", headers={"Accept": "text/html"})
+    with pages.engine.connect() as connection:
+        steps = connection.execute(
+            text("select step, id, n from library.lineage where version = 2 order by place")
+        ).all()
+    # Of the four starter inputs each has guidelines; the six guidelines are of the starter.
+    assert [tuple(step) for step in steps[:3]] == [
+        ("inputs", "starter", 4),
+        ("guidelines", "starter", 6),
+        ("library", "1", 6),
+    ]
+    assert [step.step for step in steps[3:5]] == ["training", "gate"]
+    assert "promote: better on 120 cases" in page
+    assert missing.status_code == 400
+    assert "there is no version 9 of guidealign-labrador" in missing.text
 
 
 def test_a_key_works_once_made_and_its_secret_is_shown_once(pages: Pages) -> None:

@@ -19,7 +19,16 @@ from tests.integration.running_pages import Pages
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-PATHS = ("", "guidelines/1", "review", "coverage", "models", "try", "keys")
+PATHS = (
+    "",
+    "guidelines/1",
+    "review",
+    "coverage",
+    "models",
+    "models/guidealign-labrador/2",
+    "try",
+    "keys",
+)
 _WAIT_MS = 20_000
 
 

@@ -13,6 +13,7 @@ from guidealign.db import current_release
 from guidealign.errors import GuidealignError
 from guidealign.promotion import (
     CheckRow,
+    lineage_steps,
     model_lineage,
     recent_decisions,
     recent_moves,
@@ -80,6 +81,21 @@ def models(request: Request, person: Reader) -> HTMLResponse:
         decisions=[(d, _drawn(d.checks)) for d in decisions],
         moves=recent_moves(engine=ready.engine),
         lineage=model_lineage(engine=ready.engine),
+        mlflow=_address(ready.settings.mlflow.tracking_uri or ""),
+    )
+
+
+@router.get("/models/{model_name}/{version}")
+def lineage(request: Request, person: Reader, model_name: str, version: int) -> HTMLResponse:
+    """One version, from the inputs it came from to what was decided about it."""
+    ready = platform()
+    return page(
+        "lineage",
+        request,
+        person,
+        model_name=model_name,
+        version=version,
+        steps=lineage_steps(model_name, version, engine=ready.engine),
         mlflow=_address(ready.settings.mlflow.tracking_uri or ""),
     )
 
