@@ -17,6 +17,7 @@ from guidealign.library.browse import (
 )
 from guidealign.library.decide import ACTIONS, ReviewOutcome, ReviewStep, decide
 from guidealign.library.fuzzy import FuzzyDuplicates, deduplicate_texts, wording
+from guidealign.library.health import LibraryHealth, health_in_words, library_health
 from guidealign.library.index import build_index, drop_embeddings
 from guidealign.library.inspect import (
     CategoryCounts,
@@ -89,6 +90,7 @@ __all__ = [
     "HistoryStep",
     "ImportResult",
     "IndexResult",
+    "LibraryHealth",
     "LibraryStats",
     "ListedGuideline",
     "NearGuideline",
@@ -118,10 +120,12 @@ __all__ = [
     "export_library",
     "guideline_history",
     "guidelines_at",
+    "health_in_words",
     "import_library",
     "install_starter",
     "latest_version",
     "library_diff",
+    "library_health",
     "library_sources",
     "library_stats",
     "library_versions",

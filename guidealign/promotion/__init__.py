@@ -19,6 +19,7 @@ from guidealign.promotion.switch import (
     follow_judgement,
     rollback,
 )
+from guidealign.promotion.tidy import drop_unused_embeddings
 
 __all__ = [
     "CheckRow",
@@ -29,6 +30,7 @@ __all__ = [
     "SwitchResult",
     "adopt_library",
     "decide_and_switch",
+    "drop_unused_embeddings",
     "follow_judgement",
     "lineage_steps",
     "model_lineage",

@@ -45,6 +45,7 @@ from guidealign.settings._stages import (
     IngestSettings,
     LabradorSettings,
     LibrarySettings,
+    MaintenanceSettings,
     RetrievalSettings,
     RetrieverSettings,
     ReviewPolicy,
@@ -68,6 +69,7 @@ __all__ = [
     "KeysSettings",
     "LabradorSettings",
     "LibrarySettings",
+    "MaintenanceSettings",
     "MlflowSettings",
     "PlatformSettings",
     "PriceSettings",
@@ -106,6 +108,7 @@ class Settings(BaseSettings):
     safety: EndpointSettings = EndpointSettings()
     base: EndpointSettings = EndpointSettings()
     ingest: IngestSettings = IngestSettings()
+    maintenance: MaintenanceSettings = MaintenanceSettings()
     author: AuthorSettings = AuthorSettings()
     augment: AugmentSettings = AugmentSettings()
     library: LibrarySettings = LibrarySettings()

@@ -41,6 +41,13 @@ class IngestSettings(BaseModel):
     """Jaccard similarity of character 5-grams from which an input counts as a near copy."""
 
 
+class MaintenanceSettings(BaseModel):
+    """What is looked after by itself."""
+
+    schedule: str | None = "@weekly"
+    """Cron expression or preset of the maintenance DAG; None: on demand."""
+
+
 class AuthorSettings(BaseModel):
     """How guidelines are written."""
 

@@ -17,6 +17,7 @@ from guidealign_airflow.runtime import (
     announce,
     connection_url,
     note_run,
+    person,
     services,
 )
 
@@ -35,5 +36,6 @@ __all__ = [
     "announce",
     "connection_url",
     "note_run",
+    "person",
     "services",
 ]

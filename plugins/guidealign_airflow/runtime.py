@@ -120,6 +120,12 @@ def actor() -> str:
     return f"airflow:{run.dag_id}/{run.run_id}"
 
 
+def person() -> str:
+    """Who triggered the run, for what a person answers for; a run of the scheduler's is a DAG's."""
+    name = get_current_context()["dag_run"].triggering_user_name
+    return f"airflow-user:{name}" if name else actor()
+
+
 def announce(asset: Asset, extra: dict[str, Any]) -> None:
     """Attaches figures to the asset event that this task emits."""
     get_current_context()["outlet_events"][asset].extra = extra

@@ -1,0 +1,102 @@
+"""Once a week: aliases and releases agree, indexes are good, what is old goes, gaps are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import dag, task
+
+from guidealign.settings import load_settings
+from guidealign_airflow import STAGE_DEFAULTS, note_run, services
+
+DOC = """
+### Maintenance
+
+* **bring_together**: a `champion` alias that somebody moved in MLflow is prepared and served, or
+  put back with the reason in the ledger.
+* **measure_index**: where the live search index has grown, its recall is measured again; one that
+  lost its recall is built anew.
+* **drop_old_vectors**: vectors of retrievers that neither serve, nor are `previous`, `challenger`
+  or a canary.
+* **prune_inbox**: what users said to the gateway, once it was read and its time is over.
+* **report**: guidelines by state, inputs without a guideline, guidelines never used, as a note on
+  the run. How often: the setting `maintenance.schedule`.
+"""
+
+
+@task
+def bring_together() -> list[dict[str, Any]]:
+    """Aliases and releases agree again."""
+    from guidealign.promotion import reconcile
+
+    return [result.as_dict() for result in reconcile(**services().all())]
+
+
+@task
+def measure_index() -> dict[str, Any] | None:
+    """Of the live retriever; none while nothing is served."""
+    from guidealign.db import current_release
+    from guidealign.library import build_index
+
+    ready = services()
+    release = current_release(ready.engine)
+    if release is None:
+        return None
+    return build_index(release.retriever_version, **ready.data()).as_dict()
+
+
+@task
+def drop_old_vectors() -> list[int]:
+    """The retriever versions whose vectors went."""
+    from guidealign.promotion import drop_unused_embeddings
+    from guidealign.serving import list_canaries
+
+    ready = services()
+    canaries = [
+        c.retriever_version for c in list_canaries(engine=ready.engine) if c.state == "open"
+    ]
+    return drop_unused_embeddings(
+        engine=ready.engine,
+        registry=ready.registry,
+        also_keep=[version for version in canaries if version is not None],
+    )
+
+
+@task
+def prune_inbox() -> int:
+    """How many inputs went."""
+    from guidealign.ingest import prune_inbox as prune
+
+    return prune(**services().data())
+
+
+@task
+def report(switched: list[dict[str, Any]], dropped: list[int], pruned: int) -> str:
+    """The figures in words, as a note on the run."""
+    from guidealign.library import health_in_words, library_health
+
+    note = health_in_words(library_health(engine=services().engine))
+    note += f" Aliases followed or put back: {len(switched)}. Vectors dropped of retrievers:"
+    note += f" {', '.join(map(str, dropped)) or 'none'}. Inbox: {pruned} pruned."
+    note_run(note)
+    return note
+
+
+@dag(
+    schedule=load_settings().maintenance.schedule,
+    catchup=False,
+    max_active_runs=1,
+    default_args=STAGE_DEFAULTS,
+    tags=["guidealign", "operations"],
+    doc_md=DOC,
+)
+def guidealign_maintenance() -> None:
+    """Wiring only."""
+    switched = bring_together()
+    index = measure_index()
+    dropped = drop_old_vectors()
+    switched >> index >> dropped
+    report(switched, dropped, prune_inbox())
+
+
+guidealign_maintenance()
