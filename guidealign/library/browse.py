@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ORDER = {
+    "best match": "",
     "newest": "g.id desc",
     "oldest": "g.id",
     "title": "g.title, g.id",
@@ -30,12 +31,17 @@ PAGE_SIZE = 50
 MOST_COUNTED = 10_000
 """Of a long list it is enough to know that it is long."""
 
+_QUERY = "websearch_to_tsquery('english', :words)"
+_AS_WORDS = "to_tsvector('english', g.title || ' ' || g.text)"
+# What is served has an index over its words. What waits is little and read as it is; of what was
+# turned down or taken out there may be much: it is read where that state is asked for.
 _WORDS = (
-    # What is active has its words kept; the few others are read as they are.
-    "(g.words @@ websearch_to_tsquery('english', :words)"
-    " or (g.words is null and to_tsvector('english', g.title || ' ' || g.text)"
-    " @@ websearch_to_tsquery('english', :words)))"
+    f"g.id in (select g.id from core.guidelines g where g.state = 'active' and g.words @@ {_QUERY}"  # noqa: S608
+    f" union all select g.id from core.guidelines g where g.state = any(:others)"
+    f" and coalesce(g.words, {_AS_WORDS}) @@ {_QUERY})"
 )
+_RANK = f"ts_rank(coalesce(g.words, {_AS_WORDS}), {_QUERY}) desc, g.id"
+_WAITING = ["candidate", "quarantined"]
 _LISTED = (
     "select id, title, text, category, state, state_reason, origin, source, added_in, n_inputs,"
     " n_retrieved, created_at from library.guidelines where id = any(:ids)"
@@ -119,9 +125,9 @@ class QueuePage:
 
 
 def browse_guidelines(
-    chosen: BrowseFilter, *, engine: Engine, sort: str = "newest", page: int = 1
+    chosen: BrowseFilter, *, engine: Engine, sort: str = "best match", page: int = 1
 ) -> GuidelinePage:
-    """A page of 50 of the guidelines that fit.
+    """A page of 50 of the guidelines that fit; without words to match, the newest first.
 
     Raises:
         BadInputError: no such sorting, or no such page.
@@ -129,11 +135,14 @@ def browse_guidelines(
     if sort not in _ORDER:
         raise BadInputError(f"no sorting {sort!r}: only {', '.join(SORTS)}")
     where, values = _conditions(chosen)
+    order = _ORDER[sort]
+    if not order:
+        order = _RANK if "words" in values else _ORDER["newest"]
     use = " left join library.retrieval_counts u on u.guideline_id = g.id"
     joined = use if sort == "most used" else ""
     ids = (
         f"select g.id from core.guidelines g{joined} where true{where}"  # noqa: S608
-        f" order by {_ORDER[sort]} limit {PAGE_SIZE} offset :offset"
+        f" order by {order} limit {PAGE_SIZE} offset :offset"
     )
     count = f"select 1 from core.guidelines g where true{where}"  # noqa: S608
     with guard_database(), engine.connect() as connection:
@@ -204,7 +213,10 @@ def _conditions(chosen: BrowseFilter) -> tuple[str, dict[str, Any]]:
         "version": "g.served @> cast(:version as int)",
     }
     values = {name: value for name, value in vars(chosen).items() if value not in {None, ""}}
-    return "".join(f" and {parts[name]}" for name in values), values
+    where = "".join(f" and {parts[name]}" for name in values)
+    if chosen.words:
+        values["others"] = [chosen.state] if chosen.state not in {None, "", "active"} else _WAITING
+    return where, values
 
 
 def _offset(page: int) -> int:

@@ -46,7 +46,7 @@ class Asked(BaseModel):
     origin: str = ""
     source: str = ""
     version: Annotated[str, Field(pattern=r"^\d{0,9}$")] = ""
-    sort: str = "newest"
+    sort: str = "best match"
     page: int = Field(1, ge=1, le=1_000_000)
 
     def filters(self) -> BrowseFilter:
