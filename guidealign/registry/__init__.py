@@ -3,6 +3,7 @@
 from guidealign.registry._interface import Interface
 from guidealign.registry._run import Run
 from guidealign.registry._trace import Step, TimedTrace
+from guidealign.registry._watch import watched_version
 from guidealign.registry.client import Registry
 
-__all__ = ["Interface", "Registry", "Run", "Step", "TimedTrace"]
+__all__ = ["Interface", "Registry", "Run", "Step", "TimedTrace", "watched_version"]

@@ -1,0 +1,41 @@
+"""Asking the registry without its client: for event loops that wait for many things."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import httpx
+
+from guidealign.errors import ConfigurationError, ServiceUnavailableError
+
+_TIMEOUT_S = 10.0
+
+
+async def watched_version(tracking_uri: str, model_name: str, alias: str) -> int | None:
+    """The version an alias points to, over MLflow's REST API; None where there is none.
+
+    It imports nothing of MLflow and blocks no event loop.
+
+    Raises:
+        ConfigurationError: the registry is not a server.
+        ServiceUnavailableError: it does not answer, or with an error of its own.
+    """
+    if not tracking_uri.startswith(("http://", "https://")):
+        raise ConfigurationError(
+            f"an alias can be waited for on an MLflow server, not in {tracking_uri.split(':')[0]}:"
+            " set GUIDEALIGN_MLFLOW__TRACKING_URI to its address"
+        )
+    path = f"{tracking_uri.rstrip('/')}/api/2.0/mlflow/registered-models/alias"
+    try:
+        async with httpx.AsyncClient(timeout=_TIMEOUT_S) as client:
+            answer = await client.get(path, params={"name": model_name, "alias": alias})
+    except httpx.HTTPError as error:
+        raise ServiceUnavailableError(
+            f"MLflow at {tracking_uri} does not answer: {type(error).__name__}"
+        ) from error
+    # A model that is not there is 404, an alias that is not there 400.
+    if answer.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}:
+        return None
+    if answer.status_code != HTTPStatus.OK:
+        raise ServiceUnavailableError(f"MLflow at {tracking_uri} answers {answer.status_code}")
+    return int(answer.json()["model_version"]["version"])
