@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,6 +88,8 @@ def soak_load(base_url: str, texts: Sequence[str], n: int, first: Change) -> Ite
         target=_work, args=(theirs, done, base_url, list(texts), n), daemon=True, name="soak"
     )
     process.start()
+    # Its end is the process's alone: if that dies, whoever waits for the verdict is told.
+    theirs.close()
     ours.send(first)
     try:
         yield SoakLoad(_pipe=ours, _done=done)
@@ -99,6 +102,8 @@ def _work(pipe: Connection, done: Any, base_url: str, texts: list[str], n: int) 
     callers = _Callers(base_url, texts, n, done)
     callers.take(pipe.recv())
     uvloop.run(callers.run(pipe))
+    # The event loop read it without blocking; a long verdict does not fit into it at once.
+    os.set_blocking(pipe.fileno(), True)
     pipe.send(callers.judge.verdict)
     # Until it is ended: the verdict must be read before the pipe goes.
     time.sleep(600)

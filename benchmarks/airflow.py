@@ -1,4 +1,4 @@
-"""How long the DAG files take to parse, each in a process of its own."""
+"""How long the DAG files take to parse, and the pages to answer; `--part` measures one anew."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks._report import ROOT, Figure, publish, scale_of_command_line
+from benchmarks._airflow_pages import measure_pages
+from benchmarks._parts import run_parts, with_postgres
+from benchmarks._report import ROOT, Figure
 
 _PARSE = """
 import sys, time
@@ -41,9 +43,8 @@ def _parse_seconds(file: Path, home: str) -> float:
     return float(last.split()[1])
 
 
-def main() -> None:
-    scale = scale_of_command_line()
-    rounds = 5 if scale == "full" else 1
+def _measure_parse(full: bool) -> list[Figure]:
+    rounds = 5 if full else 1
     figures = []
     with tempfile.TemporaryDirectory() as home:
         for file in sorted((ROOT / "dags").glob("*.py")):
@@ -51,7 +52,7 @@ def main() -> None:
             median = statistics.median(seconds)
             figures.append(
                 Figure(
-                    figure=f"parse {file.name}",
+                    figure=f"parse: {file.name}",
                     value=median,
                     unit="s, median",
                     n=rounds,
@@ -59,8 +60,8 @@ def main() -> None:
                     met=median < _LIMIT_S,
                 )
             )
-    publish("airflow", scale, figures)
+    return figures
 
 
 if __name__ == "__main__":
-    main()
+    run_parts("airflow", {"parse": _measure_parse, "pages": with_postgres(measure_pages)})

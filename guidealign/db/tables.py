@@ -586,7 +586,7 @@ class GateDecision(Base):
     mlflow_run_id: Mapped[str | None]
     created_at: Mapped[datetime] = _now()
     __table_args__ = (
-        CheckConstraint("verdict in ('promote', 'hold', 'inconclusive')", name="verdict"),
+        CheckConstraint("verdict in ('promote', 'hold', 'inconclusive', 'reject')", name="verdict"),
         UniqueConstraint("model_name", "challenger_version", "champion_version", "input_digest"),
     )
 

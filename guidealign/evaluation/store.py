@@ -120,8 +120,7 @@ def save_decision(
     """Stores a decision once; the same inputs give back the stored one."""
     key = _key_of_decision(decision, digest)
     values = {
-        # The column knows three verdicts; the evidence tells a rejection from a hold.
-        "verdict": "hold" if decision.verdict == "reject" else decision.verdict,
+        "verdict": decision.verdict,
         "reason": decision.reason,
         "policy": policy.model_dump_json(),
         "evidence": json.dumps([check.as_dict() for check in decision.evidence], allow_nan=False),
@@ -148,6 +147,7 @@ def _stored(
     if row is None:
         return None
     evidence = tuple(CheckResult.from_dict(check) for check in row.evidence)
+    # Before revision 0008 a rejection was stored as a hold with a failed check.
     rejected = row.verdict == "hold" and any(check.outcome == "fail" for check in evidence)
     return replace(
         draft,

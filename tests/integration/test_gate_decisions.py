@@ -74,7 +74,7 @@ def test_each_question_to_a_champion_is_a_further_look(engine: Engine) -> None:
     assert second.evidence[0].look_level == 0.025 * 6 / (2 * np.pi) ** 2
 
 
-def test_rejection_is_stored_as_a_hold_and_read_as_what_it_was(engine: Engine) -> None:
+def test_rejection_is_stored_and_read_as_one(engine: Engine) -> None:
     rejected = _ask(engine, -0.3, challenger=2)
     assert rejected.verdict == "reject"
     assert _ask(engine, -0.3, challenger=2) == rejected
@@ -82,5 +82,5 @@ def test_rejection_is_stored_as_a_hold_and_read_as_what_it_was(engine: Engine) -
         stored = connection.execute(
             text("select verdict, outcome, reason from library.gate_history")
         ).one()
-    assert (stored.verdict, stored.outcome) == ("hold", "fail")
+    assert (stored.verdict, stored.outcome) == ("reject", "fail")
     assert "lies below" in stored.reason
