@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
 import random
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -102,8 +102,6 @@ def _work(pipe: Connection, done: Any, base_url: str, texts: list[str], n: int) 
     callers = _Callers(base_url, texts, n, done)
     callers.take(pipe.recv())
     uvloop.run(callers.run(pipe))
-    # The event loop read it without blocking; a long verdict does not fit into it at once.
-    os.set_blocking(pipe.fileno(), True)
     pipe.send(callers.judge.verdict)
     # Until it is ended: the verdict must be read before the pipe goes.
     time.sleep(600)
@@ -128,9 +126,15 @@ class _Callers:
     async def run(self, pipe: Connection) -> None:
         """Asks until all is asked."""
         loop = asyncio.get_running_loop()
-        loop.add_reader(pipe.fileno(), lambda: self.take(pipe.recv()))
+        # A change may be longer than what a pipe holds: an event loop would read half of it.
+        threading.Thread(target=self._listen, args=(pipe, loop), daemon=True).start()
         await asyncio.gather(*(self._call() for _ in range(CALLERS)))
-        loop.remove_reader(pipe.fileno())
+
+    def _listen(self, pipe: Connection, loop: asyncio.AbstractEventLoop) -> None:
+        # Once all is asked, the loop is closed and takes no more.
+        with suppress(EOFError, RuntimeError):
+            while True:
+                loop.call_soon_threadsafe(self.take, pipe.recv())
 
     async def _call(self) -> None:
         caller = Caller(self._base_url, _TIMEOUT_S)
