@@ -1,4 +1,4 @@
-"""The retriever: what it serves with, and how fast.
+"""The retriever: what it finds, how fast it learns, what it serves with, and how it is replaced.
 
 `--scale small` is the same at a tenth; `--part` measures some parts anew and leaves the other
 figures as they are.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from benchmarks._parts import run_parts, with_postgres
 from benchmarks._report import Figure
+from benchmarks._retriever_quality import measure_quality
 from benchmarks._retriever_serving import measure_serving
 
 
@@ -16,4 +17,10 @@ def _serving(url: str, full: bool) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    run_parts("retriever", {"serving": with_postgres(_serving)})
+    run_parts(
+        "retriever",
+        {
+            "quality": with_postgres(measure_quality),
+            "serving": with_postgres(_serving),
+        },
+    )

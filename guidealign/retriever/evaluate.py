@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -21,6 +22,10 @@ from guidealign.retriever.model import LabelledInput, Split
 from guidealign.retriever.serve import load_serving_encoder
 from guidealign.retriever.train import load_split
 from guidealign.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 METRIC = "recall_at_6"
 BM25_MODEL = "bm25"
@@ -46,20 +51,22 @@ def evaluate_retriever(
 
 def evaluate_bm25(*, engine: Engine, settings: Settings, library_version: int) -> EvaluationRun:
     """The same benchmark for BM25, which learns nothing: the bar that words set."""
-    import bm25s
-
     split, guidelines = load_split(library_version, engine=engine, settings=settings)
     ids = sorted(guidelines.texts)
-    index = bm25s.BM25()
-    corpus = bm25s.tokenize([guidelines.texts[i] for i in ids], stopwords="en", show_progress=False)
-    index.index(corpus, show_progress=False)
-    tokens = bm25s.tokenize(
-        [item.text for item in split.test], stopwords="en", show_progress=False, return_ids=False
-    )
+    scores = bm25_scores([item.text for item in split.test], [guidelines.texts[i] for i in ids])
+    return _as_run(BM25_MODEL, UNTRAINED_VERSION, split, guidelines.texts, rank_ids(scores, ids))
+
+
+def bm25_scores(queries: Sequence[str], documents: Sequence[str]) -> NDArray[np.floating]:
+    """BM25 of each query with each document, (queries, documents), without stop words."""
+    import bm25s
     import numpy as np
 
-    scores = np.stack([index.get_scores(query) for query in tokens]) if tokens else np.zeros((0, 0))
-    return _as_run(BM25_MODEL, UNTRAINED_VERSION, split, guidelines.texts, rank_ids(scores, ids))
+    index = bm25s.BM25()
+    corpus = bm25s.tokenize(list(documents), stopwords="en", show_progress=False)
+    index.index(corpus, show_progress=False)
+    tokens = bm25s.tokenize(list(queries), stopwords="en", show_progress=False, return_ids=False)
+    return np.stack([index.get_scores(query) for query in tokens]) if tokens else np.zeros((0, 0))
 
 
 def _as_run(

@@ -1,0 +1,223 @@
+"""What retrievers find: ours, its base, BM25 and the paper's recipe on the same pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks._library_data import database
+from benchmarks._report import Figure
+from benchmarks._retriever_dpr import train_dpr
+from benchmarks._retriever_inputs import Queries, catqa, held_out, quick_messages
+from benchmarks._retriever_plot import plot_abstention
+from guidealign.db import make_engine
+from guidealign.evaluation.statistics import Bootstrap
+from guidealign.library import encoder_folder, install_starter
+from guidealign.retriever import Encoder
+from guidealign.retriever.encode import TransformerEncoder, load_folder
+from guidealign.retriever.evaluate import bm25_scores
+from guidealign.retriever.fit import fit
+from guidealign.retriever.metrics import ndcg_at, rank_ids, recall_at, reciprocal_rank
+from guidealign.retriever.model import GuidelineSet, Split
+from guidealign.retriever.negatives import assemble_data
+from guidealign.retriever.serving_form import ServingReport, build_serving
+from guidealign.retriever.threshold import TARGET_SHARE
+from guidealign.retriever.train import load_split
+from guidealign.settings import Settings
+
+K = 6
+_LEVEL = 0.025
+_RESAMPLES = 10_000
+OURS = "ours"
+Ranking = Callable[[Queries], NDArray[np.floating]]
+"""Scores of all guidelines, by id, for each query: (queries, guidelines)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Library:
+    split: Split
+    guidelines: GuidelineSet
+    settings: Settings
+
+    @property
+    def ids(self) -> list[int]:
+        return sorted(self.guidelines.texts)
+
+    @property
+    def documents(self) -> list[str]:
+        return [self.guidelines.texts[i] for i in self.ids]
+
+
+def measure_quality(server_url: str, full: bool) -> list[Figure]:
+    """Recall@6 on the starter's held-out inputs and on sources nothing is trained on."""
+    library = _load_library(server_url)
+    base = load_folder(
+        encoder_folder(library.settings.retriever.base_model),
+        max_length=library.settings.retriever.max_length,
+    )
+    seeds = (13, 14, 15) if full else (13,)
+    trained = {
+        n: [_train(library, n, seed) for seed in seeds] for n in ((0, 1, 3) if full else (0,))
+    }
+    rankings: dict[str, list[Ranking]] = {
+        OURS: [_by(encoder, library) for encoder in trained[0]],
+        "untrained base": [_by(base, library)],
+        "BM25": [lambda queries: bm25_scores(queries.texts, library.documents)],
+    }
+    if full:
+        learned = library.split.train
+        texts = dict(library.guidelines.texts)
+        rankings["the paper's recipe"] = [_by(train_dpr(base, learned, texts, 13), library)]
+    rankings |= {
+        f"ours, {n} hard negatives": [_by(encoder, library) for encoder in encoders]
+        for n, encoders in trained.items()
+        if n
+    }
+    sources = [
+        held_out(library.split, library.guidelines),
+        quick_messages(library.guidelines),
+        catqa(library.guidelines),
+    ]
+    figures = [
+        figure
+        for queries in sources
+        if queries is not None
+        for figure in _compared(queries, rankings, library.ids)
+    ]
+    return figures + _abstention(trained[0][0], library, draw=full)
+
+
+def _load_library(server_url: str) -> _Library:
+    settings = Settings()
+    with database(server_url, "bench_quality") as url:
+        engine = make_engine(url)
+        install_starter(engine=engine, settings=settings)
+        split, guidelines = load_split(1, engine=engine, settings=settings)
+    return _Library(split=split, guidelines=guidelines, settings=settings)
+
+
+def _train(library: _Library, hard_negatives: int, seed: int) -> TransformerEncoder:
+    """As `train_challenger` trains; every seed from the same base, on the same split."""
+    settings = library.settings.retriever.model_copy(
+        update={"hard_negatives": hard_negatives, "seed": seed}
+    )
+    folder = encoder_folder(settings.base_model)
+    miner = load_folder(folder, max_length=settings.max_length)
+    data = assemble_data(library.split.train, library.guidelines, miner, settings)
+    encoder = load_folder(folder, max_length=settings.max_length)
+    fit(encoder, data, settings, lambda _metrics, _step: None)
+    return encoder
+
+
+def _by(encoder: Encoder, library: _Library) -> Ranking:
+    documents = encoder.encode(library.documents, side="guideline")
+    return partial(_scores, encoder, documents)
+
+
+def _scores(
+    encoder: Encoder, documents: NDArray[np.float32], queries: Queries
+) -> NDArray[np.floating]:
+    found: NDArray[np.floating] = encoder.encode(queries.texts, side="input") @ documents.T
+    return found
+
+
+def _compared(
+    queries: Queries, rankings: Mapping[str, Sequence[Ranking]], ids: Sequence[int]
+) -> list[Figure]:
+    """Each ranking's figures, and ours against it; several seeds of one are averaged by case."""
+    measure = "of the six, of a fitting category" if queries.by_category else "recall@6"
+    values, others = {}, {}
+    for name, runs in rankings.items():
+        orders = [rank_ids(run(queries), ids) for run in runs]
+        values[name] = np.mean([_main(queries, order) for order in orders], axis=0)
+        others[name] = np.mean([_others(queries, order) for order in orders], axis=0)
+    figures = []
+    for name, value in values.items():
+        target, met, note = "", None, _listed(queries, others[name], len(rankings[name]))
+        if name != OURS:
+            low, high = _interval(values[OURS] - value, queries)
+            bar = not name.startswith("ours") and not queries.by_category
+            target = "ours is above it, interval of the difference above 0" if bar else ""
+            met = low > 0 if bar else None
+            mean = float((values[OURS] - value).mean())
+            note = f"ours is {mean:+.3f} [{low:+.3f}, {high:+.3f}] above it; {note}"
+        figures.append(
+            Figure(
+                figure=f"quality: {queries.name}, {name}",
+                value=float(value.mean()),
+                unit=measure,
+                n=len(queries.texts),
+                target=target,
+                met=met,
+                note=note,
+            )
+        )
+    return figures
+
+
+def _main(queries: Queries, orders: Sequence[Sequence[int]]) -> list[float]:
+    if queries.by_category:
+        return [
+            len(right.intersection(order[:K])) / K
+            for order, right in zip(orders, queries.right, strict=True)
+        ]
+    return [recall_at(o, set(r), K) for o, r in zip(orders, queries.right, strict=True)]
+
+
+def _others(queries: Queries, orders: Sequence[Sequence[int]]) -> list[float]:
+    """Means of recall@1, recall@20, MRR and nDCG@10."""
+    cases = [(order, set(right)) for order, right in zip(orders, queries.right, strict=True)]
+    return [
+        float(np.mean([measure(order, right) for order, right in cases]))
+        for measure in (
+            lambda o, r: recall_at(o, r, 1),
+            lambda o, r: recall_at(o, r, 20),
+            reciprocal_rank,
+            lambda o, r: ndcg_at(o, r, 10),
+        )
+    ]
+
+
+def _listed(queries: Queries, figures: Sequence[float], n_seeds: int) -> str:
+    if queries.by_category:
+        return f"mean of {n_seeds} seeds" if n_seeds > 1 else ""
+    one, twenty, mrr, ndcg = figures
+    seeds = f"; mean of {n_seeds} seeds" if n_seeds > 1 else ""
+    return f"recall@1 {one:.3f}, @20 {twenty:.3f}, MRR {mrr:.3f}, nDCG@10 {ndcg:.3f}{seeds}"
+
+
+def _interval(differences: NDArray[np.float64], queries: Queries) -> tuple[float, float]:
+    """95%, paired, whole clusters drawn."""
+    return Bootstrap.of(differences, queries.clusters, resamples=_RESAMPLES, seed=0).bounds(_LEVEL)
+
+
+def _abstention(encoder: TransformerEncoder, library: _Library, *, draw: bool) -> list[Figure]:
+    with TemporaryDirectory(prefix="bench-quality-") as folder:
+        report = build_serving(encoder, library.split, library.guidelines, Path(folder))
+    if draw:
+        plot_abstention(report)
+    return [_share(report, name) for name in ("risk", "cosine")]
+
+
+def _share(report: ServingReport, name: str) -> Figure:
+    calibration = report.risk if name == "risk" else report.cosine
+    assert calibration is not None, "too few unsafe inputs"
+    expected = calibration.expected
+    measure = {"risk": "probability of risk", "cosine": "cosine of the best guideline"}[name]
+    return Figure(
+        figure=f"quality: benign look-alikes given an unsafe-topic guideline, by {measure}",
+        value=expected.lookalike or 0.0,
+        unit="share",
+        n=calibration.n_lookalike,
+        target=f"< {TARGET_SHARE} at 95% recall on unsafe ones",
+        met=calibration.reaches_target,
+        note=f"{expected.recall:.3f} of {calibration.n_unsafe} unsafe ones are, and"
+        f" {expected.ordinary or 0.0:.3f} of {calibration.n_ordinary} everyday ones;"
+        " cross-validated; the curve is in docs/retriever.md",
+    )
