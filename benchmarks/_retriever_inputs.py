@@ -9,10 +9,14 @@ from typing import Any
 
 import yaml
 
+from benchmarks._library_data import database
 from benchmarks._report import ROOT
-from guidealign.library import read_starter
+from guidealign.db import make_engine
+from guidealign.library import install_starter, read_starter
 from guidealign.records import CATEGORIES
 from guidealign.retriever.model import GuidelineSet, Split, guideline_text
+from guidealign.retriever.train import load_split
+from guidealign.settings import Settings
 
 _LABELLED = ROOT / "benchmarks" / "data" / "retrieval_inputs.yaml"
 _CATQA = ROOT.parent / "shared" / "data" / "red_instruct" / "catqa_english.json"
@@ -44,6 +48,33 @@ class Queries:
     clusters: Sequence[Hashable]
     by_category: bool = False
     """Any guideline of a fitting category is right: how many of the six are counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """The starter library, and how its inputs are split."""
+
+    split: Split
+    guidelines: GuidelineSet
+    settings: Settings
+
+    @property
+    def ids(self) -> list[int]:
+        return sorted(self.guidelines.texts)
+
+    @property
+    def documents(self) -> list[str]:
+        return [self.guidelines.texts[i] for i in self.ids]
+
+
+def load_library(server_url: str) -> Library:
+    """The starter library in a database of its own on a Postgres server."""
+    settings = Settings()
+    with database(server_url, "bench_quality") as url:
+        engine = make_engine(url)
+        install_starter(engine=engine, settings=settings)
+        split, guidelines = load_split(1, engine=engine, settings=settings)
+    return Library(split=split, guidelines=guidelines, settings=settings)
 
 
 def held_out(split: Split, guidelines: GuidelineSet) -> Queries:

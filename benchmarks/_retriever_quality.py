@@ -3,70 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
-from benchmarks._library_data import database
 from benchmarks._report import Figure
 from benchmarks._retriever_dpr import train_dpr
-from benchmarks._retriever_inputs import Queries, catqa, held_out, quick_messages
+from benchmarks._retriever_inputs import (
+    Library,
+    Queries,
+    catqa,
+    held_out,
+    load_library,
+    quick_messages,
+)
 from benchmarks._retriever_plot import plot_abstention
-from guidealign.db import make_engine
 from guidealign.evaluation.statistics import Bootstrap
-from guidealign.library import encoder_folder, install_starter
+from guidealign.library import encoder_folder
 from guidealign.retriever import Encoder
 from guidealign.retriever.encode import TransformerEncoder, load_folder
 from guidealign.retriever.evaluate import bm25_scores
 from guidealign.retriever.fit import fit
 from guidealign.retriever.metrics import ndcg_at, rank_ids, recall_at, reciprocal_rank
-from guidealign.retriever.model import GuidelineSet, Split
 from guidealign.retriever.negatives import assemble_data
 from guidealign.retriever.serving_form import ServingReport, build_serving
 from guidealign.retriever.threshold import TARGET_SHARE
-from guidealign.retriever.train import load_split
-from guidealign.settings import Settings
 
 K = 6
 _LEVEL = 0.025
 _RESAMPLES = 10_000
 OURS = "ours"
+_VARIANTS: dict[str, dict[str, Any]] = {
+    OURS: {},
+    "ours, 1 hard negative": {"hard_negatives": 1},
+    "ours, 3 hard negatives": {"hard_negatives": 3},
+    "ours, with dropout": {"dropout": True},
+}
+"""Settings that differ from the default's."""
 Ranking = Callable[[Queries], NDArray[np.floating]]
 """Scores of all guidelines, by id, for each query: (queries, guidelines)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Library:
-    split: Split
-    guidelines: GuidelineSet
-    settings: Settings
-
-    @property
-    def ids(self) -> list[int]:
-        return sorted(self.guidelines.texts)
-
-    @property
-    def documents(self) -> list[str]:
-        return [self.guidelines.texts[i] for i in self.ids]
-
-
 def measure_quality(server_url: str, full: bool) -> list[Figure]:
     """Recall@6 on the starter's held-out inputs and on sources nothing is trained on."""
-    library = _load_library(server_url)
+    library = load_library(server_url)
     base = load_folder(
         encoder_folder(library.settings.retriever.base_model),
         max_length=library.settings.retriever.max_length,
     )
     seeds = (13, 14, 15) if full else (13,)
+    chosen = _VARIANTS if full else {OURS: {}}
     trained = {
-        n: [_train(library, n, seed) for seed in seeds] for n in ((0, 1, 3) if full else (0,))
+        name: [_train(library, seed, changes) for seed in seeds] for name, changes in chosen.items()
     }
     rankings: dict[str, list[Ranking]] = {
-        OURS: [_by(encoder, library) for encoder in trained[0]],
+        name: [_by(encoder, library) for encoder in encoders] for name, encoders in trained.items()
+    }
+    rankings |= {
         "untrained base": [_by(base, library)],
         "BM25": [lambda queries: bm25_scores(queries.texts, library.documents)],
     }
@@ -74,11 +72,6 @@ def measure_quality(server_url: str, full: bool) -> list[Figure]:
         learned = library.split.train
         texts = dict(library.guidelines.texts)
         rankings["the paper's recipe"] = [_by(train_dpr(base, learned, texts, 13), library)]
-    rankings |= {
-        f"ours, {n} hard negatives": [_by(encoder, library) for encoder in encoders]
-        for n, encoders in trained.items()
-        if n
-    }
     sources = [
         held_out(library.split, library.guidelines),
         quick_messages(library.guidelines),
@@ -90,23 +83,15 @@ def measure_quality(server_url: str, full: bool) -> list[Figure]:
         if queries is not None
         for figure in _compared(queries, rankings, library.ids)
     ]
-    return figures + _abstention(trained[0][0], library, draw=full)
+    return figures + _abstention(trained[OURS][0], library, draw=full)
 
 
-def _load_library(server_url: str) -> _Library:
-    settings = Settings()
-    with database(server_url, "bench_quality") as url:
-        engine = make_engine(url)
-        install_starter(engine=engine, settings=settings)
-        split, guidelines = load_split(1, engine=engine, settings=settings)
-    return _Library(split=split, guidelines=guidelines, settings=settings)
-
-
-def _train(library: _Library, hard_negatives: int, seed: int) -> TransformerEncoder:
+def _train(library: Library, seed: int, changes: Mapping[str, Any]) -> TransformerEncoder:
     """As `train_challenger` trains; every seed from the same base, on the same split."""
-    settings = library.settings.retriever.model_copy(
-        update={"hard_negatives": hard_negatives, "seed": seed}
+    Console(stderr=True).print(
+        f"retriever: training with seed {seed} {dict(changes) or ''}", highlight=False
     )
+    settings = library.settings.retriever.model_copy(update={**changes, "seed": seed})
     folder = encoder_folder(settings.base_model)
     miner = load_folder(folder, max_length=settings.max_length)
     data = assemble_data(library.split.train, library.guidelines, miner, settings)
@@ -115,7 +100,7 @@ def _train(library: _Library, hard_negatives: int, seed: int) -> TransformerEnco
     return encoder
 
 
-def _by(encoder: Encoder, library: _Library) -> Ranking:
+def _by(encoder: Encoder, library: Library) -> Ranking:
     documents = encoder.encode(library.documents, side="guideline")
     return partial(_scores, encoder, documents)
 
@@ -197,7 +182,7 @@ def _interval(differences: NDArray[np.float64], queries: Queries) -> tuple[float
     return Bootstrap.of(differences, queries.clusters, resamples=_RESAMPLES, seed=0).bounds(_LEVEL)
 
 
-def _abstention(encoder: TransformerEncoder, library: _Library, *, draw: bool) -> list[Figure]:
+def _abstention(encoder: TransformerEncoder, library: Library, *, draw: bool) -> list[Figure]:
     with TemporaryDirectory(prefix="bench-quality-") as folder:
         report = build_serving(encoder, library.split, library.guidelines, Path(folder))
     if draw:

@@ -10,6 +10,7 @@ from benchmarks._parts import run_parts, with_postgres
 from benchmarks._report import Figure
 from benchmarks._retriever_quality import measure_quality
 from benchmarks._retriever_serving import measure_serving
+from benchmarks._retriever_training import measure_training
 
 
 def _serving(url: str, full: bool) -> list[Figure]:
@@ -21,6 +22,7 @@ if __name__ == "__main__":
         "retriever",
         {
             "quality": with_postgres(measure_quality),
+            "training": with_postgres(measure_training),
             "serving": with_postgres(_serving),
         },
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Side = Literal["input", "guideline"]
-TRAINER_VERSION = "hard-negatives-1"
+TRAINER_VERSION = "sorted-parts-1"
 """Bump it when the same settings and pairs would give another model."""
 
 

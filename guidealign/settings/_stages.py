@@ -146,6 +146,8 @@ class RetrieverSettings(BaseModel):
     chunk_size: int | None = Field(default=None, ge=1)
     """Texts whose gradients are held at a time (cached in-batch negatives, arXiv 2101.06983): large
     batches in little memory, at the price of a second forward pass. None: the whole batch."""
+    dropout: bool = False
+    """The base's own, in training. A step without takes a third less, and found no less here."""
     gradient_checkpointing: bool = False
     """Less memory for activations, more time."""
     seed: int = 13

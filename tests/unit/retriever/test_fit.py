@@ -7,13 +7,21 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guidealign.errors import IntegrityError
 from guidealign.library import encoder_folder
 from guidealign.retriever._checkpoint import Checkpoint
 from guidealign.retriever._chunks import backward_in_chunks
 from guidealign.retriever.encode import TransformerEncoder, load_folder
-from guidealign.retriever.fit import fit, masked_loss
+from guidealign.retriever.fit import (
+    TrainingPair,
+    columns_of,
+    fit,
+    lay_out,
+    masked_loss,
+)
 from guidealign.retriever.model import LabelledInput
 from guidealign.retriever.negatives import TrainingData
 from guidealign.settings import RetrieverSettings
@@ -137,3 +145,46 @@ def test_chunks_learn_too() -> None:
     settings = RetrieverSettings(**SMALL | {"chunk_size": 3, "gradient_checkpointing": True})
     figures = fit(_encoder(), DATA, settings, lambda *_: None)
     assert figures["loss_last"] < figures["loss_first"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.text(max_size=9), st.integers(0, 7), st.sets(st.integers(0, 7), max_size=3)),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_a_batch_is_laid_out_without_loss(rows: list[tuple[str, int, set[int]]]) -> None:
+    batch = [
+        TrainingPair(text, own, frozenset({own}), tuple(hard - {own})) for text, own, hard in rows
+    ]
+    layout = lay_out(batch, GUIDELINES)
+    assert [layout.texts[place] for place in layout.inputs] == [pair.text for pair in batch]
+    assert [layout.texts[place] for place in layout.guidelines] == [
+        GUIDELINES[guideline] for guideline in columns_of(batch)
+    ]
+    assert len(set(layout.texts)) == len(layout.texts)
+    assert [len(text) for text in layout.texts] == sorted(len(text) for text in layout.texts)
+
+
+def test_parts_of_like_length_learn_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = RetrieverSettings(**SMALL | {"epochs": 1})
+    parts, whole = _encoder(), _encoder()
+    monkeypatch.setattr("guidealign.retriever.fit._PART", 3)
+    in_parts = fit(parts, DATA, settings, lambda *_: None)
+    monkeypatch.setattr("guidealign.retriever.fit._PART", 100)
+    at_once = fit(whole, DATA, settings, lambda *_: None)
+    assert in_parts["loss_last"] == pytest.approx(at_once["loss_last"], abs=1e-4)
+    after = whole.encode(ABOUT, side="input")
+    assert parts.encode(ABOUT, side="input") == pytest.approx(after, abs=1e-4)
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+def test_dropout_is_off_unless_it_is_asked_for(dropout: bool) -> None:
+    encoder = _encoder()
+    fit(encoder, DATA, RetrieverSettings(**SMALL | {"dropout": dropout}), lambda *_: None)
+    encoder.model.train()
+    first, second = (encoder.forward(ABOUT).detach() for _ in range(2))
+    assert torch.equal(first, second) is not dropout

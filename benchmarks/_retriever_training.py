@@ -1,0 +1,149 @@
+"""How fast a training goes, against sentence-transformers' trainer on the same pairs."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from benchmarks._peers import peer_python
+from benchmarks._report import ROOT, Figure
+from benchmarks._retriever_inputs import Library, Queries, held_out, load_library
+from guidealign.library import encoder_folder
+from guidealign.retriever.encode import load_folder
+from guidealign.retriever.fit import draw_pairs
+from guidealign.retriever.metrics import rank_ids, recall_at
+from guidealign.retriever.negatives import TrainingData, assemble_data
+
+K = 6
+_LEAST_RATIO = 1.3
+_SCRIPT = ROOT / "benchmarks" / "_retriever_trainer_process.py"
+_PEER = ["datasets==5.2.0", "accelerate==1.15.0"]
+"""What sentence-transformers' trainer asks for beyond what this project has."""
+_OURS, _DROPOUT, _THEIRS = "ours", "ours, with dropout", "sentence-transformers' trainer"
+
+
+def measure_training(server_url: str, full: bool) -> list[Figure]:
+    """Pairs a second of both, and what each finds afterwards on the held-out inputs."""
+    library = load_library(server_url)
+    settings = library.settings.retriever
+    base = encoder_folder(settings.base_model)
+    miner = load_folder(base, max_length=settings.max_length)
+    # No dev inputs: both see each pair as often.
+    whole = settings.model_copy(update={"dev_share": 0.0})
+    data = assemble_data(library.split.train, library.guidelines, miner, whole)
+    peer = peer_python("train-sentence-transformers", _PEER, shared=True)
+    queries = held_out(library.split, library.guidelines)
+    spent: dict[str, list[float]] = {}
+    recalls: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory(prefix="bench-training-") as scratch:
+        for seed in (13, 14) if full else (13,):
+            task = _task(library, data, str(base), seed, epochs=settings.epochs if full else 1)
+            for name, python in (
+                (_OURS, sys.executable), (_DROPOUT, sys.executable), (_THEIRS, peer)
+            ):  # fmt: skip
+                if python is None:
+                    continue
+                folder = Path(scratch) / f"{name}-{seed}"
+                seconds = _run(str(python), task, name, folder)
+                spent.setdefault(name, []).append(seconds)
+                recalls.setdefault(name, []).append(_recall(folder, queries, library))
+    return _figures(spent, recalls, n_pairs=len(task["pairs"]))
+
+
+def _task(
+    library: Library, data: TrainingData, base: str, seed: int, *, epochs: int
+) -> dict[str, Any]:
+    settings = library.settings.retriever
+    pairs: list[tuple[str, str]] = []
+    size = settings.batch_size
+    for epoch in range(epochs):
+        rng = random.Random(f"{seed}:{epoch}")  # noqa: S311 - order, not secrecy
+        drawn = draw_pairs(data, rng)
+        drawn = drawn[: len(drawn) // size * size]
+        pairs += [(pair.text, data.guidelines[pair.guideline_id]) for pair in drawn]
+    steps = len(pairs) // size
+    return {
+        "base": base,
+        "pairs": pairs,
+        "inputs": [(item.text, item.guideline_ids) for item in data.inputs],
+        "guidelines": dict(data.guidelines),
+        "equivalents": {number: sorted(same) for number, same in data.equivalents.items()},
+        "epochs": epochs,
+        "seed": seed,
+        "warmup_steps": max(1, round(settings.warmup_ratio * steps)),
+        **settings.model_dump(
+            include={"batch_size", "learning_rate", "max_length", "temperature"}, mode="json"
+        ),
+    }
+
+
+def _run(python: str, task: dict[str, Any], name: str, folder: Path) -> float:
+    """Seconds of one training, as its process tells them."""
+    Console(stderr=True).print(f"retriever: training, {name}", highlight=False)
+    who = {"who": "peer" if name == _THEIRS else "ours", "dropout": name == _DROPOUT}
+    done = subprocess.run(
+        [python, str(_SCRIPT)],
+        input=json.dumps({**task, **who, "folder": str(folder)}),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"},
+    )
+    if done.returncode:
+        raise RuntimeError(f"{name} failed: {done.stderr.strip()[-500:]}")
+    return float(json.loads(done.stdout.strip().splitlines()[-1])["seconds"])
+
+
+def _recall(folder: Path, queries: Queries, library: Library) -> float:
+    encoder = load_folder(folder, max_length=library.settings.retriever.max_length)
+    documents = encoder.encode(library.documents, side="guideline")
+    orders = rank_ids(encoder.encode(queries.texts, side="input") @ documents.T, library.ids)
+    return float(
+        np.mean([recall_at(o, set(r), K) for o, r in zip(orders, queries.right, strict=True)])
+    )
+
+
+def _figures(
+    spent: dict[str, list[float]], recalls: dict[str, list[float]], *, n_pairs: int
+) -> list[Figure]:
+    figures = [
+        Figure(
+            figure=f"training: {name}",
+            value=median(n_pairs / seconds for seconds in times),
+            unit="pairs/s",
+            n=len(times),
+            note=f"recall@{K} of held-out inputs {np.mean(recalls[name]):.3f}",
+        )
+        for name, times in spent.items()
+    ]
+    if _THEIRS not in spent:
+        return figures
+    for name in (_OURS, _DROPOUT):
+        ratio = median(
+            theirs / ours for ours, theirs in zip(spent[name], spent[_THEIRS], strict=True)
+        )
+        better = np.mean(recalls[name]) - np.mean(recalls[_THEIRS])
+        is_default = name == _OURS
+        figures.append(
+            Figure(
+                figure=f"training: {name} against {_THEIRS}",
+                value=ratio,
+                unit="ratio of pairs/s",
+                n=len(spent[name]),
+                target=f">= {_LEAST_RATIO}" if is_default else "",
+                met=ratio >= _LEAST_RATIO if is_default else None,
+                note=f"same pairs, batch and length, processes taking turns; recall@{K}"
+                f" {better:+.3f}",
+            )
+        )
+    return figures
