@@ -10,6 +10,7 @@ from benchmarks._parts import run_parts, with_postgres
 from benchmarks._report import Figure
 from benchmarks._retriever_quality import measure_quality
 from benchmarks._retriever_serving import measure_serving
+from benchmarks._retriever_switch import measure_switch
 from benchmarks._retriever_training import measure_training
 
 
@@ -24,5 +25,6 @@ if __name__ == "__main__":
             "quality": with_postgres(measure_quality),
             "training": with_postgres(measure_training),
             "serving": with_postgres(_serving),
+            "switch": with_postgres(measure_switch),
         },
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Engine
@@ -12,6 +14,7 @@ from guidealign.errors import BadInputError
 from guidealign.evaluation import store
 from guidealign.evaluation.gates import gate
 from guidealign.evaluation.preference import score_labrador
+from guidealign.evaluation.retriever_report import REPORT_FILE, retriever_report
 from guidealign.records import (
     LABRADOR_MODEL,
     RETRIEVER_MODEL,
@@ -20,8 +23,10 @@ from guidealign.records import (
     Verdict,
 )
 from guidealign.registry import Registry
-from guidealign.retriever import evaluate_bm25, evaluate_retriever
+from guidealign.retriever import rank_held_out, rank_with_bm25
 from guidealign.settings import Settings
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +52,8 @@ def judge_retriever(
 ) -> Judgement:
     """Compares a retriever with the live one on held-out inputs of the served library.
 
-    The untrained base and BM25 are measured in the same run, for the record.
+    The untrained base and BM25 are measured in the same run, for the record; a page of HTML with
+    all of them goes to the version's run.
 
     Raises:
         BadInputError: nothing is served yet, so there is no champion.
@@ -59,8 +65,8 @@ def judge_retriever(
     live = release.retriever_version
     if version == live:
         return _already_live(RETRIEVER_MODEL, version)
-    runs = {
-        name: evaluate_retriever(
+    rankings = {
+        name: rank_held_out(
             number,
             engine=engine,
             settings=settings,
@@ -70,9 +76,20 @@ def judge_retriever(
         for name, number in {"challenger": version, "champion": live, "base": 0}.items()
         if name != "base" or live != UNTRAINED_VERSION
     }
-    runs["bm25"] = evaluate_bm25(engine=engine, settings=settings, library_version=library_version)
+    rankings["bm25"] = rank_with_bm25(
+        engine=engine, settings=settings, library_version=library_version
+    )
+    runs = {name: ranking.run() for name, ranking in rankings.items()}
+    report = retriever_report(
+        rankings,
+        runs,
+        library_version=library_version,
+        resamples=settings.gates.bootstrap_resamples,
+    )
     runs.setdefault("base", runs["champion"])
-    return _judge(RETRIEVER_MODEL, runs, engine, settings, registry)
+    return _judge(
+        RETRIEVER_MODEL, runs, engine, settings, registry, artifacts={REPORT_FILE: report}
+    )
 
 
 def judge_labrador(
@@ -101,6 +118,7 @@ def _judge(
     engine: Engine,
     settings: Settings,
     registry: Registry,
+    artifacts: Mapping[str, str] = _NONE,
 ) -> Judgement:
     with guard_database():
         for run in runs.values():
@@ -118,7 +136,7 @@ def _judge(
         for name, run in runs.items()
         for metric, value in run.summary.items()
     }
-    registry.log_evaluation(model_name, decision.challenger_version, metrics, {})
+    registry.log_evaluation(model_name, decision.challenger_version, metrics, dict(artifacts))
     return Judgement(
         model_name=model_name,
         challenger_version=decision.challenger_version,

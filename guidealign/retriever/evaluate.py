@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -18,7 +19,7 @@ from guidealign.records import (
 )
 from guidealign.registry import Registry
 from guidealign.retriever.metrics import ndcg_at, rank_ids, recall_at, reciprocal_rank
-from guidealign.retriever.model import LabelledInput, Split
+from guidealign.retriever.model import GuidelineSet, LabelledInput, Split
 from guidealign.retriever.serve import load_serving_encoder
 from guidealign.retriever.train import load_split
 from guidealign.settings import Settings
@@ -33,28 +34,64 @@ _CUTOFFS = (1, 6, 20)
 _METRIC_VERSION = "retrieval-1"
 
 
-def evaluate_retriever(
-    version: int, *, engine: Engine, settings: Settings, registry: Registry, library_version: int
-) -> EvaluationRun:
-    """Scores a version (0: untrained) on the held-out inputs of a library version.
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """What one retriever finds for the held-out inputs of a library version."""
 
-    Candidates are all guidelines of that version. A case's value is its recall@6.
+    model_name: str
+    version: int
+    split: Split
+    guidelines: GuidelineSet
+    orders: Sequence[Sequence[int]]
+    """Guidelines by id, best first, for each test input."""
+    queries: NDArray[np.float32] | None = None
+    """Of the test inputs, (n, dimensions); None: it has no vectors."""
+    documents: NDArray[np.float32] | None = None
+    """Of the guidelines by ascending id, (guidelines, dimensions)."""
+    risks: NDArray[np.float32] | None = None
+    """Probability that a test input is unsafe, (n,); None: not calibrated."""
+
+    def run(self) -> EvaluationRun:
+        """Scored: a case's value is its recall@6."""
+        return _as_run(self)
+
+
+def rank_held_out(
+    version: int, *, engine: Engine, settings: Settings, registry: Registry, library_version: int
+) -> Ranking:
+    """A version (0: untrained) on the held-out inputs of a library version.
+
+    Candidates are all guidelines of that version.
     """
     split, guidelines = load_split(library_version, engine=engine, settings=settings)
     ids = sorted(guidelines.texts)
     encoder = load_serving_encoder(version, settings=settings, registry=registry)
     queries = encoder.encode([item.text for item in split.test], side="input")
     documents = encoder.encode([guidelines.texts[i] for i in ids], side="guideline")
-    ranked = rank_ids(queries @ documents.T, ids)
-    return _as_run(RETRIEVER_MODEL, version, split, guidelines.texts, ranked)
+    return Ranking(
+        model_name=RETRIEVER_MODEL,
+        version=version,
+        split=split,
+        guidelines=guidelines,
+        orders=rank_ids(queries @ documents.T, ids),
+        queries=queries,
+        documents=documents,
+        risks=encoder.risks(queries),
+    )
 
 
-def evaluate_bm25(*, engine: Engine, settings: Settings, library_version: int) -> EvaluationRun:
+def rank_with_bm25(*, engine: Engine, settings: Settings, library_version: int) -> Ranking:
     """The same benchmark for BM25, which learns nothing: the bar that words set."""
     split, guidelines = load_split(library_version, engine=engine, settings=settings)
     ids = sorted(guidelines.texts)
     scores = bm25_scores([item.text for item in split.test], [guidelines.texts[i] for i in ids])
-    return _as_run(BM25_MODEL, UNTRAINED_VERSION, split, guidelines.texts, rank_ids(scores, ids))
+    return Ranking(
+        model_name=BM25_MODEL,
+        version=UNTRAINED_VERSION,
+        split=split,
+        guidelines=guidelines,
+        orders=rank_ids(scores, ids),
+    )
 
 
 def bm25_scores(queries: Sequence[str], documents: Sequence[str]) -> NDArray[np.floating]:
@@ -69,17 +106,12 @@ def bm25_scores(queries: Sequence[str], documents: Sequence[str]) -> NDArray[np.
     return np.stack([index.get_scores(query) for query in tokens]) if tokens else np.zeros((0, 0))
 
 
-def _as_run(
-    model_name: str,
-    version: int,
-    split: Split,
-    guidelines: Mapping[int, str],
-    ranked: Sequence[Sequence[int]],
-) -> EvaluationRun:
+def _as_run(ranking: Ranking) -> EvaluationRun:
+    guidelines = ranking.guidelines.texts
     scores: list[CaseScore] = []
     unscored: list[Unscored] = []
     summary: dict[str, list[float]] = {}
-    for item, order in zip(split.test, ranked, strict=True):
+    for item, order in zip(ranking.split.test, ranking.orders, strict=True):
         relevant = set(item.guideline_ids) & guidelines.keys()
         if not relevant:
             unscored.append(_unscored(item, "none of its guidelines is in the library"))
@@ -89,7 +121,7 @@ def _as_run(
             summary.setdefault(name, []).append(value)
         scores.append(
             CaseScore(
-                case_id=f"input-{item.input_id}",
+                case_id=case_of(item),
                 category=item.category,
                 kind="retrieval",
                 value=figures[METRIC],
@@ -97,11 +129,11 @@ def _as_run(
             )
         )
     return EvaluationRun(
-        model_name=model_name,
-        version=version,
+        model_name=ranking.model_name,
+        version=ranking.version,
         benchmark="library-held-out",
         metric=METRIC,
-        evaluator=_fingerprint(split, guidelines),
+        evaluator=_fingerprint(ranking.split, guidelines),
         scores=tuple(scores),
         unscored=tuple(unscored),
         summary={name: math.fsum(values) / len(values) for name, values in summary.items()},
@@ -116,10 +148,13 @@ def _figures(order: Sequence[int], relevant: set[int]) -> dict[str, float]:
     }
 
 
+def case_of(item: LabelledInput) -> str:
+    """An input's name as a case."""
+    return f"input-{item.input_id}"
+
+
 def _unscored(item: LabelledInput, reason: str) -> Unscored:
-    return Unscored(
-        case_id=f"input-{item.input_id}", category=item.category, kind="retrieval", reason=reason
-    )
+    return Unscored(case_id=case_of(item), category=item.category, kind="retrieval", reason=reason)
 
 
 def _fingerprint(split: Split, guidelines: Mapping[int, str]) -> str:

@@ -99,6 +99,10 @@ class ServingEncoder:
         risky: NDArray[np.bool_] = self._probe.risk(vectors) >= self._about.risk_threshold
         return risky
 
+    def risks(self, vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Probability that an input is unsafe, (n,), by its vector; None: not calibrated."""
+        return None if self._about.risk_threshold is None else self._probe.risk(vectors)
+
     def _run(self, tokens: list[list[int]]) -> NDArray[np.float32]:
         import numpy as np
 
