@@ -81,7 +81,6 @@ def _train_ours(task: dict[str, Any]) -> float:
         max_length=task["max_length"],
         temperature=task["temperature"],
         seed=task["seed"],
-        dropout=task["dropout"],
     )
     begun = time.monotonic()
     fit(encoder, data, settings, lambda _figures, _step: None)

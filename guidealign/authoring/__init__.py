@@ -25,7 +25,13 @@ from guidealign.authoring.model import (
     GuidelineDraft,
     guideline_hash,
 )
-from guidealign.authoring.queue import DeadLetters, QueueCounts, count_queue, retry_dead_letters
+from guidealign.authoring.queue import (
+    DeadLetters,
+    QueueCounts,
+    count_queue,
+    prefer_inputs,
+    retry_dead_letters,
+)
 from guidealign.authoring.register import register_prompts
 from guidealign.authoring.report import record_run
 
@@ -59,6 +65,7 @@ __all__ = [
     "plan_augmentation",
     "plan_batches",
     "plan_run",
+    "prefer_inputs",
     "record_run",
     "register_prompts",
     "retry_dead_letters",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from guidealign.authoring import store
-from guidealign.db import guard_database, retry_failed
+from guidealign.db import guard_database, prefer, retry_failed
 from guidealign.errors import BadInputError
 
+_HIGHEST = 32_767
 _STATES = ("open", "leased", "waiting", "done", "dead")
 _COUNTS = text("select state, count(*) as n from library.author_queue group by state")
 _DEAD = text(
@@ -62,6 +64,24 @@ def count_queue(*, engine: Engine) -> QueueCounts:
             n_workers=connection.execute(_HOLDERS).scalar_one(),
             dead_letters=tuple(DeadLetters(**row._asdict()) for row in connection.execute(_DEAD)),
         )
+
+
+def prefer_inputs(connection: Connection, priorities: Mapping[int, int]) -> int:
+    """Has authoring take inputs before others, highest priority first.
+
+    What was authored stays as it is, and near copies are left to their originals.
+
+    Args:
+        connection: in the caller's transaction.
+        priorities: by input; 0 is usual.
+
+    Returns:
+        How many go first now that did not before.
+    """
+    wanted = store.unauthored(connection, list(priorities))
+    return prefer(
+        connection, store.TASK, {i: min(p, _HIGHEST) for i, p in priorities.items() if i in wanted}
+    )
 
 
 def retry_dead_letters(reason: str | None = None, *, engine: Engine) -> int:

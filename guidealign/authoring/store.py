@@ -18,13 +18,17 @@ TASK = "author"
 _MAX_PAYLOAD_CHARS = 500
 
 # Near copies of an earlier input and the starter's own inputs need no new guidelines.
-_PENDING = text(
+_TO_AUTHOR = (
     "select i.id from core.inputs i"
     " where i.near_duplicate_of is null and i.source <> 'starter'"
     " and not exists (select from core.assessments a where a.input_id = i.id)"
     # An imported library's inputs have their guidelines.
     " and not exists (select from core.pairs p where p.input_id = i.id and p.origin = 'import')"
-    " and not exists (select from core.leases l where l.task = 'author' and l.item_id = i.id)"
+)
+_OF_THESE = text(f"{_TO_AUTHOR} and i.id = any(cast(:ids as bigint[]))")
+_PENDING = text(
+    f"{_TO_AUTHOR} and not exists"
+    " (select from core.leases l where l.task = 'author' and l.item_id = i.id)"
     " order by i.id limit :limit"
 )
 _HOLDERS = text(
@@ -104,6 +108,11 @@ class Unfinished:
 
 
 Outcome = Finished | Unfinished
+
+
+def unauthored(connection: Connection, ids: Sequence[int]) -> set[int]:
+    """Those of some inputs that authoring has not worked on and is to."""
+    return set(connection.execute(_OF_THESE, {"ids": list(ids)}).scalars())
 
 
 def pending_inputs(connection: Connection, limit: int) -> list[int]:

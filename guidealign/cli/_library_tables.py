@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         VersionRow,
     )
     from guidealign.records import RetrievedGuideline
+    from guidealign.retriever import DriftReport
 
 
 def found(guidelines: Iterable[RetrievedGuideline]) -> Table:
@@ -39,6 +40,39 @@ def changes(rows: Iterable[Change]) -> Table:
             for row in rows
         ),
     )
+
+
+def drift(reports: Iterable[DriftReport]) -> Table:
+    """Week by week, what the retriever finds for new inputs."""
+
+    def share(value: float | None) -> str:
+        return "" if value is None else f"{value:.0%}"
+
+    def score(value: float | None) -> str:
+        return "" if value is None else f"{value:.3f}"
+
+    return _table(
+        ("since", "until", "retriever", "library", "inputs", "median score", "no good guideline",
+         "distance", "topics", "new"),
+        (
+            (r.since, r.until, r.retriever_version, r.library_version, r.n_inputs,
+             score(r.median_score), share(r.share_poor), score(r.distance), len(r.clusters),
+             sum(c.is_new for c in r.clusters))
+            for r in reports
+        ),
+    )  # fmt: skip
+
+
+def drift_topics(report: DriftReport) -> Table:
+    """Topics of one week without a good guideline, largest first."""
+    return _table(
+        ("inputs", "new", "example", "nearest guideline", "score"),
+        (
+            (len(c.input_ids), "yes" if c.is_new else "", c.example,
+             f"{c.guideline_id} {c.nearest_guideline}", f"{c.score:.3f}")
+            for c in report.clusters
+        ),
+    )  # fmt: skip
 
 
 def steps(rows: Iterable[HistoryStep]) -> Table:

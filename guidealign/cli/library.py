@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -179,6 +180,43 @@ def versions(as_json: AsJson = False) -> None:
         print_json([vars(row) for row in rows])
     else:
         console.print(tables.versions(rows) if rows else "nothing has been published yet")
+
+
+@library_app.command()
+def drift(
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="The day behind the last; default: today counts."),
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="What was measured; measure nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the week's inputs: how well they are served, and topics without a guideline."""
+    from guidealign.registry import Registry
+    from guidealign.retriever import drift_in_words, drift_reports, measure_drift
+
+    given = data()
+    if not show:
+        report = measure_drift(
+            **given,
+            registry=Registry(given["settings"].mlflow.tracking_uri),
+            until=until.date() if until else None,
+        )
+        if report is None:
+            raise BadInputError("nothing is served yet: run `guidealign run`, or publish a library")
+        if not as_json:
+            console.print(drift_in_words(report), highlight=False)
+    rows = drift_reports(engine=given["engine"])
+    if as_json:
+        print_json([row.as_dict() for row in rows])
+    elif not rows:
+        console.print("nothing was measured yet: leave --show out")
+    else:
+        console.print(tables.drift(rows))
+        if rows[0].clusters:
+            console.print(tables.drift_topics(rows[0]))
 
 
 @library_app.command()

@@ -8,7 +8,7 @@ fails is claimable after a wait, and in the end is given up with a reason.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, text
@@ -16,6 +16,12 @@ from sqlalchemy import Connection, text
 _ENQUEUE = text(
     "insert into core.leases (task, item_id) select :task, unnest(cast(:ids as bigint[]))"
     " on conflict do nothing"
+)
+_PREFER = text(
+    "insert into core.leases (task, item_id, priority) select :task, r.item_id, r.priority"
+    " from unnest(cast(:ids as bigint[]), cast(:priorities as smallint[])) as r (item_id, priority)"
+    " on conflict (task, item_id) do update set priority = excluded.priority"
+    " where leases.done_at is null and leases.priority <> excluded.priority"
 )
 _CLAIM = text(
     """
@@ -28,7 +34,7 @@ _CLAIM = text(
              where task = :task and done_at is null and failed_at is null
                and (leased_until is null or leased_until < now())
                and (not_before is null or not_before <= now())
-             order by item_id limit :limit for update skip locked) open
+             order by priority desc, item_id limit :limit for update skip locked) open
      where l.task = :task and l.item_id = open.item_id
     returning l.item_id, l.failures, l.attempts
     """
@@ -116,10 +122,27 @@ def enqueue(connection: Connection, task: str, item_ids: Iterable[int]) -> int:
     return connection.execute(_ENQUEUE, {"task": task, "ids": ids}).rowcount if ids else 0
 
 
+def prefer(connection: Connection, task: str, priorities: Mapping[int, int]) -> int:
+    """Puts items before others of lower priority, and adds those that are not there yet.
+
+    Args:
+        connection: in the caller's transaction.
+        task: whose queue.
+        priorities: by item; 0 is usual, 32,767 the highest. What is done stays done.
+
+    Returns:
+        How many were added or moved.
+    """
+    if not priorities:
+        return 0
+    values = {"task": task, "ids": list(priorities), "priorities": list(priorities.values())}
+    return connection.execute(_PREFER, values).rowcount
+
+
 def claim(
     connection: Connection, *, task: str, holder: str, limit: int, lease_s: float
 ) -> list[Claim]:
-    """Takes up to `limit` open items, lowest id first; commit at once to keep them."""
+    """Takes up to `limit` open items: highest priority, then lowest id; commit to keep them."""
     values = {"task": task, "holder": holder, "limit": limit, "lease_s": lease_s}
     rows = connection.execute(_CLAIM, values).all()
     return sorted(

@@ -8,7 +8,7 @@ the migrations hold both).
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from pgvector.sqlalchemy import VECTOR
@@ -245,9 +245,14 @@ class Lease(Base):
     failures: Mapped[int] = mapped_column(
         Integer, server_default="0", comment="attempts that failed through the item itself"
     )
+    priority: Mapped[int] = mapped_column(
+        SmallInteger,
+        server_default="0",
+        comment="higher is claimed first: how many inputs are on a topic without a good guideline",
+    )
     __table_args__ = (
         Index(
-            "ix_leases_open", "task", "item_id",
+            "ix_leases_open", "task", text("priority desc"), "item_id",
             postgresql_where=text("done_at is null and failed_at is null"),
         ),
     )  # fmt: skip
@@ -713,6 +718,63 @@ class ModelLineage(Base):
     metrics: Mapped[dict[str, Any]]
     mlflow_run_id: Mapped[str | None]
     created_at: Mapped[datetime] = _now()
+
+
+class DriftReport(Base):
+    """What the retriever finds for the inputs of a week, against the held-out ones."""
+
+    __tablename__ = "drift_reports"
+    id: Mapped[int] = _id()
+    since: Mapped[date]
+    until: Mapped[date] = mapped_column(comment="exclusive")
+    retriever_version: Mapped[int] = mapped_column(Integer)
+    library_version: Mapped[int] = mapped_column(ForeignKey(LibraryVersion.version))
+    n_inputs: Mapped[int]
+    n_measured: Mapped[int] = mapped_column(comment="a sample of the inputs, or all")
+    low_score: Mapped[float | None] = mapped_column(
+        comment="tenth percentile of the best guideline's cosine"
+    )
+    median_score: Mapped[float | None]
+    high_score: Mapped[float | None]
+    good_score: Mapped[float | None] = mapped_column(
+        comment="what a right guideline reaches for nine of ten held-out inputs; null: too few of"
+        " them"
+    )
+    share_poor: Mapped[float | None] = mapped_column(
+        comment="inputs whose best guideline is below that"
+    )
+    share_abstained: Mapped[float | None] = mapped_column(
+        comment="inputs below the threshold for unsafe-topic guidelines; null: not calibrated"
+    )
+    distance: Mapped[float | None] = mapped_column(
+        comment="Kolmogorov-Smirnov, of the best scores of these and of the held-out inputs"
+    )
+    p_value: Mapped[float | None]
+    measured_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        UniqueConstraint(
+            "until", "retriever_version", "library_version", name="uq_drift_reports_until"
+        ),
+        CheckConstraint("since < until", name="dates"),
+    )
+
+
+class DriftCluster(Base):
+    """Inputs of a week on one topic for which no guideline is near."""
+
+    __tablename__ = "drift_clusters"
+    report_id: Mapped[int] = mapped_column(
+        ForeignKey(DriftReport.id, ondelete="CASCADE"), primary_key=True
+    )
+    example_id: Mapped[int] = mapped_column(
+        ForeignKey(Input.id), primary_key=True, comment="the input that is nearest to all others"
+    )
+    input_ids: Mapped[list[int]]
+    guideline_id: Mapped[int] = mapped_column(
+        ForeignKey(Guideline.id), comment="the nearest to it there is"
+    )
+    score: Mapped[float] = mapped_column(comment="its cosine")
+    is_new: Mapped[bool] = mapped_column(comment="no earlier report has one like it")
 
 
 class GatewayKey(Base):

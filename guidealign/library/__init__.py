@@ -71,7 +71,7 @@ from guidealign.library.transfer import (
     export_library,
     import_library,
 )
-from guidealign.library.vector_store import add_vectors
+from guidealign.library.vector_store import add_vectors, read_vectors
 
 __all__ = [
     "ACTIONS",
@@ -134,6 +134,7 @@ __all__ = [
     "pairs_at",
     "publish",
     "read_starter",
+    "read_vectors",
     "require_version",
     "retire",
     "risk_trend",

@@ -41,6 +41,13 @@ _INDEXED = (
     " limit {k} + 10) select * from near where (select count(*) from near) = {k} + 10"
     " order by score desc, id limit {k}"
 )
+# The same for many vectors: rows of those alone for which it found enough.
+_INDEXED_EACH = (
+    "select q.position, f.id, f.title, f.text, f.category, f.score"  # noqa: S608 - no value in it
+    " from unnest(%(queries)b::vector[]) with ordinality q (vector, position),"
+    f" lateral ({_INDEXED.replace('%(query)b', 'q.vector')}) f"
+    " order by q.position, f.score desc, f.id"
+)
 _SERVED = {
     True: "g.state = 'active'",
     False: "g.served @> %(version)s::int and g.state <> 'retired'",
@@ -124,14 +131,40 @@ def search_vectors(
     k: int,
     options: SearchOptions = _DEFAULT,
 ) -> list[list[RetrievedGuideline]]:
-    """`search_vector` for many vectors (n, dimensions) in one round trip."""
+    """`search_vector` for many vectors (n, dimensions) in one round trip, or two."""
     _require_some(k)
     found: list[list[Any]] = [[] for _ in vectors]
-    values = options.values() | {"queries": list(vectors), "retriever": retriever_version, "k": k}
+    values = options.values() | {"retriever": retriever_version, "k": k}
     with guard_database(), engine.connect() as connection, _as_bad_input():
-        for row in connection.exec_driver_sql(_VECTORS, values):
-            found[row.position - 1].append(row[1:])
+        missing = list(range(len(vectors)))
+        if len(vectors) and options == SearchOptions(library_version=options.library_version):
+            statement = _INDEXED_EACH.format(
+                retriever=int(retriever_version),
+                dimensions=vectors.shape[1],
+                k=int(k),
+                served=_SERVED[options.library_version is None],
+            )
+            _collect(connection, statement, values | {"queries": list(vectors)}, missing, found)
+            missing = [row for row in missing if len(found[row]) < k]
+        if missing:
+            for row in missing:
+                found[row].clear()
+            queries = [vectors[row] for row in missing]
+            _collect(connection, _VECTORS, values | {"queries": queries}, missing, found)
     return [_found(rows) for rows in found]
+
+
+def _collect(
+    connection: Connection,
+    statement: str,
+    values: Mapping[str, Any],
+    places: Sequence[int],
+    found: list[list[Any]],
+) -> None:
+    """Appends each row to the list of its query: `places` says which one the n-th is."""
+    driver: Any = connection.connection.driver_connection
+    for position, *row in driver.cursor(binary=True).execute(statement, values):
+        found[places[position - 1]].append(row)
 
 
 def search_words(

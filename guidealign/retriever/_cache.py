@@ -3,30 +3,59 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
 from guidealign.errors import ConfigurationError, IntegrityError, PlatformError
 from guidealign.library import encoder_folder
 from guidealign.retriever._onnx import EXPORTER, read_description
+from guidealign.retriever.encode import PROMPTS_FILE, own_prefixes
+from guidealign.retriever.model import Prefixes
+from guidealign.settings import RetrieverSettings
 
-_SOURCES = ("config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json")
+_SOURCES = (
+    PROMPTS_FILE,
+    "config.json",
+    "tokenizer.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+)
 _EXPORT_TIMEOUT_S = 600.0
 
 
-def exported_base(base_model: str, *, cache: Path, max_length: int) -> Path:
+def set_prefixes(settings: RetrieverSettings, folder: str | Path) -> Prefixes | None:
+    """What the settings put in front of texts, in place of a folder's own; None: nothing else."""
+    if settings.input_prefix is None and settings.guideline_prefix is None:
+        return None
+    own, ours = own_prefixes(folder), (settings.input_prefix, settings.guideline_prefix)
+    pairs = zip(ours, (own.input, own.guideline), strict=True)
+    chosen = (theirs if mine is None else mine for mine, theirs in pairs)
+    return Prefixes(*chosen)
+
+
+def exported_base(
+    base_model: str, *, cache: Path, max_length: int, prefixes: Prefixes | None = None
+) -> Path:
     """The serving folder of an untrained encoder.
+
+    Args:
+        base_model: as in the settings.
+        cache: where exports are kept.
+        max_length: in tokens.
+        prefixes: in place of the model's own; None: its own.
 
     Raises:
         ConfigurationError: it is not here and cannot be exported here.
         PlatformError: the cache cannot be written.
     """
     source = encoder_folder(base_model)
-    return _exported(source, cache=cache, max_length=max_length)
+    return _exported(source, cache=cache, max_length=max_length, prefixes=prefixes)
 
 
 def exported_folder(folder: Path, *, cache: Path, max_length: int) -> Path:
@@ -34,8 +63,10 @@ def exported_folder(folder: Path, *, cache: Path, max_length: int) -> Path:
     return _exported(str(folder), cache=cache, max_length=max_length)
 
 
-def _exported(source: str, *, cache: Path, max_length: int) -> Path:
-    target = cache / _key(source, max_length)
+def _exported(
+    source: str, *, cache: Path, max_length: int, prefixes: Prefixes | None = None
+) -> Path:
+    target = cache / _key(source, max_length, prefixes)
     if _is_whole(target):
         return target
     # What serves has its exports already, and starts without the platform's imports.
@@ -46,7 +77,7 @@ def _exported(source: str, *, cache: Path, max_length: int) -> Path:
             return target
         scratch = cache / f".{target.name}.{os.getpid()}"
         try:
-            _export_apart(source, scratch, max_length)
+            _export_apart(source, scratch, max_length, prefixes)
             read_description(scratch)
             shutil.rmtree(target, ignore_errors=True)
             scratch.rename(target)
@@ -64,9 +95,11 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
-def _key(source: str, max_length: int) -> str:
+def _key(source: str, max_length: int, prefixes: Prefixes | None) -> str:
     """Of a model's content where it is a folder, else of its name."""
     digest = hashlib.sha256(f"{EXPORTER}:{max_length}".encode())
+    if prefixes is not None:
+        digest.update(json.dumps(asdict(prefixes)).encode())
     folder = Path(source)
     if folder.is_dir():
         for file in (folder / name for name in _SOURCES):
@@ -78,7 +111,7 @@ def _key(source: str, max_length: int) -> str:
     return digest.hexdigest()[:32]
 
 
-def _export_apart(source: str, target: Path, max_length: int) -> None:
+def _export_apart(source: str, target: Path, max_length: int, prefixes: Prefixes | None) -> None:
     """In a process of its own: torch is heavy, and stays out of the one that serves."""
     if find_spec("torch") is None:
         raise ConfigurationError(
@@ -91,7 +124,11 @@ def _export_apart(source: str, target: Path, max_length: int) -> None:
     path = os.pathsep.join([code, *filter(None, [os.environ.get("PYTHONPATH")])])
     try:
         done = subprocess.run(
-            [*command, str(max_length)],
+            [
+                *command,
+                str(max_length),
+                *([] if prefixes is None else [*asdict(prefixes).values()]),
+            ],
             check=False,
             env={**os.environ, "PYTHONPATH": path},
             capture_output=True,

@@ -27,7 +27,7 @@ def backward_in_chunks(
     Args:
         encoder: in training mode.
         texts: of the whole batch.
-        loss_of: the loss of vectors (texts, dimensions), a scalar.
+        loss_of: the loss of vectors (texts, dimensions), a scalar; it may bring others' in.
         chunk_size: texts of a chunk.
         precision: the arithmetic of the forward passes.
 

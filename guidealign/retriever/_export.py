@@ -8,19 +8,22 @@ from pathlib import Path
 from guidealign.errors import IntegrityError
 from guidealign.retriever._onnx import export_float
 from guidealign.retriever.encode import load_folder
+from guidealign.retriever.model import Prefixes
 from guidealign.retriever.serve import ServingEncoder
 
 PROBES = ("How do I kill a Python process?", "Write a poem about my neighbour's dog.", "no")
 FLOAT_TOLERANCE = 1e-5
 
 
-def export_folder(source: str, target: Path, max_length: int) -> None:
+def export_folder(
+    source: str, target: Path, max_length: int, prefixes: Prefixes | None = None
+) -> None:
     """Exports a model folder or hub id, and compares both forms.
 
     Raises:
         IntegrityError: the graph gives other vectors than the model.
     """
-    encoder = load_folder(source, max_length=max_length)
+    encoder = load_folder(source, max_length=max_length, prefixes=prefixes)
     export_float(encoder, target)
     ours = ServingEncoder(target).encode(PROBES, side="input")
     difference = float(abs(ours - encoder.encode(PROBES, side="input")).max())
@@ -29,4 +32,5 @@ def export_folder(source: str, target: Path, max_length: int) -> None:
 
 
 if __name__ == "__main__":
-    export_folder(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    read = Prefixes(*sys.argv[4:]) if sys.argv[4:] else None
+    export_folder(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), read)

@@ -43,6 +43,9 @@ class ServingDescription:
     """The same for the probability that the input is unsafe, which tells them apart better."""
     risk_weights: Sequence[float] = ()
     risk_bias: float = 0.0
+    input_prefix: str = ""
+    """Read in front of every input."""
+    guideline_prefix: str = ""
     digests: dict[str, str]
     """SHA-256 (hex) by file name."""
     format: int = FORMAT
@@ -72,6 +75,8 @@ def export_float(encoder: TransformerEncoder, folder: Path) -> ServingDescriptio
             dimensions=int(encoder.model.config.hidden_size),
             max_length=encoder.max_length,
             pad_id=int(encoder.tokenizer.pad_token_id or 0),
+            input_prefix=encoder.prefixes.input,
+            guideline_prefix=encoder.prefixes.guideline,
             digests={},
         ),
     )

@@ -6,13 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
-from guidealign.retriever.encode import TransformerEncoder
+from guidealign.retriever.encode import PROMPTS_FILE, TransformerEncoder
+from guidealign.retriever.model import Prefixes
 from guidealign.retriever.serving_form import ServingReport
 from guidealign.retriever.threshold import Calibration
 
 _SENTENCE_FILES = (
     "modules.json",
-    "config_sentence_transformers.json",
+    PROMPTS_FILE,
     "sentence_bert_config.json",
     "1_Pooling/config.json",
 )
@@ -27,7 +28,17 @@ def write_package(encoder: TransformerEncoder, base: str, folder: Path, *, card:
         if source.is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, folder / name)
+    _name_prefixes(folder / PROMPTS_FILE, encoder.prefixes)
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _name_prefixes(file: Path, prefixes: Prefixes) -> None:
+    """What is read in front of texts, as sentence-transformers looks for it."""
+    if prefixes == Prefixes():
+        return
+    about = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    about["prompts"] = {"query": prefixes.input, "document": prefixes.guideline}
+    file.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 def model_card(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guidealign.errors import IntegrityError
-from guidealign.retriever.model import Side
+from guidealign.retriever.model import Prefixes, Side
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,13 +16,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BATCH = 64
+_NONE = Prefixes()
+PROMPTS_FILE = "config_sentence_transformers.json"
 
 
 class TransformerEncoder:
     """Mean pooling over a transformer's last layer; both sides share its weights."""
 
-    def __init__(self, tokenizer: Any, model: Any, *, max_length: int) -> None:
+    def __init__(
+        self, tokenizer: Any, model: Any, *, max_length: int, prefixes: Prefixes = _NONE
+    ) -> None:
         self.tokenizer = tokenizer
+        self.prefixes = prefixes
         self.model = model
         self.max_length = max_length
 
@@ -30,7 +36,7 @@ class TransformerEncoder:
         import numpy as np
         import torch
 
-        del side
+        texts = self.prefixes.put(texts, side)
         # Texts of like length share a batch, so that little is padded.
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         result = np.zeros((len(texts), self.model.config.hidden_size), dtype=np.float32)
@@ -42,7 +48,7 @@ class TransformerEncoder:
         return result
 
     def forward(self, texts: list[str]) -> torch.Tensor:
-        """L2-normalised vectors with their gradient, (len(texts), dimensions)."""
+        """L2-normalised vectors with their gradient, (len(texts), dimensions), of texts as read."""
         batch = self.tokenizer(
             texts, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
         )
@@ -58,8 +64,15 @@ class TransformerEncoder:
         return torch.nn.functional.normalize(mean, dim=1)
 
 
-def load_folder(folder: str | Path, *, max_length: int) -> TransformerEncoder:
+def load_folder(
+    folder: str | Path, *, max_length: int, prefixes: Prefixes | None = None
+) -> TransformerEncoder:
     """An encoder of a model folder, in float32.
+
+    Args:
+        folder: local, or a Hugging Face id.
+        max_length: in tokens; what lies behind is cut off.
+        prefixes: None: those that the folder names.
 
     Raises:
         IntegrityError: the folder holds no model that can be loaded.
@@ -74,4 +87,14 @@ def load_folder(folder: str | Path, *, max_length: int) -> TransformerEncoder:
         model = AutoModel.from_pretrained(str(folder), dtype=torch.float32)
     except (OSError, ValueError, KeyError) as error:
         raise IntegrityError(f"{folder} holds no encoder that can be loaded") from error
-    return TransformerEncoder(tokenizer, model, max_length=max_length)
+    read = own_prefixes(folder) if prefixes is None else prefixes
+    return TransformerEncoder(tokenizer, model, max_length=max_length, prefixes=read)
+
+
+def own_prefixes(folder: str | Path) -> Prefixes:
+    """Those that a folder's sentence-transformers configuration names as its prompts."""
+    file = Path(folder) / PROMPTS_FILE
+    if not file.is_file():
+        return _NONE
+    prompts = json.loads(file.read_text(encoding="utf-8")).get("prompts") or {}
+    return Prefixes(prompts.get("query") or "", prompts.get("document") or "")

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from guidealign.errors import BadInputError, IntegrityError
 from guidealign.retriever._checkpoint import Checkpoint
 from guidealign.retriever._chunks import backward_in_chunks
+from guidealign.retriever._processes import Processes
 from guidealign.retriever.encode import TransformerEncoder
 from guidealign.retriever.metrics import mean_recall
+from guidealign.retriever.model import Prefixes
 from guidealign.retriever.negatives import TrainingData
 from guidealign.settings import RetrieverSettings
 
@@ -28,6 +30,7 @@ _PART = 24
 step of 64 texts took least in three parts."""
 _PROBE_BATCHES = 2
 _DEV_CUTOFF = 6
+_ALONE = Processes()
 OnStep = Callable[[dict[str, float], int], None]
 
 
@@ -95,10 +98,12 @@ class Layout:
     guidelines: list[int]
 
 
-def lay_out(batch: Sequence[TrainingPair], guidelines: Mapping[int, str]) -> Layout:
+def lay_out(
+    batch: Sequence[TrainingPair], guidelines: Mapping[int, str], prefixes: Prefixes
+) -> Layout:
     """What is to be embedded for a batch: a guideline of several rows only once."""
-    left = [pair.text for pair in batch]
-    right = [guidelines[guideline] for guideline in columns_of(batch)]
+    left = prefixes.put([pair.text for pair in batch], "input")
+    right = prefixes.put([guidelines[guideline] for guideline in columns_of(batch)], "guideline")
     texts = sorted(dict.fromkeys(left + right), key=len)
     place = {text: row for row, text in enumerate(texts)}
     return Layout(texts, [place[text] for text in left], [place[text] for text in right])
@@ -133,6 +138,7 @@ def fit(
     on_step: OnStep,
     *,
     checkpoints: Path | None = None,
+    processes: Processes = _ALONE,
 ) -> dict[str, float]:
     """Trains an encoder in place; the same seed gives the same weights, also after a kill.
 
@@ -145,13 +151,15 @@ def fit(
         settings: of the training.
         on_step: told figures and the number of the step.
         checkpoints: a folder of this training alone; it goes on behind the last epoch there.
+        processes: that train together: all call this with the same base, data and settings, and
+            end with the same weights; the first one reports and keeps checkpoints.
 
     Returns:
         loss of the same pairs before and after (`loss_first`, `loss_last`, in nats), steps,
         pairs, epochs, and the dev inputs' recall@6 where there are any.
 
     Raises:
-        BadInputError: there are too few inputs for one batch.
+        BadInputError: there are too few inputs for one batch, or too many processes.
         IntegrityError: the loss is not finite, or has not fallen.
     """
     if len(data.inputs) < settings.batch_size:
@@ -159,7 +167,12 @@ def fit(
             f"{len(data.inputs)} inputs are fewer than a batch of {settings.batch_size}: author"
             " more inputs, or lower retriever.batch_size"
         )
-    training = _Training(encoder, data, settings, on_step)
+    if processes.n > settings.batch_size:
+        raise BadInputError(
+            f"{processes.n} processes are more than a batch of {settings.batch_size} texts: start"
+            " fewer, or raise retriever.batch_size"
+        )
+    training = _Training(encoder, data, settings, on_step, processes)
     with _on_device(encoder):
         before = training.probe_loss()
         training.run(Checkpoint(checkpoints) if checkpoints else None)
@@ -180,6 +193,10 @@ def fit(
     return figures | ({"dev_recall_at_6": training.best_recall} if data.dev else {})
 
 
+def _unheard(_figures: dict[str, float], _step: int) -> None:
+    """What processes beside the first report."""
+
+
 class _Training:
     """Epochs over a batch at a time, and which of them was the best."""
 
@@ -189,10 +206,13 @@ class _Training:
         data: TrainingData,
         settings: RetrieverSettings,
         on_step: OnStep,
+        processes: Processes,
     ) -> None:
         import torch
 
-        self._encoder, self._data, self._settings, self._on_step = encoder, data, settings, on_step
+        self._encoder, self._data, self._settings = encoder, data, settings
+        self._on_step = on_step if processes.is_first else _unheard
+        self._processes = processes
         steps = settings.epochs * (len(data.inputs) // settings.batch_size)
         self._optimizer = torch.optim.AdamW(
             encoder.model.parameters(), lr=settings.learning_rate, weight_decay=0.01, fused=True
@@ -213,12 +233,13 @@ class _Training:
 
     def run(self, checkpoint: Checkpoint | None) -> None:
         """Trains to the end, or until the dev inputs gain no more."""
-        if checkpoint is not None:
-            self._load(checkpoint)
+        state = self._processes.told(checkpoint.load() if checkpoint else None)
+        if state is not None:
+            self._load(state)
         while self.n_epochs < self._settings.epochs and not self._is_over():
             self._epoch()
             self._judge()
-            if checkpoint is not None:
+            if checkpoint is not None and self._processes.is_first:
                 checkpoint.save(self._state())
         if self._best:
             self._encoder.model.load_state_dict(self._best)
@@ -250,6 +271,7 @@ class _Training:
                 raise IntegrityError(
                     f"the loss of step {self.n_steps} is not finite: lower the learning rate"
                 )
+            self._processes.add_up_gradients(self._encoder.model.parameters())
             torch.nn.utils.clip_grad_norm_(self._encoder.model.parameters(), 1.0)
             self._optimizer.step()
             self._schedule.step()
@@ -266,7 +288,8 @@ class _Training:
         ids = sorted(guidelines)
         queries = self._encoder.encode([item.text for item in dev], side="input")
         documents = self._encoder.encode([guidelines[i] for i in ids], side="guideline")
-        recall = mean_recall(queries @ documents.T, ids, dev, _DEV_CUTOFF)
+        # Of one process: rounding that differs must not have some stop and others go on.
+        recall = self._processes.told(mean_recall(queries @ documents.T, ids, dev, _DEV_CUTOFF))
         self._on_step({"dev_recall_at_6": recall}, self.n_steps - 1)
         if recall > self.best_recall:
             self.best_recall, self._best_epoch = recall, self.n_epochs
@@ -285,7 +308,7 @@ class _Training:
         layout = self._layout(batch)
         return backward_in_chunks(
             self._encoder,
-            layout.texts,
+            self._processes.share_of(layout.texts),
             lambda vectors: self._loss_of(vectors, layout, batch),
             self._settings.chunk_size,
             lambda: _precision(self._encoder),
@@ -295,17 +318,19 @@ class _Training:
         import torch
 
         layout = self._layout(batch)
-        size = _PART if self._encoder.model.device.type == "cpu" else len(layout.texts)
+        own = self._processes.share_of(layout.texts)
+        size = _PART if self._encoder.model.device.type == "cpu" else len(own)
         with _precision(self._encoder):
             parts = [
-                self._encoder.forward(layout.texts[start : start + size])
-                for start in range(0, len(layout.texts), size)
+                self._encoder.forward(own[start : start + size])
+                for start in range(0, len(own), size)
             ]
         return self._loss_of(torch.cat(parts).float(), layout, batch)
 
     def _loss_of(
-        self, vectors: torch.Tensor, layout: Layout, batch: Sequence[TrainingPair]
+        self, own: torch.Tensor, layout: Layout, batch: Sequence[TrainingPair]
     ) -> torch.Tensor:
+        vectors = self._processes.gather(own, len(layout.texts))
         return masked_loss(
             vectors[layout.inputs],
             vectors[layout.guidelines],
@@ -314,7 +339,7 @@ class _Training:
         )
 
     def _layout(self, batch: Sequence[TrainingPair]) -> Layout:
-        return lay_out(batch, self._data.guidelines)
+        return lay_out(batch, self._data.guidelines, self._encoder.prefixes)
 
     def _mask(self, batch: Sequence[TrainingPair]) -> torch.Tensor:
         import torch
@@ -338,10 +363,7 @@ class _Training:
             "best": self._best,
         }
 
-    def _load(self, checkpoint: Checkpoint) -> None:
-        state = checkpoint.load()
-        if state is None:
-            return
+    def _load(self, state: dict[str, Any]) -> None:
         self._encoder.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.last_epoch = state["schedule"]["last_epoch"]

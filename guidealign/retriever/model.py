@@ -17,6 +17,19 @@ TRAINER_VERSION = "sorted-parts-1"
 """Bump it when the same settings and pairs would give another model."""
 
 
+@dataclass(frozen=True)
+class Prefixes:
+    """What some encoders were trained to read in front of each side's texts."""
+
+    input: str = ""
+    guideline: str = ""
+
+    def put(self, texts: Sequence[str], side: Side) -> list[str]:
+        """The texts as the encoder reads them."""
+        prefix = self.input if side == "input" else self.guideline
+        return [prefix + text for text in texts] if prefix else list(texts)
+
+
 class Encoder(Protocol):
     """Turns texts into vectors whose inner product is their similarity."""
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guidealign.errors import IntegrityError
+from guidealign.library import encoder_folder
 from guidealign.records import RETRIEVER_MODEL, UNTRAINED_VERSION
 from guidealign.registry import Registry
-from guidealign.retriever._cache import exported_base, exported_folder
+from guidealign.retriever._cache import exported_base, exported_folder, set_prefixes
 from guidealign.retriever._onnx import (
     GRAPH_FILE,
     TOKENIZER_FILE,
@@ -19,7 +20,7 @@ from guidealign.retriever._onnx import (
     ServingDescription,
     read_description,
 )
-from guidealign.retriever.model import Side
+from guidealign.retriever.model import Prefixes, Side
 from guidealign.retriever.threshold import RiskProbe
 from guidealign.settings import Settings
 
@@ -50,6 +51,7 @@ class ServingEncoder:
         self._about: ServingDescription = read_description(folder)
         self._session = _session(folder / GRAPH_FILE, threads or _threads())
         self._tokenizer = _tokenizer(folder / TOKENIZER_FILE, self._about.max_length)
+        self._prefixes = Prefixes(self._about.input_prefix, self._about.guideline_prefix)
         self._probe = RiskProbe(tuple(self._about.risk_weights), self._about.risk_bias)
 
     @property
@@ -77,10 +79,10 @@ class ServingEncoder:
         """
         import numpy as np
 
-        del side
-        if len(texts) == 1:
-            return self._run([self._tokenizer.encode(texts[0]).ids])
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        read = self._prefixes.put(texts, side)
+        if len(read) == 1:
+            return self._run([self._tokenizer.encode(read[0]).ids])
+        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(read)]
         result = np.zeros((len(tokens), self.dimensions), dtype=np.float32)
         for chosen in _batches([len(ids) for ids in tokens]):
             result[chosen] = self._run([tokens[i] for i in chosen])
@@ -187,7 +189,11 @@ def prepare_base(settings: Settings) -> Path:
         ConfigurationError: it cannot be exported here.
         PlatformError: the cache cannot be written.
     """
-    return _base_folder(settings.retriever.base_model, *_bounds(settings))
+    return _base_folder(settings.retriever.base_model, *_bounds(settings), _set_prefixes(settings))
+
+
+def _set_prefixes(settings: Settings) -> Prefixes | None:
+    return set_prefixes(settings.retriever, encoder_folder(settings.retriever.base_model))
 
 
 @lru_cache(maxsize=3)
@@ -197,7 +203,7 @@ def _loaded(folder: str) -> ServingEncoder:
 
 def _folder(version: int, settings: Settings, tracking_uri: str) -> Path:
     if version == UNTRAINED_VERSION:
-        return _base_folder(settings.retriever.base_model, *_bounds(settings))
+        return prepare_base(settings)
     return _version_folder(tracking_uri, version, *_bounds(settings))
 
 
@@ -207,8 +213,8 @@ def _bounds(settings: Settings) -> tuple[str, int]:
 
 
 @lru_cache(maxsize=8)
-def _base_folder(base_model: str, cache: str, max_length: int) -> Path:
-    return exported_base(base_model, cache=Path(cache), max_length=max_length)
+def _base_folder(base_model: str, cache: str, max_length: int, prefixes: Prefixes | None) -> Path:
+    return exported_base(base_model, cache=Path(cache), max_length=max_length, prefixes=prefixes)
 
 
 @lru_cache(maxsize=8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +25,11 @@ from guidealign.library import (
 from guidealign.records import RETRIEVER_MODEL, UNTRAINED_VERSION
 from guidealign.registry import Interface, Registry, Run
 from guidealign.retriever import store
+from guidealign.retriever._cache import set_prefixes
 from guidealign.retriever._checkpoint import Checkpoint
 from guidealign.retriever._package import model_card, write_package
-from guidealign.retriever.encode import load_folder
+from guidealign.retriever._processes import Processes, together
+from guidealign.retriever.encode import TransformerEncoder, load_folder
 from guidealign.retriever.fit import fit
 from guidealign.retriever.model import (
     TRAINER_VERSION,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 _CHALLENGER = "challenger"
 _CHAMPION = "champion"
 _CHECKED = "reload_checked"
+_ALONE = Processes()
 _RELOAD_TOLERANCE = 1e-5
 _EMBED_ROWS = 2_000
 _PROBES = ("How do I kill a Python process?", "Write a poem about my neighbour's dog.")
@@ -60,12 +63,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class _Data:
-    """What a training learns from."""
+    """What a training learns from, and in how many processes."""
 
     library_version: int
     library_digest: str
     split: Split
     guidelines: GuidelineSet
+    processes: Processes = _ALONE
 
     def key(self, settings: Settings) -> str:
         parts = {
@@ -98,7 +102,9 @@ def train_challenger(
 ) -> TrainResult:
     """Trains on the library's pairs and registers the result as challenger.
 
-    The same pairs and settings are trained once: a version made from them is found again.
+    The same pairs and settings are trained once: a version made from them is found again. Under
+    `torchrun` or `accelerate launch` all processes train one model, the first one registers it,
+    and the others need neither the database nor the registry.
 
     Args:
         engine: the guidealign database.
@@ -110,17 +116,45 @@ def train_challenger(
         BadInputError: there is no library, or too little in it.
         IntegrityError: training learned nothing, or the registered files embed differently.
     """
-    data = _load_data(library_version or latest_version(engine), engine, settings)
-    key = data.key(settings)
-    known = registry.find_version(RETRIEVER_MODEL, {"settings_key": key, _CHECKED: "yes"})
-    if known is not None:
-        with guard_database(), engine.connect() as connection:
-            metrics = store.lineage_metrics(connection, RETRIEVER_MODEL, known)
-        log.info("retriever reused", version=known)
-        return TrainResult(version=known, reused=True, metrics=metrics)
-    version, metrics = _train_and_register(data, key, engine, settings, registry)
-    log.info("retriever trained", version=version, **metrics)
-    return TrainResult(version=version, reused=False, metrics=metrics)
+    with together() as processes:
+        if not processes.is_first:
+            return _assist(processes, settings)
+        data = _load_data(library_version or latest_version(engine), engine, settings)
+        data = replace(data, processes=processes)
+        key = data.key(settings)
+        known = registry.find_version(RETRIEVER_MODEL, {"settings_key": key, _CHECKED: "yes"})
+        if known is None:
+            version, metrics = _train_and_register(data, key, engine, settings, registry)
+        else:
+            version = known
+            with guard_database(), engine.connect() as connection:
+                metrics = store.lineage_metrics(connection, RETRIEVER_MODEL, version)
+        result = TrainResult(version=version, reused=known is not None, metrics=metrics)
+        processes.told(result)
+    log.info("retriever trained", reused=result.reused, version=version, **metrics)
+    return result
+
+
+def _assist(processes: Processes, settings: Settings) -> TrainResult:
+    """What processes beside the first do: they learn what it has put together, and no more."""
+    said: TrainResult | TrainingData | None = processes.told(None)
+    if not isinstance(said, TrainingData):
+        return _result(said)
+    encoder = _base_encoder(settings)
+    fit(encoder, said, settings.retriever, lambda *_: None, processes=processes)
+    return _result(processes.told(None))
+
+
+def _base_encoder(settings: Settings) -> TransformerEncoder:
+    folder = encoder_folder(settings.retriever.base_model)
+    prefixes = set_prefixes(settings.retriever, folder)
+    return load_folder(folder, max_length=settings.retriever.max_length, prefixes=prefixes)
+
+
+def _result(said: TrainResult | None) -> TrainResult:
+    if said is None:
+        raise IntegrityError("the first process has said nothing of its training: see its error")
+    return said
 
 
 def _load_data(library_version: int, engine: Engine, settings: Settings) -> _Data:
@@ -221,14 +255,14 @@ def _fit(
             digest=hashlib.sha256(f"{name}:{data.split.digest()}".encode()).hexdigest(),
             context="training" if name == "train" else "evaluation",
         )
-    base = encoder_folder(settings.retriever.base_model)
-    encoder = load_folder(base, max_length=settings.retriever.max_length)
+    base, encoder = encoder_folder(settings.retriever.base_model), _base_encoder(settings)
     metrics = fit(
         encoder,
-        mined,
+        data.processes.told(mined),
         settings.retriever,
         lambda figures, step: run.log_metrics(figures, step=step),
         checkpoints=checkpoint,
+        processes=data.processes,
     )
     metrics |= {
         "n_train_inputs": float(len(data.split.train)),

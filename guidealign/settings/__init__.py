@@ -41,6 +41,7 @@ from guidealign.settings._stages import (
     AlignSettings,
     AugmentSettings,
     AuthorSettings,
+    DriftSettings,
     GateSettings,
     IngestSettings,
     LabradorSettings,
@@ -61,6 +62,7 @@ __all__ = [
     "AugmentSettings",
     "AuthorSettings",
     "BudgetSettings",
+    "DriftSettings",
     "EndpointSettings",
     "FallbackSettings",
     "GateSettings",
@@ -109,6 +111,7 @@ class Settings(BaseSettings):
     base: EndpointSettings = EndpointSettings()
     ingest: IngestSettings = IngestSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
+    drift: DriftSettings = DriftSettings()
     author: AuthorSettings = AuthorSettings()
     augment: AugmentSettings = AugmentSettings()
     library: LibrarySettings = LibrarySettings()

@@ -48,6 +48,18 @@ class MaintenanceSettings(BaseModel):
     """Cron expression or preset of the maintenance DAG; None: on demand."""
 
 
+class DriftSettings(BaseModel):
+    """What live inputs are measured by, week by week."""
+
+    days: int = Field(default=7, ge=1)
+    most_inputs: int = Field(default=4_000, ge=50, le=20_000)
+    """A sample of them where there are more."""
+    same_topic_cosine: float = Field(default=0.6, gt=0, lt=1)
+    """From which two inputs are on one topic."""
+    least_inputs: int = Field(default=3, ge=2)
+    """On one topic, for it to be told and authored first."""
+
+
 class AuthorSettings(BaseModel):
     """How guidelines are written."""
 
@@ -132,6 +144,10 @@ class RetrieverSettings(BaseModel):
     warmup_ratio: float = Field(default=0.1, ge=0, le=1)
     max_length: int = Field(default=96, ge=8)
     temperature: float = Field(default=0.05, gt=0)
+    input_prefix: str | None = None
+    """Read in front of every input; None: what the base names as its prompt for queries, if any."""
+    guideline_prefix: str | None = None
+    """The same for guidelines, and its prompt for documents."""
     test_share: float = Field(default=0.25, gt=0, lt=1)
     hard_negatives: int = Field(default=0, ge=0, le=16)
     """Of an input and epoch: guidelines that the champion finds near and nobody wrote for it.

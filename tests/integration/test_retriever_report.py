@@ -25,11 +25,11 @@ class _Tags(HTMLParser):
         self.open: list[str] = []
         self.said = ""
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
+    def handle_starttag(self, tag: str, _attrs: object) -> None:
         if tag not in {"meta", "br"}:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag: str, attrs: object) -> None:
+    def handle_startendtag(self, _tag: str, _attrs: object) -> None:
         """Opens nothing."""
 
     def handle_endtag(self, tag: str) -> None:

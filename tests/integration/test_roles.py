@@ -49,6 +49,8 @@ APP_TABLES = {
     "benchmark_results": "i",
     "canaries": "i",
     "conflicts": "i",
+    "drift_clusters": "id",
+    "drift_reports": "id",
     "embeddings": "id",
     "feedback": "i",
     "gate_decisions": "i",

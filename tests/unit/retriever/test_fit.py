@@ -22,7 +22,7 @@ from guidealign.retriever.fit import (
     lay_out,
     masked_loss,
 )
-from guidealign.retriever.model import LabelledInput
+from guidealign.retriever.model import LabelledInput, Prefixes
 from guidealign.retriever.negatives import TrainingData
 from guidealign.settings import RetrieverSettings
 
@@ -158,10 +158,12 @@ def test_a_batch_is_laid_out_without_loss(rows: list[tuple[str, int, set[int]]])
     batch = [
         TrainingPair(text, own, frozenset({own}), tuple(hard - {own})) for text, own, hard in rows
     ]
-    layout = lay_out(batch, GUIDELINES)
-    assert [layout.texts[place] for place in layout.inputs] == [pair.text for pair in batch]
+    layout = lay_out(batch, GUIDELINES, Prefixes("ask: ", "say: "))
+    assert [layout.texts[place] for place in layout.inputs] == [
+        f"ask: {pair.text}" for pair in batch
+    ]
     assert [layout.texts[place] for place in layout.guidelines] == [
-        GUIDELINES[guideline] for guideline in columns_of(batch)
+        f"say: {GUIDELINES[guideline]}" for guideline in columns_of(batch)
     ]
     assert len(set(layout.texts)) == len(layout.texts)
     assert [len(text) for text in layout.texts] == sorted(len(text) for text in layout.texts)
