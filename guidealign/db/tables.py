@@ -737,7 +737,7 @@ class DriftReport(Base):
     median_score: Mapped[float | None]
     high_score: Mapped[float | None]
     good_score: Mapped[float | None] = mapped_column(
-        comment="what a right guideline reaches for nine of ten held-out inputs; null: too few of"
+        comment="what the best guideline reaches for nine of ten held-out inputs; null: too few of"
         " them"
     )
     share_poor: Mapped[float | None] = mapped_column(

@@ -87,7 +87,7 @@ class DriftReport:
     high_score: float | None = None
     """Ninetieth percentile."""
     good_score: float | None = None
-    """What a right guideline reaches for nine of ten held-out inputs."""
+    """What the best guideline reaches for nine of ten held-out inputs."""
     share_poor: float | None = None
     """Inputs whose best guideline is below that."""
     share_abstained: float | None = None

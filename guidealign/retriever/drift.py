@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FEWEST_HELD_OUT = 20
-_GOOD_SHARE = 0.1
-"""Of held-out inputs have a right guideline that scores lower than `good_score`."""
+_POOR_SHARE = 0.1
+"""Of held-out inputs, whose best guideline scores lower than `good_score`."""
 _EARLIER = 500
 """Topics of earlier reports that a topic is compared with, the latest first."""
 
@@ -40,8 +40,8 @@ def measure_drift(
 ) -> DriftReport | None:
     """Measures the inputs of some days against held-out ones, and stores what comes of it.
 
-    Inputs whose best guideline scores below what a right one reaches for nine of ten held-out
-    inputs are poorly served. Those of them that lie close together are a topic without a good
+    Inputs whose best guideline scores below what it does for nine of ten held-out inputs are
+    poorly served. Those of them that lie close together are a topic without a good
     guideline: authoring takes its inputs first. The same days are measured anew, not twice.
 
     Args:
@@ -104,7 +104,7 @@ class _Bar:
     """What held-out inputs reach."""
 
     scores: NDArray[np.float32]
-    """Of their best guideline, right or not."""
+    """Of their best guideline."""
     good_score: float
 
 
@@ -119,16 +119,9 @@ def _held_out(
     if len(test) < _FEWEST_HELD_OUT:
         return None
     queries = encoder.encode([item.text for item in test], side="input")
-    known = sorted({i for item in test for i in item.guideline_ids} & guidelines.texts.keys())
-    column = {guideline: place for place, guideline in enumerate(known)}
-    right = queries @ encoder.encode([guidelines.texts[i] for i in known], side="guideline").T
-    reached = [
-        max(right[row, column[i]] for i in item.guideline_ids if i in column)
-        for row, item in enumerate(test)
-    ]
     with guard_database(), engine.connect() as connection:
-        best = _best(connection, release, engine, queries)
-    return _Bar(scores=best.scores, good_score=float(np.quantile(reached, _GOOD_SHARE)))
+        scores = _best(connection, release, engine, queries).scores
+    return _Bar(scores=scores, good_score=float(np.quantile(scores, _POOR_SHARE)))
 
 
 def _best(

@@ -10,7 +10,7 @@ create table core.drift_reports (
   since date not null,
   until date not null,
   retriever_version integer not null,
-  library_version bigint not null constraint fk_drift_reports_library_version_library_versions
+  library_version integer not null constraint fk_drift_reports_library_version_library_versions
     references core.library_versions (version),
   n_inputs bigint not null,
   n_measured bigint not null,
@@ -24,14 +24,14 @@ create table core.drift_reports (
   p_value double precision,
   measured_at timestamptz not null default now(),
   constraint pk_drift_reports primary key (id),
-  constraint uq_drift_reports_until_retriever_version_library_version unique (until, retriever_version, library_version),
+  constraint uq_drift_reports_until unique (until, retriever_version, library_version),
   constraint ck_drift_reports_dates check (since < until)
 );
 comment on table core.drift_reports is 'What the retriever finds for the inputs of a week, against the held-out ones.';
 comment on column core.drift_reports.until is 'exclusive';
 comment on column core.drift_reports.n_measured is 'a sample of the inputs, or all';
 comment on column core.drift_reports.low_score is 'tenth percentile of the best guideline''s cosine';
-comment on column core.drift_reports.good_score is 'what a right guideline reaches for nine of ten held-out inputs; null: too few of them';
+comment on column core.drift_reports.good_score is 'what the best guideline reaches for nine of ten held-out inputs; null: too few of them';
 comment on column core.drift_reports.share_poor is 'inputs whose best guideline is below that';
 comment on column core.drift_reports.share_abstained is 'inputs below the threshold for unsafe-topic guidelines; null: not calibrated';
 comment on column core.drift_reports.distance is 'Kolmogorov-Smirnov, of the best scores of these and of the held-out inputs';
@@ -72,8 +72,8 @@ comment on column library.drift.n_measured is 'Of them: a sample where they are 
 comment on column library.drift.low_score is 'Tenth percentile of the best guideline''s cosine.';
 comment on column library.drift.median_score is 'Median of it.';
 comment on column library.drift.high_score is 'Ninetieth percentile of it.';
-comment on column library.drift.good_score is 'What a right guideline reaches for nine of ten held-out inputs; null: too few of them.';
-comment on column library.drift.share_poor is 'Share of inputs whose best guideline is below good_score; 0.1 or less is as on held-out ones.';
+comment on column library.drift.good_score is 'What the best guideline reaches for nine of ten held-out inputs; null: too few of them.';
+comment on column library.drift.share_poor is 'Share of inputs whose best guideline is below good_score: of held-out ones it is 0.1.';
 comment on column library.drift.share_abstained is 'Share of inputs below the threshold for unsafe-topic guidelines; null: not calibrated.';
 comment on column library.drift.distance is 'Kolmogorov-Smirnov distance of the best scores from those of held-out inputs: 0 is alike.';
 comment on column library.drift.p_value is 'Of that distance, were they alike.';

@@ -112,8 +112,13 @@ def test_inputs_like_the_held_out_ones_have_not_drifted(
     engine: Engine, parts: dict[str, object]
 ) -> None:
     with engine.begin() as connection:
-        # The starter's own inputs, as if users had said them.
-        connection.execute(text("update core.inputs set source = 'chat'"))
+        # The starter's own inputs, as if users had said them a second time.
+        connection.execute(
+            text(
+                "insert into core.inputs (text_hash, text, redacted_text, source)"
+                " select 'again ' || id, text || ' ', redacted_text, 'chat' from core.inputs"
+            )
+        )
     report = measure_drift(**parts)
     assert report is not None
     assert report.n_measured == report.n_inputs > 500

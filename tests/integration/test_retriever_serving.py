@@ -23,6 +23,7 @@ from guidealign.retriever import (
 )
 from guidealign.retriever._cache import exported_base
 from guidealign.retriever.encode import load_folder
+from guidealign.retriever.model import Prefixes
 from guidealign.settings import PlatformSettings, RetrieverSettings, Settings
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.tiny_encoder import WIDTH, write_tiny_encoder
@@ -124,6 +125,29 @@ def test_a_trained_version_carries_what_serves_it(
         "assert encoder.encode(['a'], side='input').shape[0] == 1"
     )
     assert not {"torch", "transformers", "mlflow"} & modules
+
+
+def test_each_side_is_read_with_its_prefix(
+    engine: Engine, tmp_path: Path, settings: Settings
+) -> None:
+    settings.retriever.input_prefix = "query: "
+    install_starter(engine=engine, settings=settings, folder=_starter(tmp_path / "starter"))
+    with local_registry(tmp_path) as registry:
+        parts = {"engine": engine, "settings": settings, "registry": registry}
+        version = train_challenger(**parts).version
+        folder = registry.local_copy(RETRIEVER_MODEL, version)
+        served = load_serving_encoder(version, settings=settings, registry=registry)
+        untrained = load_serving_encoder(0, settings=settings, registry=registry)
+    assert folder is not None
+    # What trained and what serves read the same, also where nobody knows the settings any more.
+    assert load_folder(folder, max_length=48).prefixes == Prefixes("query: ", "")
+    for encoder in (served, untrained):
+        read = [f"query: {words}" for words in TEXTS]
+        np.testing.assert_allclose(
+            encoder.encode(TEXTS, side="input"), encoder.encode(read, side="guideline"), atol=1e-6
+        )
+        apart = encoder.encode(TEXTS, side="guideline") - encoder.encode(TEXTS, side="input")
+        assert np.abs(apart).max() > 1e-3
 
 
 def _register_plain(registry: Registry, base: str, tmp_path: Path) -> int:
