@@ -40,8 +40,7 @@ _RESAMPLES = 10_000
 OURS = "ours"
 _VARIANTS: dict[str, dict[str, Any]] = {
     OURS: {},
-    "ours, 1 hard negative": {"hard_negatives": 1},
-    "ours, 3 hard negatives": {"hard_negatives": 3},
+    "ours, 2 hard negatives": {"hard_negatives": 2},
     "ours, with dropout": {"dropout": True},
 }
 """Settings that differ from the default's."""

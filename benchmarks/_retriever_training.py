@@ -31,7 +31,7 @@ _PEER = ["datasets==5.2.0", "accelerate==1.15.0"]
 """What sentence-transformers' trainer asks for beyond what this project has."""
 _OURS, _THEIRS = "ours", "sentence-transformers' trainer"
 _TIMED_EPOCHS = 2
-_ROUNDS = 5
+_ROUNDS = 3
 
 
 def measure_training(server_url: str, full: bool) -> list[Figure]:
@@ -89,7 +89,7 @@ def _task(library: Library, data: TrainingData, base: str, *, epochs: int) -> di
 
 
 def _run(python: str, task: dict[str, Any], name: str, folder: Path) -> float:
-    """Seconds of one training, as its process tells them."""
+    """Processor seconds of one training, as its process tells them."""
     Console(stderr=True).print(f"retriever: training, {name}", highlight=False)
     who = {"who": "peer" if name == _THEIRS else "ours"}
     done = subprocess.run(
@@ -121,7 +121,7 @@ def _figures(
         Figure(
             figure=f"training: {name}",
             value=median(n_pairs / seconds for seconds in times),
-            unit="pairs/s",
+            unit="pairs per processor second",
             n=len(times),
             note=f"after a whole training, recall@{K} of held-out inputs {recalls[name]:.3f}",
         )
@@ -138,7 +138,7 @@ def _figures(
                 n=len(ratios),
                 target=f">= {_LEAST_RATIO}",
                 met=ratio >= _LEAST_RATIO,
-                note="same pairs, batch and length, processes taking turns, from"
+                note="same pairs, batch and length, a thread each, processor time, taking turns: from"
                 f" {min(ratios):.2f} to {max(ratios):.2f}; recall@{K}"
                 f" {recalls[_OURS] - recalls[_THEIRS]:+.3f}",
             )
