@@ -59,7 +59,7 @@ def _train_peer(task: dict[str, Any]) -> float:
 
 
 def _train_ours(task: dict[str, Any]) -> float:
-    """`fit` on the inputs that the rows were drawn from; processor seconds, both looks at the loss in."""
+    """`fit` on the inputs that the rows were drawn from; processor seconds of all of it."""
     from guidealign.retriever.encode import load_folder
     from guidealign.retriever.fit import fit
     from guidealign.retriever.model import LabelledInput

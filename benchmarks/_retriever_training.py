@@ -138,7 +138,7 @@ def _figures(
                 n=len(ratios),
                 target=f">= {_LEAST_RATIO}",
                 met=ratio >= _LEAST_RATIO,
-                note="same pairs, batch and length, a thread each, processor time, taking turns: from"
+                note="same pairs, batch and length, a thread each, taking turns: from"
                 f" {min(ratios):.2f} to {max(ratios):.2f}; recall@{K}"
                 f" {recalls[_OURS] - recalls[_THEIRS]:+.3f}",
             )
