@@ -50,6 +50,8 @@ APP_TABLES = {
     "canaries": "i",
     "conflicts": "i",
     "embeddings": "id",
+    "evaluation_answers": "i",
+    "evaluation_runs": "i",
     "feedback": "i",
     "gate_decisions": "i",
     "gateway_accounts": "iU",

@@ -1,5 +1,6 @@
-"""Published benchmarks and the user's own: loaded, answered by a model, judged, compared."""
+"""Published benchmarks and the user's own: loaded, and answered by a model."""
 
+from guidealign.evaluation.benchmarks.answer import answer_benchmark
 from guidealign.evaluation.benchmarks.load import (
     KNOWN,
     STARTER,
@@ -7,5 +8,22 @@ from guidealign.evaluation.benchmarks.load import (
     load_benchmark,
 )
 from guidealign.evaluation.benchmarks.model import KINDS, Benchmark, Case
+from guidealign.evaluation.benchmarks.runs import StoredAnswer, StoredRun, Subject
+from guidealign.evaluation.benchmarks.store import list_runs, read_answers, read_run
 
-__all__ = ["KINDS", "KNOWN", "STARTER", "Benchmark", "BenchmarkKind", "Case", "load_benchmark"]
+__all__ = [
+    "KINDS",
+    "KNOWN",
+    "STARTER",
+    "Benchmark",
+    "BenchmarkKind",
+    "Case",
+    "StoredAnswer",
+    "StoredRun",
+    "Subject",
+    "answer_benchmark",
+    "list_runs",
+    "load_benchmark",
+    "read_answers",
+    "read_run",
+]
