@@ -16,7 +16,7 @@ class EvaluationSettings(BaseModel):
     data_folder: Path | None = None
     """Local copies: a file or folder of each benchmark's name, such as `do-not-answer`."""
     checksums: dict[str, str] = {}
-    """SHA-256 by benchmark: another copy is refused. `guidealign evaluate list` shows them."""
+    """SHA-256 by benchmark: another copy is refused."""
     max_tokens: int = Field(default=256, ge=1)
     """Of an answer."""
     judge: EndpointSettings | None = None

@@ -5,11 +5,12 @@ from guidealign.evaluation.benchmarks.load import (
     KNOWN,
     STARTER,
     BenchmarkKind,
+    benchmark_kinds,
     load_benchmark,
 )
 from guidealign.evaluation.benchmarks.model import KINDS, Benchmark, Case
 from guidealign.evaluation.benchmarks.runs import StoredAnswer, StoredRun, Subject
-from guidealign.evaluation.benchmarks.store import list_runs, read_answers, read_run
+from guidealign.evaluation.benchmarks.store import list_runs, open_run, read_answers, read_run
 
 __all__ = [
     "KINDS",
@@ -22,8 +23,10 @@ __all__ = [
     "StoredRun",
     "Subject",
     "answer_benchmark",
+    "benchmark_kinds",
     "list_runs",
     "load_benchmark",
+    "open_run",
     "read_answers",
     "read_run",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from guidealign.errors import BadInputError, IntegrityError
 from guidealign.evaluation.benchmark import STARTER_FOLDER, load_cases
@@ -128,6 +129,30 @@ def load_benchmark(
     _check_cases(cases, told)
     known_as = kind.known.get(digest) if kind else None
     return Benchmark(name=shown, cases=cases, source=told, sha256=digest, known_as=known_as)
+
+
+def benchmark_kinds(settings: EvaluationSettings) -> list[dict[str, Any]]:
+    """All that can be run by name, with the copy that would be read."""
+    starter = {
+        "name": STARTER,
+        "about": "preference cases of 19 categories that ship with guidealign",
+        "n_cases": len(load_cases()),
+        "hub_id": None,
+        "local": "guidealign",
+        "pinned": settings.checksums.get(STARTER),
+    }
+    listed = [
+        {
+            "name": name,
+            "about": kind.about,
+            "n_cases": kind.n_cases,
+            "hub_id": kind.hub_id,
+            "local": (place := _local(name, settings)) and str(place),
+            "pinned": settings.checksums.get(name),
+        }
+        for name, kind in KNOWN.items()
+    ]
+    return [starter, *listed]
 
 
 def _starter(pinned: str | None) -> Benchmark:
