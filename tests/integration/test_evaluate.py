@@ -304,9 +304,9 @@ def test_the_command_line_runs_shows_and_compares(scene: Scene, database_url: st
     assert "malicious uses" in shown.stdout
     # Wilson's interval of 20 in 40.
     assert "[0.352, 0.648]" in shown.stdout
-    compared = _cli(scene, database_url, "compare", str(runs[1]), str(runs[0]))
+    compared = _cli(scene, database_url, "compare", *map(str, runs[::-1]), "--effect", "0.4")
     assert "20-0-20" in compared.stdout
-    assert "pass" in compared.stdout
+    assert ": pass, gain +0.500" in compared.stdout
     listed = json.loads(_cli(scene, database_url, "list", "--json").stdout)
     assert [run["run_id"] for run in listed["runs"]] == runs[::-1]
     assert {"starter", "hhh", "xstest"} <= {kind["name"] for kind in listed["benchmarks"]}
