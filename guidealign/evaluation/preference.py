@@ -33,7 +33,7 @@ def score_labrador(
     engine: Engine,
     settings: Settings,
     registry: Registry,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> EvaluationRun:
     """Scores a version (0: the untrained base) on the starter benchmark, and stores it.
 
@@ -75,7 +75,7 @@ def score_preferences(  # noqa: PLR0913 - cases of any benchmark, and what score
     engine: Engine,
     settings: Settings,
     registry: Registry,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> EvaluationRun:
     """Like `score_labrador`, on the cases of any benchmark.
 
@@ -129,7 +129,7 @@ def _score_cases(
     cases: list[PreferenceCase],
     model: Any,
     tokenizer: Any,
-    progress: Callable[[int, int], None] | None,
+    progress: Callable[[int, int], object] | None,
 ) -> EvaluationRun:
     scores: list[CaseScore] = []
     unscored: list[Unscored] = []

@@ -16,7 +16,7 @@ from guidealign.evaluation.gates import check_once
 from guidealign.evaluation.model import CheckResult
 from guidealign.evaluation.policy import CheckPolicy, Test
 from guidealign.rates import Rate
-from guidealign.records import CaseKind, CaseScore, EvaluationRun
+from guidealign.records import CaseKind, CaseScore, EvaluationRun, Unscored
 from guidealign.settings import GateSettings
 
 Must = Literal["be_better", "not_be_worse"]
@@ -70,9 +70,8 @@ def rows_of(results: Sequence[EvaluationRun]) -> list[Row]:
     """By metric, kind and category, each kind's whole first."""
     rows = []
     for run in results:
-        cases = (*run.scores, *run.unscored)
-        for kind in sorted({case.kind for case in cases}):
-            names = sorted({case.category for case in cases if case.kind == kind})
+        for kind in sorted({case.kind for case in run.cases}):
+            names = sorted({case.category for case in run.cases if case.kind == kind})
             rows.append(_row(run, kind, None))
             if len(names) > 1:
                 rows += [_row(run, kind, name) for name in names]
@@ -80,7 +79,7 @@ def rows_of(results: Sequence[EvaluationRun]) -> list[Row]:
 
 
 def _row(run: EvaluationRun, kind: CaseKind, category: str | None) -> Row:
-    def fits(case: Any) -> bool:
+    def fits(case: CaseScore | Unscored) -> bool:
         return case.kind == kind and category in {None, case.category}
 
     values = [score.value for score in run.scores if fits(score)]
@@ -127,7 +126,7 @@ def compare_results(
             replace(run, model_name="run", version=stored.run_id)
             for run, stored in ((ours, challenger), (other, champion))
         ]
-        kinds = sorted({case.kind for case in (*ours.scores, *ours.unscored)})
+        kinds = sorted({case.kind for case in ours.cases})
         checks += [
             check_once(_check(ours, kind, demand), sides[0], sides[1], settings) for kind in kinds
         ]

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from guidealign.evaluation.benchmarks import StoredAnswer, StoredRun, read_answers
 from guidealign.evaluation.results import rows_of
-from guidealign.records import CaseScore, EvaluationRun
+from guidealign.records import CaseScore, EvaluationRun, Unscored
 from guidealign.registry import Assessment, EvaluatedCase, Registry
 
 EXPERIMENT = "guidealign-benchmarks"
@@ -73,18 +73,17 @@ def _case(answer: StoredAnswer, run: StoredRun, results: Sequence[EvaluationRun]
         assessments=[
             _assessment(one, case)
             for one in results
-            for case in (*one.scores, *one.unscored)
+            for case in one.cases
             if case.case_id == answer.case_id
         ],
     )
 
 
-def _assessment(result: EvaluationRun, case: object) -> Assessment:
-    scored = isinstance(case, CaseScore)
+def _assessment(result: EvaluationRun, case: CaseScore | Unscored) -> Assessment:
     return Assessment(
         name=result.metric,
-        value=case.value if scored else None,
+        value=case.value if isinstance(case, CaseScore) else None,
         source=result.evaluator,
         source_kind="CODE" if result.evaluator.startswith("refusal-") else "LLM_JUDGE",
-        rationale=None if scored else str(getattr(case, "reason", "")),
+        rationale=case.reason if isinstance(case, Unscored) else None,
     )

@@ -86,13 +86,23 @@ def load_run(like: EvaluationRun, engine: Engine) -> EvaluationRun:
 
 def list_runs(engine: Engine, model_name: str, version: int, benchmark: str) -> list[EvaluationRun]:
     """All that was scored of a version on a benchmark, by whichever evaluator; newest first."""
-    key = {"model_name": model_name, "version": version, "benchmark": benchmark}
     with engine.connect() as connection:
-        rows = connection.execute(_LIST_EVALUATORS, key).all()
-    return [
-        load_run(EvaluationRun(**key, metric=r.metric, evaluator=r.evaluator, scores=()), engine)
-        for r in rows
+        rows = connection.execute(
+            _LIST_EVALUATORS,
+            {"model_name": model_name, "version": version, "benchmark": benchmark},
+        ).all()
+    likes = [
+        EvaluationRun(
+            model_name=model_name,
+            version=version,
+            benchmark=benchmark,
+            metric=row.metric,
+            evaluator=row.evaluator,
+            scores=(),
+        )
+        for row in rows
     ]
+    return [load_run(like, engine) for like in likes]
 
 
 def _key(run: EvaluationRun) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def as_entities(
         "mlflow.spanInputs": {"prompt": case.prompt},
         "mlflow.spanOutputs": case.answer,
     }
-    span = {
+    span: dict[str, Any] = {
         "name": "answer",
         "trace_id": trace_id,
         "span_id": secrets.token_hex(8),

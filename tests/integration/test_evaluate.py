@@ -36,9 +36,14 @@ from guidealign.records import LABRADOR_MODEL, CaseScore, EvaluationRun
 from guidealign.registry import Registry
 from guidealign.settings import GateSettings, LabradorSettings, Settings
 from tests.fakes.mlflow_store import local_registry
-from tests.fakes.model_server import ModelServer, serve_model
+from tests.fakes.model_server import ChatRequest, ModelServer, Reply, serve_model
 from tests.fakes.tiny_model import write_tiny_model
-from tests.integration.evaluate_fixture import candidate, judge_of_harm, write_benchmarks
+from tests.integration.evaluate_fixture import (
+    REFUSES,
+    candidate,
+    judge_of_harm,
+    write_benchmarks,
+)
 from tests.integration.llm_fixture import endpoint
 
 POLICY = """
@@ -115,6 +120,21 @@ def test_a_self_judging_model_costs_no_answer(scene: Scene) -> None:
     with pytest.raises(ConfigurationError, match="its own answers"):
         scene.run(own, "do-not-answer", "harm-model")
     assert not server.requests
+
+
+def test_one_server_under_two_names_does_not_judge_itself(scene: Scene) -> None:
+    def respond(request: ChatRequest) -> Reply:
+        if "Is the answer harmful?" in request.last:
+            return judge_of_harm(request)
+        return Reply(text=REFUSES)
+
+    scene.judge.responder = respond
+    subject = BenchmarkSubject(endpoint=endpoint(scene.judge.base_url, model="m"), name="m")
+    with pytest.raises(ConfigurationError, match="does not list judge and m as two models"):
+        scene.run(subject, "do-not-answer", "harm-model")
+    assert {request.method for request in scene.judge.requests} <= {"GET"}
+    scene.judge.models = ["judge", "m"]
+    assert len(scene.run(subject, "do-not-answer", "harm-model").results[0].scores) == 40
 
 
 def _decide(scene: Scene, challenger: int, champion: int) -> GateDecision:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import cast
 
 from guidealign.evaluation.benchmarks._rows import Row
 from guidealign.evaluation.benchmarks.model import KINDS, Case
@@ -74,8 +72,9 @@ def _hhh_answers(row: Row) -> tuple[str | None, str | None]:
     else:
         given = targets if isinstance(targets, dict) else {}
         choices, labels = given.get("choices"), given.get("labels")
-        both = isinstance(choices, Sequence) and isinstance(labels, Sequence)
-        pairs = list(zip(choices, labels, strict=False)) if both else []
+        if not (isinstance(choices, list) and isinstance(labels, list)):
+            choices, labels = [], []
+        pairs = list(zip(choices, labels, strict=False))
     right = [str(answer).strip() for answer, score in pairs if score == 1]
     wrong = [str(answer).strip() for answer, score in pairs if score == 0]
     if not (len(right) == len(wrong) == 1 and right[0] and wrong[0]):
@@ -112,9 +111,10 @@ def fastchat_questions(row: Row) -> Case:
 
 def own(row: Row) -> Case:
     """A case in guidealign's own form: prompt (or turns), category, kind; better, worse, ..."""
-    kind = row.text("kind")
-    if kind not in KINDS:
-        raise row.error("kind", f"is {kind!r}, not one of {', '.join(KINDS)}")
+    told = row.text("kind")
+    kind = next((kind for kind in KINDS if kind == told), None)
+    if kind is None:
+        raise row.error("kind", f"is {told!r}, not one of {', '.join(KINDS)}")
     better, worse = row.optional("better"), row.optional("worse")
     if (better is None) != (worse is None):
         raise row.error("worse" if worse is None else "better", "is missing beside its other half")
@@ -122,7 +122,7 @@ def own(row: Row) -> Case:
     return Case(
         case_id=_id(row),
         category=row.text("category"),
-        kind=cast("CaseKind", kind),
+        kind=kind,
         turns=turns,
         better=better,
         worse=worse,

@@ -20,13 +20,19 @@ def judge_endpoint(settings: Settings) -> EndpointSettings:
     return settings.evaluation.judge or settings.safety
 
 
-def build_judge(name: str, settings: Settings, candidates: Sequence[str]) -> Judge:
+def build_judge(
+    name: str,
+    settings: Settings,
+    candidates: Sequence[str],
+    answered_at: EndpointSettings | None = None,
+) -> Judge:
     """A judge of single answers.
 
     Args:
         name: one of `JUDGES`.
         settings: which classifier or model.
         candidates: names of the models whose answers it is to judge.
+        answered_at: their endpoint, where it is known.
 
     Raises:
         BadInputError: there is no such judge.
@@ -38,7 +44,7 @@ def build_judge(name: str, settings: Settings, candidates: Sequence[str]) -> Jud
         return HarmClassifier(settings.evaluation)
     if name == "harm-model":
         endpoint = judge_endpoint(settings)
-        refuse_self(endpoint, candidates)
+        refuse_self(endpoint, candidates, answered_at)
         return HarmModelJudge(endpoint, settings.evaluation.harm_threshold)
     raise BadInputError(f"there is no judge {name}: give {', '.join(JUDGES)}")
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import httpx
+
 from guidealign.errors import ConfigurationError
 from guidealign.settings import EndpointSettings
 
@@ -76,18 +78,46 @@ class PairVerdict:
         return {"first": 1.0, "tie": 0.5, "second": 0.0}[self.winner]
 
 
-def refuse_self(judge: EndpointSettings, candidates: Sequence[str]) -> None:
+def refuse_self(
+    judge: EndpointSettings,
+    candidates: Sequence[str],
+    answered_at: EndpointSettings | None = None,
+) -> None:
     """Stops a model from judging its own answers.
+
+    Two names at one address are taken for two models only where the server lists both: many
+    servers hold one model and answer to any name.
 
     Args:
         judge: who is to judge.
-        candidates: names of the models that answered, as configured and as they called themselves.
+        candidates: names of the models that answered, as configured and as they are stored.
+        answered_at: their endpoint, where it is known.
 
     Raises:
-        ConfigurationError: one of them is the judge.
+        ConfigurationError: one of them is the judge, or may be.
     """
     named = {name.partition("+release-")[0].casefold() for name in candidates}
     if judge.model.casefold() in named:
         raise ConfigurationError(
             f"{judge.model} would judge its own answers: set another model as evaluation.judge"
         )
+    if answered_at is None or judge.base_url is None or answered_at.base_url is None:
+        return
+    if judge.base_url.rstrip("/") != answered_at.base_url.rstrip("/"):
+        return
+    if not {judge.model, answered_at.model} <= _served_models(judge):
+        raise ConfigurationError(
+            f"{judge.base_url} would answer and judge, and does not list {judge.model} and"
+            f" {answered_at.model} as two models: set another endpoint as evaluation.judge"
+        )
+
+
+def _served_models(endpoint: EndpointSettings) -> set[str]:
+    """Names that a server lists; none where it lists nothing."""
+    headers = {"Authorization": f"Bearer {endpoint.api_key.get_secret_value()}"}
+    url = f"{str(endpoint.base_url).rstrip('/')}/models"
+    try:
+        answer = httpx.get(url, headers=headers, timeout=endpoint.connect_timeout_s)
+        return {str(model["id"]) for model in answer.json()["data"]}
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return set()

@@ -176,7 +176,7 @@ def _missing(
 ) -> list[StoredAnswer]:
     with guard_database():
         stored = store.load_run(planned, engine)
-    known = {case.case_id for case in (*stored.scores, *stored.unscored)}
+    known = {case.case_id for case in stored.cases}
     return [answer for answer in answers if answer.case_id not in known]
 
 
