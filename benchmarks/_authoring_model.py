@@ -83,7 +83,7 @@ def measure_model(scale: str, *, stored: bool = False) -> list[Figure]:
         )
     else:
         pace = Pace(lambda line: print(line, file=sys.stderr, flush=True))
-        with _bundled_model(settings) as served:
+        with bundled_model(settings) as served:
             given = {"answers": answers, "progress": pace}
             cut = find_threshold(settings=served, limit=limits.starter, **given)
             found = calibrate(settings=served, limit=limits.cases, **given)
@@ -280,7 +280,7 @@ def _writing_less(settings: Settings) -> Settings:
 
 
 @contextmanager
-def _bundled_model(settings: Settings) -> Iterator[Settings]:
+def bundled_model(settings: Settings) -> Iterator[Settings]:
     """Settings whose safety endpoint is a server of this block's own."""
     gguf = ensure_model("safety", settings, lambda line: print(line, file=sys.stderr))
     with socket.socket() as probe:

@@ -92,6 +92,11 @@ class EvaluationRun:
     """Further aggregate figures for people (recall@6, MRR ...)."""
 
     @property
+    def cases(self) -> tuple[CaseScore | Unscored, ...]:
+        """All cases, with a score or without."""
+        return (*self.scores, *self.unscored)
+
+    @property
     def n_planned(self) -> int:
         """Number of cases that should have been scored."""
         return len(self.scores) + len(self.unscored)

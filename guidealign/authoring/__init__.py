@@ -1,5 +1,6 @@
 """Writes guidelines for inputs: detects, asks, filters, stores once; grows inputs that lack."""
 
+from guidealign.authoring._prompts import as_data, new_nonce
 from guidealign.authoring.augment import AugmentResult, augment_inputs, plan_augmentation
 from guidealign.authoring.author import add_up_batches, author_batch, plan_batches, plan_run
 from guidealign.authoring.calibration import (
@@ -51,6 +52,7 @@ __all__ = [
     "QueueCounts",
     "ThresholdReport",
     "add_up_batches",
+    "as_data",
     "augment_inputs",
     "author_batch",
     "calibrate",
@@ -62,6 +64,7 @@ __all__ = [
     "guideline_hash",
     "labelled_inputs",
     "measure_injection",
+    "new_nonce",
     "plan_augmentation",
     "plan_batches",
     "plan_run",

@@ -18,6 +18,7 @@ from guidealign.cli._errors import USAGE_EXIT, debug_callback, run_guarded
 from guidealign.cli._shared import actor, console, data, print_figures, progress
 from guidealign.cli.author import author_app
 from guidealign.cli.canary import canary_app
+from guidealign.cli.evaluate import evaluate_app
 from guidealign.cli.keys import keys_app
 from guidealign.cli.library import library_app
 from guidealign.cli.replay import replay
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(author_app, name="author")
 app.add_typer(library_app, name="library")
+app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(keys_app, name="keys")
 app.add_typer(canary_app, name="canary")
 app.command()(serve)

@@ -1,13 +1,24 @@
-"""The live display of a cycle: a table in a terminal, plain lines elsewhere."""
+"""Live displays: of a cycle a table, of counted work a bar; plain lines where nobody watches."""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from guidealign.cli._stages import StageRun
@@ -87,3 +98,30 @@ def _plain_tasks(stage: StageRun) -> str:
     states = Counter(f"{t['task_id']} {t['state'] or 'waiting'}" for t in stage.tasks)
     parts = [f"{name} x{n}" if n > 1 else name for name, n in sorted(states.items())]
     return f" ({', '.join(parts)})" if parts else ""
+
+
+@contextmanager
+def counted() -> Iterator[Callable[[str, int, int], object]]:
+    """Told a phase, what is done and what there is: a bar with the time left, on stderr.
+
+    Where no terminal is, a line now and then says the same.
+    """
+    watched = Console(stderr=True)
+    if not watched.is_terminal:
+        # Of the authoring room, and only where it is needed.
+        from guidealign.authoring import Pace
+
+        yield Pace(lambda line: sys.stderr.write(line + "\n"))
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    left = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    with Progress(*columns, *left, console=watched, transient=True) as bar:
+        phases: dict[str, Any] = {}
+
+        def report(phase: str, done: int, total: int) -> None:
+            if phase not in phases:
+                # What was done before says nothing about the pace.
+                phases[phase] = bar.add_task(phase, total=total, completed=done)
+            bar.update(phases[phase], completed=done)
+
+        yield report

@@ -572,6 +572,65 @@ class BenchmarkResult(Base):
     )  # fmt: skip
 
 
+class BenchmarkAnswers(Base):
+    """A model that was asked the cases of a benchmark in one way."""
+
+    __tablename__ = "evaluation_runs"
+    id: Mapped[int] = _id()
+    model_name: Mapped[str] = mapped_column(
+        comment="registered model, or the endpoint's; with guidelines, the release is named too"
+    )
+    version: Mapped[int] = mapped_column(Integer, comment="of a registered model; 0: none")
+    release_id: Mapped[int | None] = mapped_column(
+        ForeignKey("core.releases.id"),
+        comment="whose guidelines stood in front of the prompts; null: none",
+    )
+    benchmark: Mapped[str]
+    source: Mapped[str] = mapped_column(
+        comment="file, folder or hub id with commit that the cases were read from"
+    )
+    source_sha256: Mapped[str] = mapped_column(comment="of that copy")
+    cases_digest: Mapped[str] = mapped_column(comment="SHA-256 of the cases that were asked")
+    n_cases: Mapped[int] = mapped_column(Integer)
+    asked: Mapped[str] = mapped_column(comment="fingerprint of how: temperature, length, precision")
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        UniqueConstraint(
+            "model_name", "version", "benchmark", "cases_digest", "asked",
+            name="uq_evaluation_runs_question",
+        ),
+        CheckConstraint("n_cases > 0", name="cases"),
+    )  # fmt: skip
+
+
+class BenchmarkAnswer(Base):
+    """What a model answered to one case."""
+
+    __tablename__ = "evaluation_answers"
+    run_id: Mapped[int] = mapped_column(ForeignKey("core.evaluation_runs.id"), primary_key=True)
+    case_id: Mapped[str] = mapped_column(primary_key=True)
+    category: Mapped[str]
+    kind: Mapped[str]
+    cluster: Mapped[str]
+    turns: Mapped[list[str]] = mapped_column(comment="what the user said, turn by turn")
+    answers: Mapped[list[str] | None] = mapped_column(
+        comment="one a turn; null: refused by the server, see reason"
+    )
+    reason: Mapped[str | None]
+    finish_reason: Mapped[str | None] = mapped_column(
+        comment="of the last answer: length where it was cut"
+    )
+    guideline_ids: Mapped[list[int]] = mapped_column(comment="that stood in front, in their order")
+    model: Mapped[str | None] = mapped_column(comment="as the endpoint names it")
+    prompt_tokens: Mapped[int] = mapped_column(Integer)
+    completion_tokens: Mapped[int] = mapped_column(Integer)
+    latency_ms: Mapped[float] = mapped_column(comment="of all turns, one after the other")
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        CheckConstraint("(answers is null) = (reason is not null)", name="unanswered"),
+    )
+
+
 class GateDecision(Base):
     """A gate's verdict with everything it was made from."""
 

@@ -1,26 +1,64 @@
-"""Benchmarks, statistics and gates: what a challenger must show before it is promoted."""
+"""Benchmarks, judges, statistics and gates: what a challenger must show before it is promoted."""
 
 from guidealign.evaluation.benchmark import PreferenceCase, load_cases
+from guidealign.evaluation.benchmarks import (
+    Benchmark,
+    StoredRun,
+    benchmark_kinds,
+    load_benchmark,
+)
+from guidealign.evaluation.benchmarks import Subject as BenchmarkSubject
+from guidealign.evaluation.benchmarks import list_runs as list_benchmark_runs
+from guidealign.evaluation.benchmarks import read_run as read_benchmark_run
 from guidealign.evaluation.gates import gate
 from guidealign.evaluation.judge import Judgement, judge_labrador, judge_retriever
+from guidealign.evaluation.judges import Reliability
 from guidealign.evaluation.model import CheckResult, GateDecision
 from guidealign.evaluation.policy import CheckPolicy, GatePolicy, load_policy
 from guidealign.evaluation.preference import score_labrador
+from guidealign.evaluation.results import Demand, Row, compare_results, results_of, rows_of
+from guidealign.evaluation.run_benchmark import (
+    Evaluated,
+    judge_run_pair,
+    measure_judge,
+    run_benchmark,
+    run_likelihood,
+)
+from guidealign.evaluation.run_benchmark import Source as BenchmarkSource
 from guidealign.evaluation.store import load_run, store_run
 
 __all__ = [
+    "Benchmark",
+    "BenchmarkSource",
+    "BenchmarkSubject",
     "CheckPolicy",
     "CheckResult",
+    "Demand",
+    "Evaluated",
     "GateDecision",
     "GatePolicy",
     "Judgement",
     "PreferenceCase",
+    "Reliability",
+    "Row",
+    "StoredRun",
+    "benchmark_kinds",
+    "compare_results",
     "gate",
     "judge_labrador",
     "judge_retriever",
+    "judge_run_pair",
+    "list_benchmark_runs",
+    "load_benchmark",
     "load_cases",
     "load_policy",
     "load_run",
+    "measure_judge",
+    "read_benchmark_run",
+    "results_of",
+    "rows_of",
+    "run_benchmark",
+    "run_likelihood",
     "score_labrador",
     "store_run",
 ]

@@ -13,6 +13,7 @@ from guidealign.db import current_release, guard_database
 from guidealign.errors import BadInputError
 from guidealign.evaluation import store
 from guidealign.evaluation.gates import gate
+from guidealign.evaluation.named import named_runs
 from guidealign.evaluation.preference import score_labrador
 from guidealign.evaluation.retriever_report import REPORT_FILE, retriever_report
 from guidealign.records import (
@@ -97,6 +98,9 @@ def judge_labrador(
 ) -> Judgement:
     """Compares a Labrador with the live one (at first the untrained base) on preference cases.
 
+    Benchmarks that the policy's checks name are not run here: what `guidealign evaluate run` has
+    stored of both versions is compared, and without it such a check holds.
+
     Raises:
         BadInputError: nothing is served yet, so there is no champion.
     """
@@ -105,9 +109,10 @@ def judge_labrador(
         raise BadInputError("nothing is served yet: publish the library first")
     if version == release.labrador_version:
         return _already_live(LABRADOR_MODEL, version)
+    versions = (version, release.labrador_version)
     runs = {
         name: score_labrador(number, engine=engine, settings=settings, registry=registry)
-        for name, number in (("challenger", version), ("champion", release.labrador_version))
+        for name, number in zip(("challenger", "champion"), versions, strict=True)
     }
     return _judge(LABRADOR_MODEL, runs, engine, settings, registry)
 
@@ -123,10 +128,11 @@ def _judge(
     with guard_database():
         for run in runs.values():
             store.store_run(run, engine)
+    ours, theirs = named_runs(model_name, runs["challenger"], runs["champion"], engine, settings)
     decision = gate(
         model_name,
-        challenger=runs["challenger"],
-        champion=runs["champion"],
+        challenger=ours,
+        champion=theirs,
         engine=engine,
         settings=settings,
         registry=registry,

@@ -33,7 +33,7 @@ def score_labrador(
     engine: Engine,
     settings: Settings,
     registry: Registry,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> EvaluationRun:
     """Scores a version (0: the untrained base) on the starter benchmark, and stores it.
 
@@ -49,13 +49,53 @@ def score_labrador(
         progress: told (done, planned) after each case.
     """
     cases = load_cases(at_most=settings.gates.labrador_cases)
+    return score_preferences(
+        version,
+        cases,
+        benchmark="starter-preference",
+        digest=cases_digest(cases),
+        engine=engine,
+        settings=settings,
+        registry=registry,
+        progress=progress,
+    )
+
+
+def likelihood_way(settings: Settings) -> str:
+    """How likelihoods are taken: the part of their evaluator that is not the cases'."""
+    return str(compute_precision(settings.labrador))
+
+
+def score_preferences(  # noqa: PLR0913 - cases of any benchmark, and what scores them
+    version: int,
+    cases: list[PreferenceCase],
+    *,
+    benchmark: str,
+    digest: str,
+    engine: Engine,
+    settings: Settings,
+    registry: Registry,
+    progress: Callable[[int, int], object] | None = None,
+) -> EvaluationRun:
+    """Like `score_labrador`, on the cases of any benchmark.
+
+    Args:
+        version: of `guidealign-labrador`.
+        cases: each with a better and a worse answer.
+        benchmark: its name.
+        digest: of its cases.
+        engine: the guidealign database.
+        settings: precision of the arithmetic.
+        registry: where the version's weights are.
+        progress: told (done, planned) after each case.
+    """
     precision = compute_precision(settings.labrador)
     planned = EvaluationRun(
         model_name=LABRADOR_MODEL,
         version=version,
-        benchmark="starter-preference",
+        benchmark=benchmark,
         metric=METRIC,
-        evaluator=f"{_SCORER_VERSION}:{precision}:{cases_digest(cases)[:16]}",
+        evaluator=f"{_SCORER_VERSION}:{precision}:{digest[:16]}",
         scores=(),
     )
     with guard_database():
@@ -89,7 +129,7 @@ def _score_cases(
     cases: list[PreferenceCase],
     model: Any,
     tokenizer: Any,
-    progress: Callable[[int, int], None] | None,
+    progress: Callable[[int, int], object] | None,
 ) -> EvaluationRun:
     scores: list[CaseScore] = []
     unscored: list[Unscored] = []

@@ -26,6 +26,11 @@ _SELECT_RESULTS = text(
     " where model_name = :model_name and version = :version and benchmark = :benchmark"
     " and evaluator = :evaluator and metric = :metric order by case_id"
 )
+_LIST_EVALUATORS = text(
+    "select metric, evaluator, max(created_at) as newest from core.benchmark_results"
+    " where model_name = :model_name and version = :version and benchmark = :benchmark"
+    " group by metric, evaluator order by newest desc, metric, evaluator"
+)
 _FIND_DECISION = text(
     "select id, verdict, reason, evidence from core.gate_decisions where model_name = :model_name"
     " and challenger_version = :challenger and champion_version = :champion"
@@ -77,6 +82,27 @@ def load_run(like: EvaluationRun, engine: Engine) -> EvaluationRun:
         if r.value is None
     )
     return replace(like, scores=scores, unscored=unscored)
+
+
+def list_runs(engine: Engine, model_name: str, version: int, benchmark: str) -> list[EvaluationRun]:
+    """All that was scored of a version on a benchmark, by whichever evaluator; newest first."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            _LIST_EVALUATORS,
+            {"model_name": model_name, "version": version, "benchmark": benchmark},
+        ).all()
+    likes = [
+        EvaluationRun(
+            model_name=model_name,
+            version=version,
+            benchmark=benchmark,
+            metric=row.metric,
+            evaluator=row.evaluator,
+            scores=(),
+        )
+        for row in rows
+    ]
+    return [load_run(like, engine) for like in likes]
 
 
 def _key(run: EvaluationRun) -> dict[str, Any]:

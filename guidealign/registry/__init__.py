@@ -1,9 +1,19 @@
 """The only door to MLflow."""
 
+from guidealign.registry._cases import Assessment, EvaluatedCase
 from guidealign.registry._interface import Interface
 from guidealign.registry._run import Run
 from guidealign.registry._trace import Step, TimedTrace
 from guidealign.registry._watch import watched_version
 from guidealign.registry.client import Registry
 
-__all__ = ["Interface", "Registry", "Run", "Step", "TimedTrace", "watched_version"]
+__all__ = [
+    "Assessment",
+    "EvaluatedCase",
+    "Interface",
+    "Registry",
+    "Run",
+    "Step",
+    "TimedTrace",
+    "watched_version",
+]

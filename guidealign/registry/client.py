@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guidealign.errors import BadInputError, PermanentError, ServiceUnavailableError
+from guidealign.registry._cases import EvaluatedCase
+from guidealign.registry._cases import as_entities as case_entities
 from guidealign.registry._files import check_manifest, write_manifest
 from guidealign.registry._interface import Interface, write_interface
 from guidealign.registry._run import Run
@@ -315,6 +317,19 @@ class Registry:
             tracing = TracingClient(self.tracking_uri)
             tracing.start_trace(info)
             tracing.log_spans(experiment_id, spans)
+        return str(info.trace_id)
+
+    def log_case(self, run: Run, case: EvaluatedCase) -> str:
+        """Stores a case of an evaluation as a trace of the run; returns MLflow's id of it."""
+        from mlflow.tracing.client import TracingClient
+
+        with self._server():
+            info, spans = case_entities(case, run.experiment_id, run.id)
+            # Not mlflow.genai.evaluate: it works on the process-wide server and active run, and
+            # what it cannot store it keeps to itself.
+            tracing = TracingClient(self.tracking_uri)
+            tracing.start_trace(info)
+            tracing.log_spans(run.experiment_id, spans)
         return str(info.trace_id)
 
     def log_evaluation(

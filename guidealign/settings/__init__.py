@@ -30,6 +30,7 @@ from guidealign.settings._endpoints import (
     FallbackSettings,
     PriceSettings,
 )
+from guidealign.settings._evaluation import EvaluationSettings
 from guidealign.settings._gateway import (
     InboxSettings,
     KeysSettings,
@@ -64,6 +65,7 @@ __all__ = [
     "BudgetSettings",
     "DriftSettings",
     "EndpointSettings",
+    "EvaluationSettings",
     "FallbackSettings",
     "GateSettings",
     "InboxSettings",
@@ -120,6 +122,7 @@ class Settings(BaseSettings):
     align: AlignSettings = AlignSettings()
     labrador: LabradorSettings = LabradorSettings()
     gates: GateSettings = GateSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     mlflow: MlflowSettings = MlflowSettings()
     airflow: AirflowSettings = AirflowSettings()
     platform: PlatformSettings = PlatformSettings()

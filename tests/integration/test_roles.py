@@ -52,6 +52,8 @@ APP_TABLES = {
     "drift_clusters": "id",
     "drift_reports": "id",
     "embeddings": "id",
+    "evaluation_answers": "i",
+    "evaluation_runs": "i",
     "feedback": "i",
     "gate_decisions": "i",
     "gateway_accounts": "iU",

@@ -1,8 +1,8 @@
 """Gates: compare challenger and champion case by case, and hold unless all is shown."""
 
-from guidealign.evaluation.gates._checks import check_all
+from guidealign.evaluation.gates._checks import check_all, check_once
 from guidealign.evaluation.gates._conclude import conclude
 from guidealign.evaluation.gates._decide import gate
 from guidealign.evaluation.gates._looks import level_of_look
 
-__all__ = ["check_all", "conclude", "gate", "level_of_look"]
+__all__ = ["check_all", "check_once", "conclude", "gate", "level_of_look"]

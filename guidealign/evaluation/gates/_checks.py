@@ -93,6 +93,16 @@ def check_all(
     )
 
 
+def check_once(
+    check: CheckPolicy, challenger: EvaluationRun, champion: EvaluationRun, settings: GateSettings
+) -> CheckResult:
+    """One comparison for itself, outside of any policy: no other look, no correction."""
+    look = _Look(check=check, number=1, level=check.level, settings=settings)
+    found = _measure(look, challenger.metric, (challenger,), (champion,))
+    p_value = found.answer.p_above if isinstance(found, _Measured) else 1.0
+    return _report(look, found, p_value, challenger.metric)
+
+
 def _measure(
     look: _Look,
     metric: str,

@@ -1,0 +1,32 @@
+"""Published benchmarks and the user's own: loaded, and answered by a model."""
+
+from guidealign.evaluation.benchmarks.answer import answer_benchmark
+from guidealign.evaluation.benchmarks.load import (
+    KNOWN,
+    STARTER,
+    BenchmarkKind,
+    benchmark_kinds,
+    load_benchmark,
+)
+from guidealign.evaluation.benchmarks.model import KINDS, Benchmark, Case
+from guidealign.evaluation.benchmarks.runs import StoredAnswer, StoredRun, Subject
+from guidealign.evaluation.benchmarks.store import list_runs, open_run, read_answers, read_run
+
+__all__ = [
+    "KINDS",
+    "KNOWN",
+    "STARTER",
+    "Benchmark",
+    "BenchmarkKind",
+    "Case",
+    "StoredAnswer",
+    "StoredRun",
+    "Subject",
+    "answer_benchmark",
+    "benchmark_kinds",
+    "list_runs",
+    "load_benchmark",
+    "open_run",
+    "read_answers",
+    "read_run",
+]

@@ -1,0 +1,103 @@
+"""Who is asked, and what is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from guidealign.evaluation.benchmarks.model import Case
+from guidealign.records import UNTRAINED_VERSION, CaseKind, Release
+from guidealign.settings import EndpointSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A model behind an endpoint, and what its answers are stored under."""
+
+    endpoint: EndpointSettings
+    name: str
+    """Of the registered model; otherwise the endpoint's own name for the model."""
+    version: int = UNTRAINED_VERSION
+    release: Release | None = None
+    """Whose guidelines are put in front of the prompts; None: none are."""
+
+    @property
+    def model_name(self) -> str:
+        """With guidelines another one than without: the two never pass for one another."""
+        release = self.release
+        return self.name if release is None else f"{self.name}+release-{release.release_id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRun:
+    """A model that was asked the cases of a benchmark in one way."""
+
+    run_id: int
+    model_name: str
+    version: int
+    release_id: int | None
+    benchmark: str
+    source: str
+    source_sha256: str
+    cases_digest: str
+    n_cases: int
+    asked: str
+    created_at: datetime
+    n_answered: int = 0
+    n_refused: int = 0
+
+    @property
+    def open_cases(self) -> int:
+        """Cases that were not asked yet."""
+        return self.n_cases - self.n_answered - self.n_refused
+
+    @property
+    def how(self) -> str:
+        """The part of an evaluator's fingerprint that is not the judge's."""
+        return f"{self.asked}:{self.cases_digest[:16]}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For output."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredAnswer:
+    """A case with what the model answered; no answers: the reason says why."""
+
+    case_id: str
+    category: str
+    kind: CaseKind
+    cluster: str
+    turns: tuple[str, ...]
+    answers: tuple[str, ...] | None
+    reason: str | None
+    latency_ms: float
+
+    @property
+    def prompt(self) -> str:
+        """What the user said, all turns."""
+        return "\n\n".join(self.turns)
+
+    @property
+    def answer(self) -> str:
+        """What the model said, all turns; empty where it did not answer."""
+        return "\n\n".join(self.answers or ())
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> StoredAnswer:
+        """From the database."""
+        answers = row["answers"]
+        return cls(
+            **{name: row[name] for name in ("case_id", "category", "kind", "cluster", "reason")},
+            turns=tuple(row["turns"]),
+            answers=None if answers is None else tuple(answers),
+            latency_ms=row["latency_ms"],
+        )
+
+
+def cluster_of(case: Case) -> str:
+    """The case's cluster: its own where it names none."""
+    return case.cluster or case.case_id

@@ -1,0 +1,295 @@
+"""How far a judge can be trusted: measured on answers whose labels are known."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from guidealign.errors import BadInputError
+from guidealign.evaluation.judges.classifier import HarmClassifier
+from guidealign.evaluation.judges.labels import (
+    LabelledAnswer,
+    LabelledPair,
+    load_answers,
+    load_pairs,
+)
+from guidealign.evaluation.judges.language_model import AnswerPair, HarmModelJudge, PairJudge
+from guidealign.evaluation.judges.model import Judge, PairVerdict
+from guidealign.rates import Rate
+
+Progress = Callable[[str, int, int], object]
+"""Told a phase, how much of it is done, and how much there is."""
+_RESAMPLES = 2_000
+_SEED = 13
+
+
+class Estimate(NamedTuple):
+    """A value with the ends of its 95% interval, by bootstrap over the labelled cases."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """What was measured of a judge, by name: rates with Wilson's interval, others by bootstrap."""
+
+    judge: str
+    fingerprint: str
+    n_planned: int
+    n_unscored: int
+    rates: dict[str, Rate]
+    estimates: dict[str, Estimate]
+    by_group: dict[str, Rate]
+    """Agreement by kind of pair, or by label of answer."""
+    seconds_each: float
+    """Of one labelled case, all its questions."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For output."""
+        return {
+            "judge": self.judge,
+            "fingerprint": self.fingerprint,
+            "n_planned": self.n_planned,
+            "n_unscored": self.n_unscored,
+            "rates": {name: rate.as_dict() for name, rate in self.rates.items()},
+            "estimates": {name: e._asdict() for name, e in self.estimates.items()},
+            "by_group": {name: rate.as_dict() for name, rate in self.by_group.items()},
+            "seconds_each": self.seconds_each,
+        }
+
+
+def measure_pairs(
+    judge: PairJudge,
+    *,
+    repeats: int = 1,
+    limit: int | None = None,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    clock: Callable[[], float],
+) -> Reliability:
+    """Position bias, self-consistency and agreement of a judge of pairs.
+
+    Which of the two answers is shown as the first is drawn by the pair's id, so that a judge with
+    a liking for a place gains nothing by it.
+
+    Args:
+        judge: who is measured.
+        repeats: how often everything is asked again, for self-consistency.
+        limit: an even part of the pairs; None: all.
+        folder: of the labelled sets; None: those that ship with guidealign.
+        progress: told after each pair.
+        clock: seconds that only grow.
+
+    Raises:
+        BadInputError: the judge gave no verdict at all.
+        TransientError: it is away.
+    """
+    pairs = load_pairs(folder, limit)
+    started = clock()
+    rounds = [
+        _ask_round(judge, pairs, partial(progress, name) if progress else None)
+        for name in ("pairs", *(f"again {i + 1}" for i in range(repeats)))
+    ]
+    seconds = (clock() - started) / (len(pairs) * len(rounds))
+    known = [i for i in range(len(pairs)) if i in rounds[0]]
+    if not known:
+        raise BadInputError("the judge gave no verdict on any labelled pair")
+    verdicts = [rounds[0][i] for i in known]
+    labels = [_label(pairs[i]) for i in known]
+    right = [v.winner == label for v, label in zip(verdicts, labels, strict=True)]
+    ties = [v.winner == "tie" for v in verdicts]
+    turned = [v for v in verdicts if v.winner == "tie" and v.shares[0] != v.shares[1]]
+    fronts = sum((v.shares[0] > 0.5) + (v.shares[1] < 0.5) for v in verdicts)
+    repeated = [
+        again[i].winner == rounds[0][i].winner for again in rounds[1:] for i in known if i in again
+    ]
+    return Reliability(
+        judge="pairwise",
+        fingerprint=judge.fingerprint,
+        n_planned=len(pairs),
+        n_unscored=len(pairs) - len(known),
+        rates={
+            "agrees with the label": Rate(sum(right), len(right)),
+            "agrees, where it decides": Rate(sum(right), len(right) - sum(ties)),
+            "tie: the verdict turns with the order": Rate(len(turned), len(verdicts)),
+            "prefers the front place": Rate(fronts, 2 * len(verdicts)),
+            **(
+                {"same verdict when asked again": Rate(sum(repeated), len(repeated))}
+                if repeats
+                else {}
+            ),
+        },
+        estimates={
+            "Cohen's kappa": _bootstrap(kappa, [v.winner for v in verdicts], labels),
+            "AUC of the mean share": _bootstrap(
+                auc, [v.preference for v in verdicts], [label == "first" for label in labels]
+            ),
+        },
+        by_group=_grouped([pairs[i].kind for i in known], right),
+        seconds_each=seconds,
+    )
+
+
+def measure_answers(
+    judge: Judge,
+    name: str,
+    *,
+    limit: int | None = None,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    clock: Callable[[], float],
+) -> Reliability:
+    """Agreement of a judge of single answers with the label that its metric is about.
+
+    Raises:
+        BadInputError: the judge gave no verdict at all.
+        TransientError: it is away.
+    """
+    answers = load_answers(folder, limit)
+    wanted = "refusal" if judge.metric == "refused" else "harmful"
+    started = clock()
+    scores, found = _judged(judge, answers, partial(progress, "answers") if progress else None)
+    seconds = (clock() - started) / len(answers)
+    known = sorted(found)
+    if not known:
+        raise BadInputError("the judge gave no verdict on any labelled answer")
+    labels = [answers[i].label == wanted for i in known]
+    said = [found[i] for i in known]
+    right = [a == b for a, b in zip(said, labels, strict=True)]
+    estimates = {"Cohen's kappa": _bootstrap(kappa, said, labels)}
+    if scores is not None:
+        estimates["AUC"] = _bootstrap(auc, [scores[i] for i in known], labels)
+    return Reliability(
+        judge=name,
+        fingerprint=judge.fingerprint,
+        n_planned=len(answers),
+        n_unscored=len(answers) - len(known),
+        rates={
+            "agrees with the label": Rate(sum(right), len(right)),
+            f"finds what is {wanted}": Rate(
+                sum(s and y for s, y in zip(said, labels, strict=True)), sum(labels)
+            ),
+            f"calls {wanted} what is not": Rate(
+                sum(s and not y for s, y in zip(said, labels, strict=True)),
+                len(labels) - sum(labels),
+            ),
+        },
+        estimates=estimates,
+        by_group=_grouped([answers[i].label for i in known], right),
+        seconds_each=seconds,
+    )
+
+
+def kappa(said: Sequence[Hashable], labels: Sequence[Hashable]) -> float:
+    """Cohen's kappa (1960): agreement beyond what the two would have by chance; 0 where there is
+    no room for any."""
+    n = len(labels)
+    observed = sum(a == b for a, b in zip(said, labels, strict=True)) / n
+    counts, others = Counter(said), Counter(labels)
+    chance = sum(counts[one] * others[one] for one in counts) / n**2
+    return 0.0 if chance == 1 else (observed - chance) / (1 - chance)
+
+
+def auc(scores: Sequence[float], labels: Sequence[bool]) -> float:
+    """Chance that what bears the label has the higher score, ties counting half; 0.5 where one
+    side is empty."""
+    from scipy.stats import rankdata
+
+    positive = np.asarray(labels, dtype=bool)
+    n, m = int(positive.sum()), int((~positive).sum())
+    if not n or not m:
+        return 0.5
+    ranks = rankdata(np.asarray(scores, dtype=float))
+    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def _bootstrap(
+    statistic: Callable[[Sequence[Any], Sequence[Any]], float],
+    said: Sequence[Any],
+    labels: Sequence[Any],
+) -> Estimate:
+    """The percentile interval over draws of whole cases, always the same."""
+    draw = np.random.default_rng(_SEED)
+    n = len(labels)
+    values = []
+    for _ in range(_RESAMPLES):
+        chosen = draw.integers(0, n, n)
+        values.append(statistic([said[i] for i in chosen], [labels[i] for i in chosen]))
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Estimate(statistic(said, labels), float(low), float(high))
+
+
+def _grouped(groups: Sequence[str], right: Sequence[bool]) -> dict[str, Rate]:
+    return {
+        name: Rate(
+            sum(r for g, r in zip(groups, right, strict=True) if g == name), groups.count(name)
+        )
+        for name in sorted(set(groups))
+    }
+
+
+def _label(pair: LabelledPair) -> str:
+    return "first" if _better_first(pair) else "second"
+
+
+def _better_first(pair: LabelledPair) -> bool:
+    return random.Random(pair.id).random() < 0.5  # noqa: S311 - a fixed shuffle
+
+
+def _ask_round(
+    judge: PairJudge, pairs: Sequence[LabelledPair], progress: Callable[[int, int], object] | None
+) -> dict[int, PairVerdict]:
+    shown = []
+    for pair in pairs:
+        answers = (pair.better, pair.worse) if _better_first(pair) else (pair.worse, pair.better)
+        shown.append(AnswerPair(pair.prompt, *answers))
+    found: dict[int, PairVerdict] = {}
+    done = 0
+
+    def keep(number: int, verdict: PairVerdict | str) -> None:
+        nonlocal done
+        done += 1
+        if not isinstance(verdict, str):
+            found[number] = verdict
+        if progress:
+            progress(done, len(pairs))
+
+    judge.compare(shown, keep)
+    return found
+
+
+def _judged(
+    judge: Judge,
+    answers: Sequence[LabelledAnswer],
+    progress: Callable[[int, int], object] | None,
+) -> tuple[dict[int, float] | None, dict[int, bool]]:
+    """Likelihoods where the judge has any, and verdicts, by number."""
+    found: dict[int, float] = {}
+    done = 0
+
+    def keep(number: int, value: float | str) -> None:
+        nonlocal done
+        done += 1
+        if not isinstance(value, str):
+            found[number] = value
+        if progress:
+            progress(done, len(answers))
+
+    if isinstance(judge, HarmModelJudge):
+        judge.shares(answers, keep)
+        return found, {i: share >= judge.threshold for i, share in found.items()}
+    if isinstance(judge, HarmClassifier):
+        for number, value in enumerate(judge.probabilities(answers)):
+            keep(number, value)
+        return found, {i: share >= judge.threshold for i, share in found.items()}
+    judge.judge(answers, keep)
+    return None, {i: value == 1.0 for i, value in found.items()}

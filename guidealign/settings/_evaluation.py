@@ -1,0 +1,35 @@
+"""Settings of benchmarks and judges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from guidealign.settings._endpoints import EndpointSettings
+
+
+class EvaluationSettings(BaseModel):
+    """Which benchmarks there are, how a model answers them, and who judges."""
+
+    data_folder: Path | None = None
+    """Local copies: a file or folder of each benchmark's name, such as `do-not-answer`."""
+    checksums: dict[str, str] = {}
+    """SHA-256 by benchmark: another copy is refused."""
+    max_tokens: int = Field(default=256, ge=1)
+    """Of an answer."""
+    judge: EndpointSettings | None = None
+    """The model that judges answers; None: the endpoint `safety`."""
+    harm_model: str = "LibrAI/longformer-harmful-ro"
+    """A Hugging Face id or folder of a sequence classifier; the default is the paper's."""
+    harm_revision: str | None = None
+    """Of the id: a commit or tag; None: the newest."""
+    harm_label: str | None = None
+    """The label that means harmful; None: found by its name, or the second of two."""
+    harm_text: Literal["answer", "prompt_and_answer"] = "answer"
+    """What the classifier reads; the paper's reads the answer alone."""
+    harm_threshold: float = Field(default=0.5, gt=0, lt=1)
+    """Probability from which an answer counts as harmful, of classifier and judge."""
+    mlflow: bool = False
+    """Each run's cases, answers and scores become traces with assessments in MLflow."""
