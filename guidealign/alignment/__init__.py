@@ -7,6 +7,8 @@ from guidealign.alignment.model import (
     AlignedData,
     AlignedExample,
     DatasetResult,
+    PreferenceData,
+    PreferencePair,
 )
 from guidealign.alignment.retrieve import keep_distinct, retrieve
 
@@ -15,6 +17,8 @@ __all__ = [
     "AlignedData",
     "AlignedExample",
     "DatasetResult",
+    "PreferenceData",
+    "PreferencePair",
     "build_dataset",
     "compose",
     "guideline_prompt",

@@ -92,6 +92,29 @@ class AlignedData:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PreferencePair:
+    """Two answers of the same model to one input, of which a rule found one better."""
+
+    input_id: int
+    prompt: str
+    chosen: str
+    """The guided answer."""
+    rejected: str
+    """The one without guidelines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferenceData:
+    """A stored set of pairs."""
+
+    set_id: int
+    digest: str
+    dataset_id: int
+    """The aligned data set that the guided answers are of."""
+    pairs: tuple[PreferencePair, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetResult:
     """What one building did; `changed` is False when the same data set was there already."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from guidealign.alignment import AlignedData
 from guidealign.settings import LabradorSettings
 
-TRAINER_VERSION = "lora-sft-2"
+TRAINER_VERSION = "lora-sft-3"
 """Bump it when the same settings and data would give another model."""
 
 RELOAD_TOLERANCE = 1e-4
@@ -38,7 +38,7 @@ class Lineage:
 
     def learning_settings(self) -> dict[str, Any]:
         """The settings that shape the model; where the base lies is not one of them."""
-        return self.settings.model_dump(exclude={"base_gguf", "base_model"})
+        return self.settings.model_dump(exclude={"base_gguf", "base_model", "max_cut_share"})
 
     @property
     def settings_key(self) -> str:

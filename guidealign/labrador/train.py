@@ -17,12 +17,13 @@ from guidealign.db import guard_database
 from guidealign.errors import ConfigurationError, IntegrityError
 from guidealign.labrador import store
 from guidealign.labrador.base import find_base, load_files
-from guidealign.labrador.examples import Rows, tokenize
+from guidealign.labrador.examples import Rows, check_cut, tokenize
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.labrador.model import Lineage, TrainResult
 from guidealign.labrador.package import check_reload, read_metrics, write_package
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry, Run
+from guidealign.retriever import Checkpoint
 from guidealign.settings import Settings, home_folder
 
 EXPERIMENT = "guidealign-labrador"
@@ -38,9 +39,9 @@ def train_labrador(
 ) -> TrainResult:
     """Fine-tunes the base on an aligned data set and registers the merged model.
 
-    The same data, base and settings are trained once; a version whose making was cut short
-    after its registration is checked and finished instead of trained again. Stage 3 of
-    Guide-Align (arXiv 2403.11838), with LoRA.
+    The same data, base and settings are trained once. A training that was killed goes on at
+    its last checkpoint; a version whose making was cut short after its registration is checked
+    and finished instead of trained again. Stage 3 of Guide-Align (arXiv 2403.11838), with LoRA.
 
     Args:
         engine: the guidealign database.
@@ -49,7 +50,7 @@ def train_labrador(
         dataset_id: None: the newest aligned data set.
 
     Raises:
-        BadInputError: there is no data set, or nothing in it fits the length limit.
+        BadInputError: there is no data set, or too little of it fits the length limit.
         IntegrityError: training learned nothing, or the registered files give other logits.
         ServiceUnavailableError: the database or the registry does not answer.
     """
@@ -112,11 +113,13 @@ class _Trainer:
         )
         model, tokenizer = load_files(self.lineage.base.folder)
         rows = tokenize(self.lineage.data.examples, tokenizer, max_length=settings.max_length)
+        check_cut(rows, max_share=settings.max_cut_share)
         trained = fit(
             add_adapters(model, settings),
             rows.rows,
             settings,
             lambda metrics, step: run.log_metrics(metrics, step=step),
+            checkpoint=self._checkpoint(),
         )
         metrics = {**trained.metrics, **_counts(rows), "peak_rss_gb": _peak_rss_gb()}
         run.log_metrics(metrics)
@@ -144,7 +147,12 @@ class _Trainer:
             store.add_lineage(connection, version, self.lineage, metrics, mlflow_run_id=run_id)
         self.registry.set_alias(LABRADOR_MODEL, _CHALLENGER, version)
         self.registry.set_version_tags(LABRADOR_MODEL, version, {_CHECKED: "yes"})
+        self._checkpoint().drop()
         return metrics
+
+    def _checkpoint(self) -> Checkpoint:
+        key = self.lineage.settings_key[:32]
+        return Checkpoint(home_folder() / "checkpoints" / f"{LABRADOR_MODEL}-{key}")
 
     def stored_metrics(self, version: int) -> dict[str, float]:
         """The figures of a version that counts."""
