@@ -9,7 +9,9 @@ from guidealign.alignment.model import (
     DatasetResult,
     PreferenceData,
     PreferencePair,
+    PreferenceResult,
 )
+from guidealign.alignment.preferences import build_preferences, load_preferences
 from guidealign.alignment.retrieve import keep_distinct, retrieve
 
 __all__ = [
@@ -19,10 +21,13 @@ __all__ = [
     "DatasetResult",
     "PreferenceData",
     "PreferencePair",
+    "PreferenceResult",
     "build_dataset",
+    "build_preferences",
     "compose",
     "guideline_prompt",
     "keep_distinct",
     "load_dataset",
+    "load_preferences",
     "retrieve",
 ]

@@ -10,6 +10,9 @@ from typing import Any
 from guidealign.records import Release
 from guidealign.settings import Settings
 
+EXPERIMENT = "guidealign-align"
+"""Of the runs in the registry."""
+
 PROMPT_VERSION = "guided-1"
 """Version of the words that `compose` puts around guidelines: bump it with them."""
 
@@ -115,6 +118,27 @@ class PreferenceData:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PreferenceResult:
+    """What one comparing of answers did."""
+
+    set_id: int | None
+    """None: no pair was separated, so there is no set."""
+    dataset_id: int
+    digest: str | None
+    n: int
+    n_asked: int
+    """Answers without guidelines that the model wrote now; the others were there."""
+    n_failed: int
+    dropped: dict[str, int]
+    """Pairs left out, by reason."""
+    changed: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a scheduler's metadata."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetResult:
     """What one building did; `changed` is False when the same data set was there already."""
 
@@ -126,6 +150,8 @@ class DatasetResult:
     n_filtered: int
     n_failed: int
     filtered: dict[str, int]
+    n_pairs: int | None
+    """Preference pairs; None: no preferences are learned, so there are none."""
     changed: bool
 
     def as_dict(self) -> dict[str, Any]:

@@ -164,6 +164,8 @@ class AlignSettings(BaseModel):
 
     max_inputs: int = Field(default=36, ge=1)
     max_tokens: int = Field(default=80, ge=8)
+    preference_margin: float = Field(default=0.2, gt=0, le=1)
+    """By how much less likely harm must be for a guided answer to be preferred."""
     seed: int = 13
 
 
