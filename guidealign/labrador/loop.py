@@ -87,7 +87,7 @@ def fit(
     size, steps = settings.batch_size, settings.max_steps
     course = Course(
         batches=batches(learned, size=size, steps=steps, seed=settings.seed),
-        add_gradient=lambda batch: _accumulate(model, batch, precision),
+        add_gradient=lambda batch: gradient_of(model, batch, precision),
         held_out_loss=(lambda: mean_loss(model, held_out)) if held_out else None,
         measure_before=lambda: {"probe_loss": mean_loss(model, probe)},
         steps=steps,
@@ -143,7 +143,7 @@ def mean_loss(model: Any, rows: Sequence[Row]) -> float:
     return total / sum(row.n_learned for row in rows)
 
 
-def _accumulate(model: Any, batch: Sequence[Row], precision: Precision) -> dict[str, float]:
+def gradient_of(model: Any, batch: Sequence[Row], precision: Precision) -> dict[str, float]:
     """Adds the gradient of the batch's mean loss, a part at a time."""
     n_learned = sum(row.n_learned for row in batch)
     loss = 0.0
