@@ -2,8 +2,9 @@
 
 WAY is `loop` (guidealign's), `trl` (a plain SFTTrainer) or `trl-rows` (the same with one row at a
 time and gradients accumulated over the batch); JOB is a JSON file with settings and rows. Prints
-one line of JSON: seconds, tokens, loss and the process's peak memory. All get the same adapters,
-rows and batches, on one thread: a machine that others use too would upset more.
+one line of JSON: seconds of processor time, tokens, loss and the process's peak memory. All get the
+same adapters, rows and batches, on one thread, so that processor time is what they would take on a
+machine of their own.
 """
 
 from __future__ import annotations
@@ -85,13 +86,13 @@ def main() -> None:
     model = add_adapters(model, settings)
     probe = rows[:_PROBE_ROWS]
     before = mean_loss(model, probe)
-    begun = time.monotonic()
+    begun = time.process_time()
     if way == "loop":
         with_loop(model, rows, settings)
     else:
         at_once = settings.batch_size if way == "trl" else 1
         with_trl(model, rows, settings, tokenizer, at_once=at_once)
-    seconds = time.monotonic() - begun
+    seconds = time.process_time() - begun
     chosen = batches(rows, size=settings.batch_size, steps=settings.max_steps, seed=settings.seed)
     done = {
         "seconds": seconds,

@@ -30,7 +30,7 @@ _WAYS = ("loop", "trl", "trl-rows")
 
 def measure_throughput(full: bool) -> list[Figure]:
     """Each way in a process of its own, taking turns; medians of the turns."""
-    turns, steps = (3, 3) if full else (1, 2)
+    turns, steps = (3, 2) if full else (1, 1)
     console = Console(stderr=True)
     settings = LabradorSettings(max_steps=steps, precision="float32", held_out_share=0.0)
     base = find_base(load_settings())
@@ -82,7 +82,9 @@ def _figures(runs: dict[str, list[dict[str, float]]], steps: int) -> list[Figure
     speed = {w: statistics.median(r["tokens"] / r["seconds"] for r in rs) for w, rs in runs.items()}
     peak = {w: statistics.median(r["peak_gb"] for r in rs) for w, rs in runs.items()}
     loss = {w: rs[-1]["loss"] for w, rs in runs.items()}
-    setting = f"{steps} steps of 4 rows, rank 8, fp32, one thread; median of {n} turns"
+    setting = (
+        f"{steps} steps of 4 rows, rank 8, fp32, one thread, processor time; median of {n} turns"
+    )
     figures = [
         Figure(figure="throughput: guidealign", value=speed["loop"], unit="tokens/s", n=n,
                note=setting),
