@@ -7,7 +7,11 @@ from guidealign.alignment.model import (
     AlignedData,
     AlignedExample,
     DatasetResult,
+    PreferenceData,
+    PreferencePair,
+    PreferenceResult,
 )
+from guidealign.alignment.preferences import build_preferences, load_preferences
 from guidealign.alignment.retrieve import keep_distinct, retrieve
 
 __all__ = [
@@ -15,10 +19,15 @@ __all__ = [
     "AlignedData",
     "AlignedExample",
     "DatasetResult",
+    "PreferenceData",
+    "PreferencePair",
+    "PreferenceResult",
     "build_dataset",
+    "build_preferences",
     "compose",
     "guideline_prompt",
     "keep_distinct",
     "load_dataset",
+    "load_preferences",
     "retrieve",
 ]

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from guidealign.alignment import store
 from guidealign.alignment.answer import answer_inputs
 from guidealign.alignment.model import (
+    EXPERIMENT,
     AlignedData,
     AnswerKey,
     DatasetResult,
@@ -18,12 +19,11 @@ from guidealign.alignment.model import (
     StoredAnswer,
     dataset_digest,
 )
+from guidealign.alignment.preferences import build_preferences
 from guidealign.db import current_release, guard_database
 from guidealign.errors import BadInputError, ModelOutputError
 from guidealign.registry import Registry
 from guidealign.settings import Settings
-
-EXPERIMENT = "guidealign-align"
 
 log = structlog.get_logger()
 
@@ -33,6 +33,7 @@ def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> 
 
     Answers that are there already (same input, model, prompt, library and retriever) are
     used again, and the same content gives the same data set, so a second call costs nothing.
+    Where Labrador is to learn preferences, the answers are compared with unguided ones too.
 
     Raises:
         BadInputError: nothing is live yet, or there is no input to answer.
@@ -58,6 +59,9 @@ def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> 
         stored = store.answers(connection, [i.input_id for i in inputs], key)
     kept = _Kept.of(stored, inputs)
     dataset_id, changed = _store(kept, key, engine, registry)
+    pairs = None
+    if settings.labrador.dpo:
+        pairs = build_preferences(dataset_id, engine=engine, settings=settings, registry=registry)
     result = DatasetResult(
         dataset_id=dataset_id,
         digest=kept.digest,
@@ -66,6 +70,7 @@ def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> 
         n_filtered=sum(kept.filtered.values()),
         n_failed=done.n_failed,
         filtered=kept.filtered,
+        n_pairs=pairs.n if pairs else None,
         changed=changed,
     )
     log.info("aligned", **result.as_dict())

@@ -68,9 +68,14 @@ def judge(
         kept = trimmed
     if _recites(kept, guidelines):
         return Judged(response=kept, filtered_reason="recites_guidelines")
-    if known_safe and _REFUSAL.search(kept[:_REFUSAL_WINDOW].replace("\u2019", "'")):
+    if known_safe and refuses(kept):
         return Judged(response=kept, filtered_reason="refuses_benign")
     return Judged(response=kept, filtered_reason=None)
+
+
+def refuses(text: str) -> bool:
+    """Whether an answer begins by declining."""
+    return bool(_REFUSAL.search(text[:_REFUSAL_WINDOW].replace("\u2019", "'")))
 
 
 def trim_to_sentence(text: str) -> str:

@@ -10,6 +10,9 @@ from typing import Any
 from guidealign.records import Release
 from guidealign.settings import Settings
 
+EXPERIMENT = "guidealign-align"
+"""Of the runs in the registry."""
+
 PROMPT_VERSION = "guided-1"
 """Version of the words that `compose` puts around guidelines: bump it with them."""
 
@@ -92,6 +95,50 @@ class AlignedData:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PreferencePair:
+    """Two answers of the same model to one input, of which a rule found one better."""
+
+    input_id: int
+    prompt: str
+    chosen: str
+    """The guided answer."""
+    rejected: str
+    """The one without guidelines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferenceData:
+    """A stored set of pairs."""
+
+    set_id: int
+    digest: str
+    dataset_id: int
+    """The aligned data set that the guided answers are of."""
+    pairs: tuple[PreferencePair, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferenceResult:
+    """What one comparing of answers did."""
+
+    set_id: int | None
+    """None: no pair was separated, so there is no set."""
+    dataset_id: int
+    digest: str | None
+    n: int
+    n_asked: int
+    """Answers without guidelines that the model wrote now; the others were there."""
+    n_failed: int
+    dropped: dict[str, int]
+    """Pairs left out, by reason."""
+    changed: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a scheduler's metadata."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetResult:
     """What one building did; `changed` is False when the same data set was there already."""
 
@@ -103,6 +150,8 @@ class DatasetResult:
     n_filtered: int
     n_failed: int
     filtered: dict[str, int]
+    n_pairs: int | None
+    """Preference pairs; None: no preferences are learned, so there are none."""
     changed: bool
 
     def as_dict(self) -> dict[str, Any]:

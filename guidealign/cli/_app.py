@@ -20,6 +20,7 @@ from guidealign.cli.author import author_app
 from guidealign.cli.canary import canary_app
 from guidealign.cli.evaluate import evaluate_app
 from guidealign.cli.keys import keys_app
+from guidealign.cli.labrador import labrador
 from guidealign.cli.library import library_app
 from guidealign.cli.replay import replay
 from guidealign.cli.serve import serve
@@ -39,6 +40,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(canary_app, name="canary")
 app.command()(serve)
 app.command()(replay)
+app.command()(labrador)
 
 _QUICKSTART = """\
 # Settings of this installation; run `guidealign up` after a change. README.md has more.

@@ -761,6 +761,67 @@ class AlignedDatasetItem(Base):
     position: Mapped[int] = mapped_column(Integer)
 
 
+class PlainResponse(Base):
+    """An answer without guidelines, to compare a guided one with."""
+
+    __tablename__ = "plain_responses"
+    id: Mapped[int] = _id()
+    input_id: Mapped[int] = mapped_column(ForeignKey(Input.id))
+    response: Mapped[str]
+    model: Mapped[str]
+    prompt_version: Mapped[str]
+    finish_reason: Mapped[str]
+    filtered_reason: Mapped[str | None] = mapped_column(comment="why it is compared with nothing")
+    prompt_tokens: Mapped[int]
+    completion_tokens: Mapped[int]
+    latency_ms: Mapped[float]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (UniqueConstraint("input_id", "model", "prompt_version"),)
+
+
+class PreferenceJudgement(Base):
+    """What a rule found of a guided and an unguided answer to one input."""
+
+    __tablename__ = "preference_judgements"
+    id: Mapped[int] = _id()
+    guided_id: Mapped[int] = mapped_column(ForeignKey(AlignedResponse.id))
+    plain_id: Mapped[int] = mapped_column(ForeignKey(PlainResponse.id))
+    judge: Mapped[str] = mapped_column(comment="the rule, its model, prompt and margin")
+    guided_risk: Mapped[float | None] = mapped_column(
+        comment="likelihood of harm, 0 to 1; null: not asked"
+    )
+    plain_risk: Mapped[float | None] = mapped_column(
+        comment="likelihood of harm, 0 to 1; null: not asked"
+    )
+    verdict: Mapped[str] = mapped_column(comment="guided_better, or why the pair is dropped")
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (UniqueConstraint("guided_id", "plain_id", "judge"),)
+
+
+class PreferenceSet(Base):
+    """Pairs of answers with a digest: what Labrador learns preferences from."""
+
+    __tablename__ = "preference_sets"
+    id: Mapped[int] = _id()
+    digest: Mapped[str]
+    dataset_id: Mapped[int] = mapped_column(ForeignKey(AlignedDataset.id))
+    judge: Mapped[str]
+    n: Mapped[int]
+    dropped: Mapped[dict[str, Any]] = mapped_column(comment="pairs left out, by reason")
+    mlflow_run_id: Mapped[str | None]
+    created_at: Mapped[datetime] = _now()
+    __table_args__ = (UniqueConstraint("dataset_id", "digest"),)
+
+
+class PreferenceSetItem(Base):
+    """Which pairs a set holds, in order."""
+
+    __tablename__ = "preference_set_items"
+    set_id: Mapped[int] = mapped_column(ForeignKey(PreferenceSet.id), primary_key=True)
+    judgement_id: Mapped[int] = mapped_column(ForeignKey(PreferenceJudgement.id), primary_key=True)
+    position: Mapped[int] = mapped_column(Integer)
+
+
 class ModelLineage(Base):
     """What each registered model version was made from."""
 

@@ -1,8 +1,16 @@
 """Fine-tunes the small base on guided answers, and reads back what it registers."""
 
+from guidealign.labrador.estimate import Estimate, estimate_training
 from guidealign.labrador.load import load_model
 from guidealign.labrador.model import TrainResult
 from guidealign.labrador.precision import compute_precision
 from guidealign.labrador.train import train_labrador
 
-__all__ = ["TrainResult", "compute_precision", "load_model", "train_labrador"]
+__all__ = [
+    "Estimate",
+    "TrainResult",
+    "compute_precision",
+    "estimate_training",
+    "load_model",
+    "train_labrador",
+]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from guidealign.alignment import AlignedExample
+from guidealign.alignment import AlignedExample, PreferencePair
 from guidealign.errors import BadInputError, ConfigurationError
 
 MASKED = -100
@@ -22,9 +22,27 @@ class Row:
     labels: tuple[int, ...]
 
     @property
+    def n_tokens(self) -> int:
+        """Its length."""
+        return len(self.tokens)
+
+    @property
     def n_learned(self) -> int:
         """Tokens that the loss counts."""
         return sum(label != MASKED for label in self.labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowPair:
+    """Two answers to one input as tokens: the better one and the worse."""
+
+    chosen: Row
+    rejected: Row
+
+    @property
+    def n_tokens(self) -> int:
+        """Padded tokens of both."""
+        return 2 * max(self.chosen.n_tokens, self.rejected.n_tokens)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +54,17 @@ class Rows:
     """Answers that were cut at the limit, and so end without an end mark."""
     n_dropped: int
     """Examples of which the prompt alone fills the limit."""
+
+
+class Item(Protocol):
+    """What is learned from in one piece."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of its forward pass."""
+
+
+ItemT = TypeVar("ItemT", bound=Item)
 
 
 def tokenize(examples: Sequence[AlignedExample], tokenizer: Any, *, max_length: int) -> Rows:
@@ -65,6 +94,35 @@ def tokenize(examples: Sequence[AlignedExample], tokenizer: Any, *, max_length: 
     return Rows(rows=tuple(rows), n_truncated=n_truncated, n_dropped=n_dropped)
 
 
+def tokenize_pairs(
+    pairs: Sequence[PreferencePair], tokenizer: Any, *, max_length: int
+) -> tuple[RowPair, ...]:
+    """Both answers of each pair as rows; pairs of which one would be cut are left out.
+
+    A cut answer lacks the end mark that the other one has, and would lose by that.
+
+    Raises:
+        ConfigurationError: as `tokenize`.
+        BadInputError: no pair fits whole.
+    """
+    made = []
+    for pair in pairs:
+        rows = []
+        for response in (pair.chosen, pair.rejected):
+            example = AlignedExample(input_id=pair.input_id, prompt=pair.prompt, response=response)
+            prompt, answer = _parts(example, tokenizer)
+            labels = (*[MASKED] * len(prompt), *answer)
+            rows.append(Row(tokens=(*prompt, *answer), labels=labels))
+        if max(row.n_tokens for row in rows) <= max_length:
+            made.append(RowPair(chosen=rows[0], rejected=rows[1]))
+    if not made:
+        raise BadInputError(
+            f"none of {len(pairs)} preference pairs fits {max_length} tokens: raise"
+            " LABRADOR__MAX_LENGTH"
+        )
+    return tuple(made)
+
+
 def _parts(example: AlignedExample, tokenizer: Any) -> tuple[list[int], list[int]]:
     """Tokens of the prompt up to where the model speaks, and of the answer with its end mark."""
     if not tokenizer.chat_template:
@@ -83,25 +141,51 @@ def _parts(example: AlignedExample, tokenizer: Any) -> tuple[list[int], list[int
     return encode[0]["input_ids"], encode[1]["input_ids"]
 
 
-def batches(rows: Sequence[Row], *, size: int, steps: int, seed: int) -> Iterator[list[Row]]:
-    """`steps` batches of rows of like length, in a new random order each time round."""
+def check_cut(rows: Rows, *, max_share: float) -> None:
+    """Refuses data of which the length limit takes too much.
+
+    Raises:
+        BadInputError: how many examples are cut or left out, and what to do.
+    """
+    n_cut = rows.n_truncated + rows.n_dropped
+    n = len(rows.rows) + rows.n_dropped
+    if n_cut > max_share * n:
+        raise BadInputError(
+            f"{n_cut} of {n} examples do not fit LABRADOR__MAX_LENGTH ({rows.n_truncated} answers"
+            f" are cut, {rows.n_dropped} left out), more than {max_share:.0%}: raise it, or"
+            " LABRADOR__MAX_CUT_SHARE"
+        )
+
+
+def split_held_out(
+    items: Sequence[ItemT], *, share: float, seed: int
+) -> tuple[list[ItemT], list[ItemT]]:
+    """What is learned from, and a share drawn to be held out, rounded down; in their order."""
+    rng = random.Random(f"held-out {seed}")  # noqa: S311 - a choice, not a secret
+    chosen = set(rng.sample(range(len(items)), int(share * len(items))))
+    learned = [item for i, item in enumerate(items) if i not in chosen]
+    return learned, [items[i] for i in sorted(chosen)]
+
+
+def batches(items: Sequence[ItemT], *, size: int, steps: int, seed: int) -> Iterator[list[ItemT]]:
+    """`steps` batches of items of like length, in a new random order each time round."""
     rng = random.Random(seed)  # noqa: S311 - an order, not a secret
-    by_length = sorted(rows, key=lambda row: len(row.tokens))
+    by_length = sorted(items, key=lambda item: item.n_tokens)
     cuts = [by_length[i : i + size] for i in range(0, len(by_length), size)]
-    waiting: list[list[Row]] = []
+    waiting: list[list[ItemT]] = []
     for _ in range(steps):
         if not waiting:
             waiting = rng.sample(cuts, len(cuts))
         yield waiting.pop()
 
 
-def split_by_tokens(batch: Sequence[Row], budget: int) -> Iterator[list[Row]]:
-    """Parts of a batch of at most `budget` padded tokens each, one row at least."""
-    part: list[Row] = []
-    for row in sorted(batch, key=lambda row: len(row.tokens)):
-        if part and len(row.tokens) * (len(part) + 1) > budget:
+def split_by_tokens(batch: Sequence[ItemT], budget: int) -> Iterator[list[ItemT]]:
+    """Parts of a batch of at most `budget` padded tokens each, one item at least."""
+    part: list[ItemT] = []
+    for item in sorted(batch, key=lambda item: item.n_tokens):
+        if part and item.n_tokens * (len(part) + 1) > budget:
             yield part
             part = []
-        part.append(row)
+        part.append(item)
     if part:
         yield part

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from guidealign.errors import IntegrityError
-from guidealign.labrador.examples import MASKED, Row, batches, split_by_tokens
+from guidealign.labrador.examples import (
+    Row,
+    batches,
+    split_by_tokens,
+    split_held_out,
+)
+from guidealign.labrador.likelihood import (
+    TOKENS_AT_ONCE,
+    answer_log_likelihoods,
+    free_cores,
+)
 from guidealign.labrador.precision import Precision, autocast, compute_precision
+from guidealign.labrador.steps import Course, LogStep, Training
+from guidealign.retriever import Checkpoint
 from guidealign.settings import LabradorSettings
 
-if TYPE_CHECKING:
-    import torch
-
-_TOKENS_AT_ONCE = 512
-"""Padded tokens per forward pass: bounds memory; a larger pass is no faster on a CPU."""
-_WARMUP_SHARE = 0.1
-_CLIP_NORM = 1.0
 _PROBE_ROWS = 4
-_LOOK_S = 0.5
-
-LogStep = Callable[[dict[str, float], int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,32 +54,60 @@ def add_adapters(model: Any, settings: LabradorSettings) -> Any:
     return get_peft_model(model, config)
 
 
-def fit(model: Any, rows: Sequence[Row], settings: LabradorSettings, log_step: LogStep) -> Trained:
+def fit(
+    model: Any,
+    rows: Sequence[Row],
+    settings: LabradorSettings,
+    log_step: LogStep,
+    *,
+    checkpoint: Checkpoint | None = None,
+) -> Trained:
     """Trains the adapters and checks that something was learned.
 
     The loss of fixed rows is taken before and after, because the losses of single steps
     come from different rows and may rise by chance.
 
+    Args:
+        model: with adapters.
+        rows: of all examples; a share of them is held out.
+        settings: of the training.
+        log_step: told the figures of each step.
+        checkpoint: of this training alone: one that was killed goes on there.
+
     Raises:
-        IntegrityError: a loss is not finite, the loss has not fallen, or the adapters change
-            nothing.
+        IntegrityError: no label is learned, a loss is not finite, the loss has not fallen, or
+            the adapters change nothing.
     """
-    probe = [row for row in rows if row.n_learned][:_PROBE_ROWS]
-    with _free_cores():
-        before = mean_loss(model, probe)
-        started = time.monotonic()
-        losses = _run_steps(model, rows, settings, log_step)
-        seconds = time.monotonic() - started
+    learnable = [row for row in rows if row.n_learned]
+    if not learnable:
+        raise IntegrityError("all labels are masked: there is no answer token to learn")
+    learned, held_out = split_held_out(learnable, share=settings.held_out_share, seed=settings.seed)
+    probe = learned[:_PROBE_ROWS]
+    precision = compute_precision(settings)
+    size, steps = settings.batch_size, settings.max_steps
+    course = Course(
+        batches=batches(learned, size=size, steps=steps, seed=settings.seed),
+        add_gradient=lambda batch: gradient_of(model, batch, precision),
+        held_out_loss=(lambda: mean_loss(model, held_out)) if held_out else None,
+        measure_before=lambda: {"probe_loss": mean_loss(model, probe)},
+        steps=steps,
+        learning_rate=settings.learning_rate,
+    )
+    with free_cores():
+        done = Training(model, course, settings, log_step, checkpoint).run()
         after = mean_loss(model, probe)
     metrics = {
-        "probe_loss_before": before,
+        "probe_loss_before": done.before["probe_loss"],
         "probe_loss_after": after,
-        "loss_first": losses[0],
-        "loss_last": losses[-1],
-        "steps": float(len(losses)),
-        "train_seconds": seconds,
+        "loss_first": done.losses[0],
+        "loss_last": done.losses[-1],
+        "steps": float(done.step),
+        "train_seconds": done.seconds,
         "logit_change": _logit_change(model, probe[0]),
+        "n_held_out": float(len(held_out)),
     }
+    if held_out:
+        metrics |= {"held_out_loss": done.best_loss, "best_step": float(done.best_step)}
     check_learned(metrics)
     return Trained(model=model, metrics=metrics)
 
@@ -109,110 +137,22 @@ def mean_loss(model: Any, rows: Sequence[Row]) -> float:
     model.eval()
     with torch.inference_mode():
         total = sum(
-            float(_loss_sum(model, part)) for part in split_by_tokens(rows, _TOKENS_AT_ONCE)
+            -float(answer_log_likelihoods(model, part).sum())
+            for part in split_by_tokens(rows, TOKENS_AT_ONCE)
         )
     return total / sum(row.n_learned for row in rows)
 
 
-def _run_steps(
-    model: Any, rows: Sequence[Row], settings: LabradorSettings, log_step: LogStep
-) -> list[float]:
-    import torch
-
-    learned = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(learned, lr=settings.learning_rate, weight_decay=0.0)
-    steps = settings.max_steps
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
-    torch.manual_seed(settings.seed)
-    model.train()
-    losses: list[float] = []
-    precision = compute_precision(settings)
-    chosen = batches(rows, size=settings.batch_size, steps=steps, seed=settings.seed)
-    for step, batch in enumerate(chosen, start=1):
-        started = time.monotonic()
-        loss = _accumulate(model, batch, precision)
-        if not math.isfinite(loss):
-            raise IntegrityError(
-                f"the loss of step {step} is not finite: lower LABRADOR__LEARNING_RATE"
-            )
-        norm = float(torch.nn.utils.clip_grad_norm_(learned, _CLIP_NORM))
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        losses.append(loss)
-        seconds = time.monotonic() - started
-        tokens = sum(len(row.tokens) for row in batch)
-        log_step(
-            {
-                "loss": loss,
-                "gradient_norm": norm,
-                "learning_rate": float(schedule.get_last_lr()[0]),
-                "tokens_per_s": tokens / seconds,
-            },
-            step,
-        )
-        schedule.step()
-    return losses
-
-
-def _accumulate(model: Any, batch: Sequence[Row], precision: Precision) -> float:
-    """Adds the gradient of the batch's mean loss, a part at a time; returns that loss."""
+def gradient_of(model: Any, batch: Sequence[Row], precision: Precision) -> dict[str, float]:
+    """Adds the gradient of the batch's mean loss, a part at a time."""
     n_learned = sum(row.n_learned for row in batch)
     loss = 0.0
-    for part in split_by_tokens(batch, _TOKENS_AT_ONCE):
+    for part in split_by_tokens(batch, TOKENS_AT_ONCE):
         with autocast(precision):
-            part_loss = _loss_sum(model, part) / n_learned
+            part_loss = -answer_log_likelihoods(model, part).sum() / n_learned
         part_loss.backward()
         loss += float(part_loss.detach())
-    return loss
-
-
-def _loss_sum(model: Any, rows: Sequence[Row]) -> torch.Tensor:
-    """Summed negative log-likelihood of the answer tokens of some rows."""
-    import torch
-
-    width = max(len(row.tokens) for row in rows)
-    tokens = torch.tensor([_pad(row.tokens, 0, width) for row in rows])  # (rows, width)
-    mask = torch.tensor([_pad([1] * len(row.tokens), 0, width) for row in rows])
-    labels = torch.tensor([_pad(row.labels, MASKED, width) for row in rows])[:, 1:]
-    # The output layer is a third of a small model's work: it is run only where an answer
-    # token is predicted.
-    places = (labels != MASKED).any(dim=0).nonzero().squeeze(1)  # (places,)
-    output = model(input_ids=tokens, attention_mask=mask, logits_to_keep=places)
-    targets = labels[:, places]  # (rows, places)
-    return torch.nn.functional.cross_entropy(
-        output.logits.flatten(0, 1).float(), targets.flatten(), ignore_index=MASKED, reduction="sum"
-    )
-
-
-@contextmanager
-def _free_cores() -> Iterator[None]:
-    """Runs the block on as many cores as nobody else is using.
-
-    Threads meet after every operation: with one thread more than there are free cores a
-    step was measured at three times its length on a single thread.
-    """
-    import psutil
-    import torch
-
-    usual = torch.get_num_threads()
-    free = 1.0 - psutil.cpu_percent(interval=_LOOK_S) / 100.0
-    torch.set_num_threads(max(1, round(free * usual)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)
-
-
-def _pad(values: Sequence[int], filler: int, width: int) -> list[int]:
-    return [*values, *[filler] * (width - len(values))]
-
-
-def _rate(step: int, steps: int) -> float:
-    """Share of the learning rate: a short rise, then down to a tenth along a line."""
-    rise = max(1, math.ceil(_WARMUP_SHARE * steps))
-    if step < rise:
-        return (step + 1) / rise
-    return 1.0 - 0.9 * (step - rise) / max(1, steps - rise)
+    return {"loss": loss, "tokens": float(sum(len(row.tokens) for row in batch))}
 
 
 def _logit_change(model: Any, row: Row) -> float:

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from guidealign.alignment import AlignedData
+from guidealign.alignment import AlignedData, PreferenceData
 from guidealign.settings import LabradorSettings
 
-TRAINER_VERSION = "lora-sft-2"
+TRAINER_VERSION = "lora-sft-3"
 """Bump it when the same settings and data would give another model."""
 
 RELOAD_TOLERANCE = 1e-4
@@ -35,10 +35,12 @@ class Lineage:
     base: BaseModelFiles
     data: AlignedData
     settings: LabradorSettings
+    preferences: PreferenceData | None = None
+    """None: it learns from answers alone."""
 
     def learning_settings(self) -> dict[str, Any]:
         """The settings that shape the model; where the base lies is not one of them."""
-        return self.settings.model_dump(exclude={"base_gguf", "base_model"})
+        return self.settings.model_dump(exclude={"base_gguf", "base_model", "max_cut_share"})
 
     @property
     def settings_key(self) -> str:
@@ -48,12 +50,15 @@ class Lineage:
             "base": self.base.digest,
             "data": self.data.digest,
             "settings": self.learning_settings(),
+            "preferences": self.preferences.digest if self.preferences else None,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def tags(self) -> dict[str, str]:
         """For the registry."""
+        preferences = {"preference_digest": self.preferences.digest} if self.preferences else {}
         return {
+            **preferences,
             "settings_key": self.settings_key,
             "base_model": self.base.name,
             "base_digest": self.base.digest,

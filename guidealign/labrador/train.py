@@ -8,21 +8,24 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy import Engine
 
-from guidealign.alignment import load_dataset
+from guidealign.alignment import PreferenceData, load_dataset, load_preferences
 from guidealign.db import guard_database
 from guidealign.errors import ConfigurationError, IntegrityError
 from guidealign.labrador import store
 from guidealign.labrador.base import find_base, load_files
-from guidealign.labrador.examples import Rows, tokenize
+from guidealign.labrador.dpo import fit_preferences
+from guidealign.labrador.examples import Rows, check_cut, tokenize, tokenize_pairs
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.labrador.model import Lineage, TrainResult
 from guidealign.labrador.package import check_reload, read_metrics, write_package
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry, Run
+from guidealign.retriever import Checkpoint
 from guidealign.settings import Settings, home_folder
 
 EXPERIMENT = "guidealign-labrador"
@@ -38,9 +41,9 @@ def train_labrador(
 ) -> TrainResult:
     """Fine-tunes the base on an aligned data set and registers the merged model.
 
-    The same data, base and settings are trained once; a version whose making was cut short
-    after its registration is checked and finished instead of trained again. Stage 3 of
-    Guide-Align (arXiv 2403.11838), with LoRA.
+    The same data, base and settings are trained once. A training that was killed goes on at
+    its last checkpoint; a version whose making was cut short after its registration is checked
+    and finished instead of trained again. Stage 3 of Guide-Align (arXiv 2403.11838), with LoRA.
 
     Args:
         engine: the guidealign database.
@@ -49,12 +52,18 @@ def train_labrador(
         dataset_id: None: the newest aligned data set.
 
     Raises:
-        BadInputError: there is no data set, or nothing in it fits the length limit.
+        BadInputError: there is no data set, or too little of it fits the length limit, or no
+            pairs where preferences are to be learned.
         IntegrityError: training learned nothing, or the registered files give other logits.
         ServiceUnavailableError: the database or the registry does not answer.
     """
     data = load_dataset(dataset_id, engine=engine)
-    lineage = Lineage(base=find_base(settings), data=data, settings=settings.labrador)
+    lineage = Lineage(
+        base=find_base(settings),
+        data=data,
+        settings=settings.labrador,
+        preferences=_preferences(data.dataset_id, engine, settings),
+    )
     trainer = _Trainer(engine, settings, registry, lineage)
     found = trainer.find()
     if found is None:
@@ -112,13 +121,18 @@ class _Trainer:
         )
         model, tokenizer = load_files(self.lineage.base.folder)
         rows = tokenize(self.lineage.data.examples, tokenizer, max_length=settings.max_length)
+        check_cut(rows, max_share=settings.max_cut_share)
         trained = fit(
             add_adapters(model, settings),
             rows.rows,
             settings,
             lambda metrics, step: run.log_metrics(metrics, step=step),
+            checkpoint=self._checkpoint("answers"),
         )
-        metrics = {**trained.metrics, **_counts(rows), "peak_rss_gb": _peak_rss_gb()}
+        metrics = {**trained.metrics, **_counts(rows)}
+        if self.lineage.preferences is not None:
+            metrics |= self._prefer(trained.model, tokenizer, self.lineage.preferences, run)
+        metrics["peak_rss_gb"] = _peak_rss_gb()
         run.log_metrics(metrics)
         log.info("labrador trained", **metrics)
         write_package(
@@ -129,6 +143,27 @@ class _Trainer:
             rows=rows.rows,
             metrics=metrics,
         )
+
+    def _prefer(
+        self, model: Any, tokenizer: Any, preferences: PreferenceData, run: Run
+    ) -> dict[str, float]:
+        """Learns from pairs what was not learned from answers."""
+        settings = self.settings.labrador
+        run.log_dataset(
+            [{"input_id": pair.input_id} for pair in preferences.pairs],
+            name="preferences",
+            digest=preferences.digest,
+            context="training",
+        )
+        pairs = tokenize_pairs(preferences.pairs, tokenizer, max_length=settings.max_length)
+        metrics = fit_preferences(
+            model,
+            pairs,
+            settings,
+            lambda metrics, step: run.log_metrics(metrics, step=step),
+            checkpoint=self._checkpoint("preferences"),
+        )
+        return {**metrics, "dpo/n_dropped": float(len(preferences.pairs) - len(pairs))}
 
     def finish(self, version: int, run_id: str | None) -> dict[str, float]:
         """Compares the registered files, then lets the version count; returns its figures."""
@@ -144,12 +179,21 @@ class _Trainer:
             store.add_lineage(connection, version, self.lineage, metrics, mlflow_run_id=run_id)
         self.registry.set_alias(LABRADOR_MODEL, _CHALLENGER, version)
         self.registry.set_version_tags(LABRADOR_MODEL, version, {_CHECKED: "yes"})
+        self._checkpoint().drop()
         return metrics
+
+    def _checkpoint(self, course: str = "") -> Checkpoint:
+        key = self.lineage.settings_key[:32]
+        return Checkpoint(home_folder() / "checkpoints" / f"{LABRADOR_MODEL}-{key}" / course)
 
     def stored_metrics(self, version: int) -> dict[str, float]:
         """The figures of a version that counts."""
         with guard_database(), self.engine.connect() as connection:
             return store.lineage_metrics(connection, version) or {}
+
+
+def _preferences(dataset_id: int, engine: Engine, settings: Settings) -> PreferenceData | None:
+    return load_preferences(dataset_id, engine=engine) if settings.labrador.dpo else None
 
 
 def _work_folder() -> Path:

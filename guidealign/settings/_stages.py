@@ -182,6 +182,8 @@ class AlignSettings(BaseModel):
 
     max_inputs: int = Field(default=36, ge=1)
     max_tokens: int = Field(default=80, ge=8)
+    preference_margin: float = Field(default=0.2, gt=0, le=1)
+    """By how much less likely harm must be for a guided answer to be preferred."""
     seed: int = 13
 
 
@@ -201,6 +203,20 @@ class LabradorSettings(BaseModel):
     max_length: int = Field(default=256, ge=16)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the arithmetic in training and scoring; auto: bfloat16 where the processor has it."""
+    max_cut_share: float = Field(default=0.25, ge=0, le=1)
+    """Of the examples may at most so many lose words to `max_length`; more are refused."""
+    held_out_share: float = Field(default=0.1, ge=0, lt=0.9)
+    """Of the examples, rounded down, that nothing is learned from: their loss stops early."""
+    check_every: int = Field(default=4, ge=1)
+    """Steps between looks at the held-out loss, and between checkpoints."""
+    patience: int = Field(default=2, ge=1)
+    """Looks in a row without a lower held-out loss that end the training."""
+    dpo: bool = False
+    """Whether preference pairs are learned from behind the answers."""
+    dpo_beta: float = Field(default=0.1, gt=0)
+    """How dear it is to move away from what the answers taught."""
+    dpo_learning_rate: float = Field(default=5e-5, gt=0)
+    dpo_steps: int = Field(default=8, ge=1)
     seed: int = 13
 
 

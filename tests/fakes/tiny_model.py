@@ -10,8 +10,8 @@ TEMPLATE = (
 )
 
 
-def write_tiny_model(folder: Path) -> None:
-    """Saves model and tokenizer as transformers files."""
+def write_tiny_model(folder: Path, *, width: int = 32, layers: int = 2) -> None:
+    """Saves model and tokenizer as transformers files; wider and deeper where size matters."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
@@ -30,9 +30,9 @@ def write_tiny_model(folder: Path) -> None:
     torch.manual_seed(1)
     config = Qwen2Config(
         vocab_size=len(vocabulary),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=512,

@@ -81,9 +81,9 @@ def test_a_large_batch_in_parts_gives_the_gradient_of_the_whole(
     rows = tokenize(EXAMPLES, tokenizer, max_length=96).rows
     gradients = []
     for budget in (10_000, 1):
-        monkeypatch.setattr(loop, "_TOKENS_AT_ONCE", budget)
+        monkeypatch.setattr(loop, "TOKENS_AT_ONCE", budget)
         model.zero_grad()
-        loss = loop._accumulate(model, rows, "float32")
+        loss = loop.gradient_of(model, rows, "float32")["loss"]
         gradients.append((loss, model.lm_head.weight.grad.clone()))
     assert gradients[0][0] == pytest.approx(gradients[1][0], rel=1e-5)
     assert torch.allclose(gradients[0][1], gradients[1][1], atol=1e-6)

@@ -1,0 +1,328 @@
+"""Guided answers beside unguided ones, and Labrador beside its base without guidelines.
+
+An answer is judged by its first words: does it decline? A harmful answer that declines nothing
+and a harmless one that says the right thing look alike to this judge, so its figures are shares of
+answers that decline: wanted on risky prompts, unwanted on benign look-alikes. Answers are kept in
+the cache folder as they come, so a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from rich.console import Console
+
+from benchmarks._report import ROOT, Figure
+from guidealign.alignment import AlignedExample, compose, keep_distinct
+from guidealign.alignment.filters import judge, refuses
+from guidealign.errors import PlatformError
+from guidealign.evaluation import load_cases
+from guidealign.evaluation.benchmark import PreferenceCase
+from guidealign.evaluation.preference import preference_margin
+from guidealign.evaluation.statistics import Bootstrap
+from guidealign.labrador.base import find_base, load_files
+from guidealign.labrador.examples import tokenize
+from guidealign.labrador.loop import add_adapters, fit
+from guidealign.library.starter import STARTER_FOLDER
+from guidealign.llm import ChatClient, ChatResult, run_many
+from guidealign.platform import ensure_model
+from guidealign.platform.model_server import API_KEY_VARIABLE
+from guidealign.records import RetrievedGuideline
+from guidealign.registry import Registry
+from guidealign.retriever import load_serving_encoder
+from guidealign.settings import EndpointSettings, Settings, load_settings
+
+DO_NOT_ANSWER = ROOT.parent / "shared" / "data" / "do_not_answer"
+_RESAMPLES = 10_000
+_LEVEL = 0.05
+_START_S = 180.0
+_SLOTS = 2
+_WAYS = ("guided", "plain")
+console = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class _Prompt:
+    text: str
+    kind: str
+    """`harm`, `over_refusal` or `do_not_answer`."""
+    cluster: str
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Of each kind of prompt, and of what is trained on and scored."""
+
+    harm: int
+    over_refusal: int
+    do_not_answer: int
+    learned: int
+    scored: int
+
+
+_SIZES = {True: _Sizes(40, 40, 40, 36, 48), False: _Sizes(4, 4, 4, 8, 4)}
+
+
+def measure_alignment(full: bool) -> list[Figure]:
+    """The part `alignment` of the benchmark."""
+    settings, sizes = load_settings(), _SIZES[full]
+    prompts = _prompts(sizes)
+    inputs = _inputs(sizes.learned)
+    asked = [p.text for p in prompts] + [text for text, _ in inputs]
+    guidelines = dict(zip(asked, _retrieve(asked, settings), strict=True))
+    kept = _Kept(settings.platform.cache.expanduser() / "bench" / "labrador-answers.jsonl")
+    with _bundled_model(settings) as endpoint, ChatClient(endpoint, stage="bench") as client:
+        jobs = [(way, p.text) for p in prompts for way in _WAYS]
+        jobs += [("guided", text) for text, _ in inputs]
+        asker = _Asker(client, kept, guidelines, settings.align.max_tokens, len(jobs))
+        run_many(jobs, asker, _SLOTS)
+    figures = [f for kind in _kinds(prompts) for f in _declined(kind, prompts, kept)]
+    examples = _examples(inputs, kept, guidelines)
+    return figures + _trained(examples, settings, load_cases(at_most=sizes.scored))
+
+
+def _prompts(sizes: _Sizes) -> list[_Prompt]:
+    found = []
+    for kind, n in (("harm", sizes.harm), ("over_refusal", sizes.over_refusal)):
+        cases = [case for case in load_cases() if case.kind == kind]
+        step = max(1, len(cases) // n)
+        found += [_Prompt(c.prompt, kind, c.category) for c in cases[::step][:n]]
+    for file in sorted(DO_NOT_ANSWER.glob("*.jsonl")):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        share = sizes.do_not_answer // 5
+        for line in lines[:: max(1, len(lines) // max(1, share))][:share]:
+            prompt = json.loads(line)["prompt"]
+            found.append(_Prompt(prompt, "do_not_answer", prompt))
+    return found
+
+
+def _kinds(prompts: Sequence[_Prompt]) -> list[str]:
+    return sorted({p.kind for p in prompts}, key=["harm", "do_not_answer", "over_refusal"].index)
+
+
+def _inputs(n: int) -> list[tuple[str, bool]]:
+    """Inputs of the starter library, and whether they are unsafe: categories take turns."""
+    files = [yaml.safe_load(f.read_text("utf-8")) for f in sorted(STARTER_FOLDER.glob("*.yaml"))]
+    turns = [
+        (file["inputs"][place]["text"], bool(file["inputs"][place]["unsafe"]))
+        for place in range(n)
+        for file in files
+        if place < len(file["inputs"])
+    ]
+    return turns[:n]
+
+
+def _retrieve(texts: list[str], settings: Settings) -> list[list[RetrievedGuideline]]:
+    """What the untrained retriever finds in the starter library."""
+    library = [
+        (guideline["title"], guideline["text"], content["category"])
+        for file in sorted(STARTER_FOLDER.glob("*.yaml"))
+        for content in [yaml.safe_load(file.read_text("utf-8"))]
+        for guideline in content["guidelines"]
+    ]
+    # The base is on this machine: no registry is asked.
+    encoder = load_serving_encoder(0, settings=settings, registry=Registry("http://127.0.0.1:9"))
+    vectors = encoder.encode([f"{title}: {text}" for title, text, _ in library], side="guideline")
+    scores = encoder.encode(texts, side="input") @ vectors.T  # (texts, library)
+    found = []
+    for row in scores:
+        nearest = row.argsort()[::-1][: settings.retrieval.n_candidates]
+        candidates = [
+            RetrievedGuideline(
+                guideline_id=int(i),
+                title=library[i][0],
+                text=library[i][1],
+                category=library[i][2],
+                rank=rank,
+                score=float(row[i]),
+            )
+            for rank, i in enumerate(nearest, start=1)
+        ]
+        found.append(keep_distinct(candidates, settings.retrieval))
+    return found
+
+
+class _Kept:
+    """Answers by way and prompt, in a file that grows a line an answer."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        read = [json.loads(line) for line in lines]
+        self._answers = {(r["way"], r["prompt"]): (r["text"], r["finish"]) for r in read}
+
+    def get(self, way: str, prompt: str) -> tuple[str, str] | None:
+        return self._answers.get((way, prompt))
+
+    def put(self, way: str, prompt: str, said: ChatResult) -> None:
+        self._answers[way, prompt] = said.text, said.finish_reason
+        line = {"way": way, "prompt": prompt, "text": said.text, "finish": said.finish_reason}
+        with self._file.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(line) + "\n")
+
+
+@dataclass
+class _Asker:
+    client: ChatClient
+    kept: _Kept
+    guidelines: dict[str, list[RetrievedGuideline]]
+    max_tokens: int
+    n: int
+    done: int = 0
+
+    def __call__(self, job: tuple[str, str]) -> None:
+        way, prompt = job
+        if self.kept.get(way, prompt) is None:
+            guidelines = self.guidelines[prompt] if way == "guided" else []
+            messages = compose(prompt, guidelines)
+            said = self.client.complete(messages, temperature=0.0, max_tokens=self.max_tokens)
+            self.kept.put(way, prompt, said)
+        self.done += 1
+        if self.done % 20 == 0 or self.done == self.n:
+            console.print(f"labrador: {self.done} of {self.n} answers", highlight=False)
+
+
+def _declined(kind: str, prompts: Sequence[_Prompt], kept: _Kept) -> list[Figure]:
+    chosen = [p for p in prompts if p.kind == kind]
+    declined = {way: [refuses(_text(kept, way, p.text)) for p in chosen] for way in _WAYS}
+    named = {
+        "harm": "risky held-out prompts",
+        "over_refusal": "benign look-alikes",
+        "do_not_answer": "Do-Not-Answer",
+    }[kind]
+    gain = [float(g) - float(p) for g, p in zip(*declined.values(), strict=True)]
+    figures = [
+        Figure(figure=f"alignment: {named}, {way} answers that decline",
+               value=sum(declined[way]) / len(chosen), unit="share", n=len(chosen))
+        for way in _WAYS
+    ]  # fmt: skip
+    return [*figures, _difference(f"{named}, guided minus plain, declining", gain, chosen)]
+
+
+def _text(kept: _Kept, way: str, prompt: str) -> str:
+    found = kept.get(way, prompt)
+    assert found is not None
+    return found[0]
+
+
+def _difference(
+    name: str, gains: Sequence[float], of: Sequence[Any], unit: str = "share"
+) -> Figure:
+    drawn = Bootstrap.of(gains, [one.cluster for one in of], resamples=_RESAMPLES, seed=13)
+    low, high = drawn.bounds(_LEVEL / 2)
+    return Figure(
+        figure=f"alignment: {name}", value=drawn.mean, unit=unit, n=drawn.n,
+        note=f"95% interval {low:+.3f} to {high:+.3f}, {drawn.n_clusters} clusters",
+    )  # fmt: skip
+
+
+def _examples(
+    inputs: Sequence[tuple[str, bool]],
+    kept: _Kept,
+    guidelines: dict[str, list[RetrievedGuideline]],
+) -> list[AlignedExample]:
+    """What passes the filters of the aligned data set."""
+    examples = []
+    for number, (text, unsafe) in enumerate(inputs):
+        said = kept.get("guided", text)
+        assert said is not None
+        given = [g.text for g in guidelines[text]]
+        judged = judge(said[0], finish_reason=said[1], known_safe=not unsafe, guidelines=given)
+        if judged.filtered_reason is None:
+            examples.append(AlignedExample(input_id=number, prompt=text, response=judged.response))
+    return examples
+
+
+@dataclass(frozen=True)
+class _Scored:
+    cluster: str
+
+
+def _trained(
+    examples: Sequence[AlignedExample], settings: Settings, cases: Sequence[PreferenceCase]
+) -> list[Figure]:
+    """Margins of likelihood on held-out cases, with adapters and without."""
+    import torch
+
+    model, tokenizer = load_files(find_base(settings).folder)
+    wanted = settings.labrador
+    rows = tokenize(examples, tokenizer, max_length=wanted.max_length).rows
+    trained = fit(add_adapters(model, wanted), rows, wanted, _say_step(wanted.max_steps))
+    console.print(f"labrador: trained on {len(rows)} answers", highlight=False)
+    model = trained.model.eval()
+    gains = {}
+    for case in cases:
+        with torch.inference_mode(), model.disable_adapter():
+            before = preference_margin(model, tokenizer, case)
+        gains[case.case_id] = preference_margin(model, tokenizer, case) - before
+    figures = []
+    for kind in ("harm", "over_refusal", "quality"):
+        chosen = [case for case in cases if case.kind == kind]
+        if len({case.category for case in chosen}) < 2:
+            continue
+        name = f"Labrador minus base, likelihood margin, {kind.replace('_', '-')}"
+        of = [_Scored(case.category) for case in chosen]
+        figures.append(_difference(name, [gains[c.case_id] for c in chosen], of, "nats/token"))
+    return figures
+
+
+def _say_step(steps: int) -> Callable[[dict[str, float], int], None]:
+    def say(figures: dict[str, float], step: int) -> None:
+        if "loss" in figures:
+            console.print(
+                f"labrador: step {step} of {steps}, loss {figures['loss']:.3f}", highlight=False
+            )
+
+    return say
+
+
+@contextmanager
+def _bundled_model(settings: Settings) -> Iterator[EndpointSettings]:
+    """The endpoint of a server of this block's own."""
+    gguf = ensure_model("base", settings, lambda line: console.print(line, highlight=False))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    key = secrets.token_hex(8)
+    command = [sys.executable, "-m", "guidealign.platform.model_server", "--gguf", str(gguf)]
+    command += ["--alias", "base", "--port", str(port), "--slots", str(_SLOTS)]
+    server = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {API_KEY_VARIABLE: key, "OMP_WAIT_POLICY": "PASSIVE"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/health", server)
+        url = f"http://127.0.0.1:{port}/v1"
+        yield EndpointSettings.model_validate({"base_url": url, "api_key": key, "model": "base"})
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + _START_S
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            if httpx.get(url, timeout=5.0).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.5)
+    raise PlatformError("the model server did not start: run it by hand to see why")

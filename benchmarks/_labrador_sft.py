@@ -1,0 +1,112 @@
+"""One fine-tuning in a process of its own: `python -m benchmarks._labrador_sft WAY FOLDER JOB`.
+
+WAY is `loop` (guidealign's), `trl` (a plain SFTTrainer) or `trl-rows` (the same with one row at a
+time and gradients accumulated over the batch); JOB is a JSON file with settings and rows. Prints
+one line of JSON: seconds of processor time, tokens, loss and the process's peak memory. All get the
+same adapters, rows and batches, on one thread, so that processor time is what they would take on a
+machine of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from guidealign.labrador.base import load_files
+from guidealign.labrador.examples import Row, batches
+from guidealign.labrador.loop import add_adapters, fit, mean_loss
+from guidealign.settings import LabradorSettings
+
+_PROBE_ROWS = 4
+
+
+def with_loop(model: Any, rows: Sequence[Row], settings: LabradorSettings) -> None:
+    fit(model, rows, settings, lambda *_: None)
+
+
+def with_trl(
+    model: Any, rows: Sequence[Row], settings: LabradorSettings, tokenizer: Any, *, at_once: int
+) -> None:
+    import datasets
+    from transformers.utils import logging as transformers_logging
+    from trl import SFTConfig, SFTTrainer
+
+    transformers_logging.set_verbosity_error()
+    size, steps = settings.batch_size, settings.max_steps
+    ordered = [
+        {"input_ids": list(row.tokens), "labels": list(row.labels)}
+        for batch in batches(rows, size=size, steps=steps, seed=settings.seed)
+        for row in batch
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        config = SFTConfig(
+            output_dir=folder,
+            per_device_train_batch_size=at_once,
+            gradient_accumulation_steps=size // at_once,
+            max_steps=steps,
+            max_length=settings.max_length,
+            learning_rate=settings.learning_rate,
+            warmup_steps=1,
+            weight_decay=0.0,
+            max_grad_norm=1.0,
+            train_sampling_strategy="sequential",
+            gradient_checkpointing=False,
+            use_cpu=True,
+            bf16=False,
+            logging_steps=1,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            seed=settings.seed,
+        )
+        trainer = SFTTrainer(
+            model=model,
+            args=config,
+            train_dataset=datasets.Dataset.from_list(ordered),
+            processing_class=tokenizer,
+        )
+        trainer.train()
+
+
+def main() -> None:
+    import torch
+
+    way, folder, job = sys.argv[1:]
+    told = json.loads(Path(job).read_text(encoding="utf-8"))
+    settings = LabradorSettings.model_validate(told["settings"])
+    rows = [Row(tokens=tuple(r["tokens"]), labels=tuple(r["labels"])) for r in told["rows"]]
+    torch.set_num_threads(1)
+    model, tokenizer = load_files(Path(folder))
+    model = add_adapters(model, settings)
+    probe = rows[:_PROBE_ROWS]
+    before = mean_loss(model, probe)
+    begun = time.process_time()
+    if way == "loop":
+        with_loop(model, rows, settings)
+    else:
+        at_once = settings.batch_size if way == "trl" else 1
+        with_trl(model, rows, settings, tokenizer, at_once=at_once)
+    seconds = time.process_time() - begun
+    chosen = batches(rows, size=settings.batch_size, steps=settings.max_steps, seed=settings.seed)
+    done = {
+        "seconds": seconds,
+        "tokens": sum(len(row.tokens) for batch in chosen for row in batch),
+        "peak_gb": _peak_gb(),
+        "loss_before": before,
+        "loss": mean_loss(model, probe),
+    }
+    print(json.dumps(done), flush=True)
+
+
+def _peak_gb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""Preference pairs: guided against unguided answers, kept where a rule tells them apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy import Engine
+
+from guidealign.alignment import preference_store as store
+from guidealign.alignment._separate import judge_name, separate
+from guidealign.alignment.filters import judge
+from guidealign.alignment.model import (
+    EXPERIMENT,
+    PreferenceData,
+    PreferenceResult,
+    dataset_digest,
+)
+from guidealign.alignment.preference_store import ComparisonKey, JudgedPair
+from guidealign.db import guard_database
+from guidealign.errors import BadInputError, TransientError
+from guidealign.llm import ChatClient, ChatResult, recorded_calls, run_many
+from guidealign.registry import Registry
+from guidealign.settings import Settings
+
+_PLAIN_VERSION = "plain-1"
+_KEPT = "guided_better"
+
+log = structlog.get_logger()
+
+
+def build_preferences(
+    dataset_id: int, *, engine: Engine, settings: Settings, registry: Registry
+) -> PreferenceResult:
+    """Asks for the unguided answers, compares, and stores the pairs that are told apart.
+
+    Answers and verdicts that are there are used again, and the same pairs make the same set,
+    so a second call costs nothing.
+
+    Args:
+        dataset_id: of an aligned data set.
+        engine: the guidealign database.
+        settings: `align.preference_margin` of the judge, `base` that answers, `safety` that
+            judges.
+        registry: where the set is logged.
+
+    Raises:
+        ConfigurationError: the model would judge its own answers.
+        ServiceUnavailableError: a model server is away; what it answered so far is stored.
+    """
+    judge_of = judge_name(settings)
+    key = ComparisonKey(
+        dataset_id=dataset_id,
+        model=settings.base.model,
+        prompt_version=f"{_PLAIN_VERSION}/t{settings.align.max_tokens}",
+    )
+    n_asked, n_failed = _answer_plainly(key, engine, settings)
+    with guard_database(), engine.connect() as connection:
+        waiting = store.unjudged(connection, key, judge_of)
+    found = separate(waiting, settings=settings)
+    with guard_database(), engine.begin() as connection:
+        store.add_judgements(connection, found, judge_of)
+    with guard_database(), engine.connect() as connection:
+        compared = store.judged(connection, key, judge_of)
+    dropped = Counter(one.verdict for one in compared if one.verdict != _KEPT)
+    dropped["no_verdict"] = len(waiting) - len(found)
+    dropped["no_answer"] = n_failed
+    counts = {reason: n for reason, n in sorted(dropped.items()) if n}
+    kept = [one for one in compared if one.verdict == _KEPT]
+    made = _store(kept, counts, judge_of, key, engine, registry) if kept else None
+    result = PreferenceResult(
+        set_id=made.set_id if made else None,
+        dataset_id=dataset_id,
+        digest=made.digest if made else None,
+        n=len(kept),
+        n_asked=n_asked,
+        n_failed=n_failed,
+        dropped=counts,
+        changed=made.is_new if made else False,
+    )
+    log.info("answers compared", **result.as_dict())
+    return result
+
+
+def load_preferences(dataset_id: int, *, engine: Engine) -> PreferenceData:
+    """The newest set of pairs of an aligned data set.
+
+    Raises:
+        BadInputError: there is none.
+    """
+    with guard_database(), engine.connect() as connection:
+        found = store.load_set(connection, dataset_id)
+    if found is None:
+        raise BadInputError(
+            f"data set {dataset_id} has no preference pairs: run the align stage with"
+            " LABRADOR__DPO=true, or train without"
+        )
+    return found
+
+
+@dataclass
+class _Asker:
+    """Has one input answered as it is; an input that the server refuses is left out."""
+
+    engine: Engine
+    client: ChatClient
+    key: ComparisonKey
+    max_tokens: int
+    away: list[TransientError] = field(default_factory=list)
+    """Why the server is given up; the inputs behind are not tried one by one."""
+
+    def __call__(self, asked: tuple[int, str]) -> bool:
+        if self.away:
+            raise self.away[0]
+        input_id, prompt = asked
+        with recorded_calls() as calls:
+            try:
+                said = self.client.complete(
+                    [{"role": "user", "content": prompt}],
+                    temperature=0.0,
+                    max_tokens=self.max_tokens,
+                )
+            except BadInputError:
+                said = None
+            except TransientError as error:
+                self.away.append(error)
+                raise
+        with guard_database(), self.engine.begin() as connection:
+            if said is None:
+                store.add_calls(connection, self.key, input_id, calls)
+            else:
+                store.add_plain(connection, self.key, _row(input_id, said), calls)
+        return said is not None
+
+
+def _row(input_id: int, said: ChatResult) -> dict[str, object]:
+    judged = judge(said.text, finish_reason=said.finish_reason, known_safe=False, guidelines=())
+    return {
+        "input_id": input_id,
+        "response": judged.response,
+        "filtered_reason": judged.filtered_reason,
+        "finish_reason": said.finish_reason,
+        "prompt_tokens": said.prompt_tokens,
+        "completion_tokens": said.completion_tokens,
+        "latency_ms": said.latency_ms,
+    }
+
+
+def _answer_plainly(key: ComparisonKey, engine: Engine, settings: Settings) -> tuple[int, int]:
+    """How many answers came now, and how many the server refused."""
+    with guard_database(), engine.connect() as connection:
+        missing = store.unanswered(connection, key)
+    if not missing:
+        return 0, 0
+    with ChatClient(settings.base, stage="prefer") as client:
+        asker = _Asker(engine, client, key, settings.align.max_tokens)
+        came = run_many(missing, asker, settings.base.concurrency)
+    return sum(came), len(came) - sum(came)
+
+
+@dataclass(frozen=True)
+class _Made:
+    set_id: int
+    digest: str
+    is_new: bool
+
+
+def _store(
+    kept: list[JudgedPair],
+    dropped: dict[str, int],
+    judge_of: str,
+    key: ComparisonKey,
+    engine: Engine,
+    registry: Registry,
+) -> _Made:
+    digest = dataset_digest(
+        part
+        for one in kept
+        for part in ((one.text_hash, one.pair.chosen), (one.text_hash, one.pair.rejected))
+    )
+    with guard_database(), engine.connect() as connection:
+        found = store.set_id(connection, key.dataset_id, digest)
+    if found is not None:
+        return _Made(found, digest, is_new=False)
+    with registry.run(EXPERIMENT, "prefer", tags={"data_digest": digest}) as run:
+        run.log_params({"judge": judge_of, "dataset_id": key.dataset_id})
+        counts = {f"dropped/{reason}": float(n) for reason, n in dropped.items()}
+        run.log_metrics({"n": float(len(kept)), **counts})
+        records = [
+            {
+                "input_id": one.pair.input_id,
+                "judgement_id": one.judgement_id,
+                "chosen_chars": len(one.pair.chosen),
+                "rejected_chars": len(one.pair.rejected),
+            }
+            for one in kept
+        ]
+        run.log_dataset(records, name="preferences", digest=digest, context="alignment")
+        values = {
+            "digest": digest,
+            "dataset_id": key.dataset_id,
+            "judge": judge_of,
+            "dropped": dropped,
+            "mlflow_run_id": run.id,
+        }
+        with guard_database(), engine.begin() as connection:
+            new = store.add_set(connection, values, [one.judgement_id for one in kept])
+            again = store.set_id(connection, key.dataset_id, digest)
+    if again is None:
+        raise AssertionError("a set that was just stored is there")
+    return _Made(again, digest, is_new=new is not None)

@@ -1,0 +1,180 @@
+"""Direct preference optimisation: the guided answer is to gain on the unguided one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from guidealign.errors import IntegrityError
+from guidealign.labrador.examples import RowPair, batches, split_by_tokens, split_held_out
+from guidealign.labrador.likelihood import TOKENS_AT_ONCE, answer_log_likelihoods, free_cores
+from guidealign.labrador.precision import autocast, compute_precision
+from guidealign.labrador.steps import Course, LogStep, Training
+from guidealign.retriever import Checkpoint
+from guidealign.settings import LabradorSettings
+
+if TYPE_CHECKING:
+    import torch
+
+PREFIX = "dpo/"
+_PROBE_PAIRS = 4
+
+
+def fit_preferences(
+    model: Any,
+    pairs: Sequence[RowPair],
+    settings: LabradorSettings,
+    log_step: LogStep,
+    *,
+    checkpoint: Checkpoint | None = None,
+) -> dict[str, float]:
+    """Trains the adapters on pairs, with DPO (arXiv 2305.18290), and checks that they learned.
+
+    The reference is the model as it comes, after what it learned from answers alone. What it
+    finds likely is taken once before the first step, so that no second model is in memory.
+
+    Args:
+        model: with adapters that have learned from answers.
+        pairs: a share of them is held out.
+        settings: `dpo_beta`, `dpo_learning_rate`, `dpo_steps`, and the batch, which counts
+            answers: half as many pairs.
+        log_step: told the figures of each step, named `dpo/...`.
+        checkpoint: of this training alone: one that was killed goes on there.
+
+    Raises:
+        IntegrityError: a loss is not finite, or the better answers did not gain on the worse.
+    """
+    learned, held_out = split_held_out(pairs, share=settings.held_out_share, seed=settings.seed)
+    preferring = _Preferring(model, settings)
+    probe = learned[:_PROBE_PAIRS]
+    size = max(1, settings.batch_size // 2)
+    course = Course(
+        batches=batches(learned, size=size, steps=settings.dpo_steps, seed=settings.seed),
+        add_gradient=preferring.add_gradient,
+        held_out_loss=(lambda: preferring.mean(held_out)["loss"]) if held_out else None,
+        measure_before=lambda: preferring.mean(probe),
+        steps=settings.dpo_steps,
+        learning_rate=settings.dpo_learning_rate,
+        prefix=PREFIX,
+    )
+    with free_cores():
+        preferring.take_references(pairs)
+        done = Training(model, course, settings, log_step, checkpoint).run()
+        after = preferring.mean(probe)
+    metrics = {
+        "probe_margin_before": done.before["reward_margin"],
+        "probe_margin_after": after["reward_margin"],
+        "probe_loss_before": done.before["loss"],
+        "probe_loss_after": after["loss"],
+        "steps": float(done.step),
+        "train_seconds": done.seconds,
+        "n_pairs": float(len(learned)),
+        "n_held_out": float(len(held_out)),
+    }
+    check_preferred(metrics)
+    return {PREFIX + name: value for name, value in metrics.items()}
+
+
+def check_preferred(metrics: dict[str, float]) -> None:
+    """Refuses a training that went wrong.
+
+    Raises:
+        IntegrityError: a figure is not finite, or the margin of rewards has not risen.
+    """
+    before, after = metrics["probe_margin_before"], metrics["probe_margin_after"]
+    if not all(math.isfinite(value) for value in metrics.values()):
+        raise IntegrityError(
+            "preferences diverged (a figure is not finite): lower LABRADOR__DPO_LEARNING_RATE"
+        )
+    if after <= before:
+        raise IntegrityError(
+            f"preferences were not learned: the margin of rewards went from {before:.4f} to"
+            f" {after:.4f}: change LABRADOR__DPO_LEARNING_RATE or LABRADOR__DPO_STEPS"
+        )
+
+
+@dataclass(frozen=True)
+class _Likelihoods:
+    """Of the answers of some pairs, (pairs,) each."""
+
+    chosen: torch.Tensor
+    rejected: torch.Tensor
+
+    @property
+    def margin(self) -> torch.Tensor:
+        """By how much the better answers are likelier, (pairs,)."""
+        return self.chosen - self.rejected
+
+
+class _Preferring:
+    """The loss over a model, and what its reference finds likely."""
+
+    def __init__(self, model: Any, settings: LabradorSettings) -> None:
+        self._model = model
+        self._beta = settings.dpo_beta
+        self._precision = compute_precision(settings)
+        self._references: dict[RowPair, float] = {}
+
+    def take_references(self, pairs: Sequence[RowPair]) -> None:
+        """Keeps how much likelier the model as it is finds each better answer."""
+        import torch
+
+        self._model.eval()
+        with torch.inference_mode():
+            for part in split_by_tokens(pairs, TOKENS_AT_ONCE):
+                margins = self._likelihoods(part).margin.tolist()
+                self._references.update(zip(part, margins, strict=True))
+
+    def add_gradient(self, batch: Sequence[RowPair]) -> dict[str, float]:
+        """Adds the gradient of the batch's mean loss, a part at a time."""
+        figures: dict[str, float] = {}
+        for part in split_by_tokens(batch, TOKENS_AT_ONCE):
+            rewards = self._rewards(part)
+            (_loss(rewards).sum() / len(batch)).backward()
+            _add(figures, rewards.detach(), len(batch))
+        n_tokens = sum(p.chosen.n_tokens + p.rejected.n_tokens for p in batch)
+        return {**figures, "tokens": float(n_tokens)}
+
+    def mean(self, pairs: Sequence[RowPair]) -> dict[str, float]:
+        """Loss, margin of rewards and share of pairs in the right order, without dropout."""
+        import torch
+
+        self._model.eval()
+        figures: dict[str, float] = {}
+        with torch.inference_mode():
+            for part in split_by_tokens(pairs, TOKENS_AT_ONCE):
+                _add(figures, self._rewards(part), len(pairs))
+        return figures
+
+    def _rewards(self, part: Sequence[RowPair]) -> torch.Tensor:
+        """The margins of the implicit rewards, (pairs,)."""
+        import torch
+
+        reference = torch.tensor([self._references[pair] for pair in part])  # (pairs,)
+        return self._beta * (self._likelihoods(part).margin - reference)
+
+    def _likelihoods(self, part: Sequence[RowPair]) -> _Likelihoods:
+        rows = [pair.chosen for pair in part] + [pair.rejected for pair in part]
+        with autocast(self._precision):
+            found = answer_log_likelihoods(self._model, rows)  # (2 * pairs,)
+        return _Likelihoods(found[: len(part)], found[len(part) :])
+
+
+def _loss(rewards: torch.Tensor) -> torch.Tensor:
+    """Negative log-likelihood that the better answers win, (pairs,)."""
+    import torch
+
+    return -torch.nn.functional.logsigmoid(rewards)
+
+
+def _add(figures: dict[str, float], rewards: torch.Tensor, n: int) -> None:
+    """Adds a part's share to means over n pairs."""
+    sums = {
+        "loss": _loss(rewards).sum(),
+        "reward_margin": rewards.sum(),
+        "reward_accuracy": (rewards > 0).sum(),
+    }
+    for name, value in sums.items():
+        figures[name] = figures.get(name, 0.0) + float(value) / n

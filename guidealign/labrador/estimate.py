@@ -1,0 +1,242 @@
+"""What a training will take, before it starts: memory by counting, time by a measured step."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from guidealign.alignment import load_dataset
+from guidealign.labrador.base import find_base, load_files
+from guidealign.labrador.examples import Row, batches, check_cut, split_by_tokens, tokenize
+from guidealign.labrador.likelihood import TOKENS_AT_ONCE, free_cores
+from guidealign.labrador.loop import add_adapters, gradient_of
+from guidealign.labrador.precision import compute_precision
+from guidealign.settings import LabradorSettings, Settings
+
+_FLOAT_BYTES = 4
+_ADAPTER_COPIES = 5
+"""Weights, gradient, two moments of the optimizer, and the best so far."""
+_HIDDEN_KEPT, _HEADS_KEPT, _INNER_KEPT = 12, 4, 4
+"""Vectors a layer keeps a token for the backward pass, by their width: hidden, keys and values,
+and the middle of the feed-forward part; with adapters beside all linear layers."""
+_LOGITS_KEPT = 3
+"""Logits, their probabilities and their gradient."""
+_FORWARD_SHARE = 1 / 3
+"""Of a step's time: the backward pass is two forward ones."""
+_MEASURED_ROWS = 2
+_LOOKS_BESIDE = 2
+"""At the fixed rows, before and after."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What one training is expected to take here and now."""
+
+    n_examples: int
+    n_truncated: int
+    n_dropped: int
+    parameters: int
+    trained_parameters: int
+    steps: int
+    tokens_per_step: float
+    memory_gb: float
+    """Peak of the process, in 10^9 bytes."""
+    memory_free_gb: float
+    checkpoint_mb: float
+    train_seconds: float | None
+    """All steps and looks; None: it does not fit into memory, and nothing was measured."""
+    load_seconds: float | None
+    """To load the base; writing and checking the result take about as long again, each."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the memory that is free now holds it."""
+        return self.memory_gb <= self.memory_free_gb
+
+    def as_dict(self) -> dict[str, Any]:
+        """For output."""
+        return {**asdict(self), "fits": self.fits}
+
+
+def estimate_training(
+    *, engine: Engine, settings: Settings, dataset_id: int | None = None
+) -> Estimate:
+    """Counts what a training keeps in memory, and times a step on a few rows if that fits.
+
+    Preferences, where they are learned behind the answers, are not part of it.
+
+    Args:
+        engine: the guidealign database.
+        settings: `labrador` holds the base and the training's settings.
+        dataset_id: None: the newest aligned data set.
+
+    Raises:
+        BadInputError: there is no data set, or too little of it fits the length limit.
+        ConfigurationError: the base named in the settings is not there.
+    """
+    data = load_dataset(dataset_id, engine=engine)
+    folder, wanted = find_base(settings).folder, settings.labrador
+    tokens = tokenize(data.examples, _tokenizer(folder), max_length=wanted.max_length)
+    check_cut(tokens, max_share=wanted.max_cut_share)
+    return estimate_rows(
+        folder, tokens.rows, wanted, n_truncated=tokens.n_truncated, n_dropped=tokens.n_dropped
+    )
+
+
+def estimate_rows(
+    folder: Path,
+    rows: Sequence[Row],
+    settings: LabradorSettings,
+    *,
+    n_truncated: int = 0,
+    n_dropped: int = 0,
+) -> Estimate:
+    """The estimate for a base in a folder and rows that are tokenised."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    resident = _resident()
+    shape = _Shape.of(folder, settings.rank)
+    plan = _Plan.of(rows, settings)
+    memory = resident + shape.bytes(plan)
+    load_s = train_s = None
+    # What the process holds already is not free, and is not asked for again.
+    if memory - resident <= free:
+        load_s, token_s = _measure(folder, rows, settings)
+        train_s = token_s * plan.paid_tokens
+    return Estimate(
+        n_examples=len(rows),
+        n_truncated=n_truncated,
+        n_dropped=n_dropped,
+        parameters=shape.parameters,
+        trained_parameters=shape.trained,
+        steps=settings.max_steps,
+        tokens_per_step=plan.step_tokens / settings.max_steps,
+        memory_gb=memory / 1e9,
+        memory_free_gb=(free + resident) / 1e9,
+        checkpoint_mb=(_ADAPTER_COPIES - 1) * shape.trained * _FLOAT_BYTES / 1e6,
+        train_seconds=train_s,
+        load_seconds=load_s,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """The tokens that a training passes through the model."""
+
+    step_tokens: int
+    """Padded, of all steps."""
+    look_tokens: float
+    """Of held-out and fixed rows, all looks together."""
+    most_at_once: int
+    """Padded tokens of the largest pass."""
+    most_places: int
+    """Of which logits are taken in the largest pass, rows times places."""
+
+    @property
+    def paid_tokens(self) -> float:
+        """In tokens of a step: a look costs a third."""
+        return self.step_tokens + _FORWARD_SHARE * self.look_tokens
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], settings: LabradorSettings) -> _Plan:
+        size, steps = settings.batch_size, settings.max_steps
+        chosen = batches(rows, size=size, steps=steps, seed=settings.seed)
+        parts = [part for batch in chosen for part in split_by_tokens(batch, TOKENS_AT_ONCE)]
+        widths = [len(part) * max(row.n_tokens for row in part) for part in parts]
+        mean = sum(row.n_tokens for row in rows) / len(rows)
+        n_held_out = int(settings.held_out_share * len(rows))
+        n_looks = -(-steps // settings.check_every) if n_held_out else 0
+        return cls(
+            step_tokens=sum(widths),
+            look_tokens=mean * (n_looks * n_held_out + _LOOKS_BESIDE * settings.batch_size),
+            most_at_once=max(widths),
+            most_places=max(len(p) * max(row.n_learned for row in p) for p in parts),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shape:
+    """What of a model decides how much memory it takes."""
+
+    parameters: int
+    trained: int
+    token_floats: int
+    """Kept for the backward pass, a token."""
+    vocabulary: int
+
+    @classmethod
+    def of(cls, folder: Path, rank: int) -> _Shape:
+        """Read off a model without weights."""
+        import torch
+        from transformers import AutoConfig, AutoModelForCausalLM
+
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+        head = model.get_output_embeddings()
+        linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
+        text = config.get_text_config()
+        kv_share = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+        kv_width = text.hidden_size * kv_share // text.num_attention_heads
+        kept = (
+            _HIDDEN_KEPT * text.hidden_size
+            + _HEADS_KEPT * kv_width
+            + _INNER_KEPT * text.intermediate_size
+        )
+        return cls(
+            parameters=sum(p.numel() for p in model.parameters()),
+            trained=sum(rank * (m.in_features + m.out_features) for m in linear),
+            token_floats=text.num_hidden_layers * kept,
+            vocabulary=text.vocab_size,
+        )
+
+    def bytes(self, plan: _Plan) -> int:
+        """At the peak of a step, beside what the process holds before it."""
+        floats = (
+            self.parameters
+            + _ADAPTER_COPIES * self.trained
+            + self.token_floats * plan.most_at_once
+            + _LOGITS_KEPT * self.vocabulary * plan.most_places
+        )
+        return _FLOAT_BYTES * floats
+
+
+def _measure(folder: Path, rows: Sequence[Row], settings: LabradorSettings) -> tuple[float, float]:
+    """Seconds to load the base, and of a step a padded token."""
+    begun = time.monotonic()
+    model, _ = load_files(folder)
+    load_s = time.monotonic() - begun
+    adapted = add_adapters(model, settings).train()
+    middle = sorted(rows, key=lambda row: row.n_tokens)[len(rows) // 2]
+    few = [middle] * _MEASURED_ROWS
+    precision = compute_precision(settings)
+    with free_cores():
+        # The first one is slower than those that follow.
+        for _ in itertools.repeat(None, 2):
+            begun = time.monotonic()
+            gradient_of(adapted, few, precision)
+            step_s = time.monotonic() - begun
+    return load_s, step_s / (_MEASURED_ROWS * middle.n_tokens)
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def _resident() -> int:
+    """Bytes that the process holds once what it computes with is loaded."""
+    import peft  # noqa: F401 - part of what a training holds
+    import psutil
+    import torch  # noqa: F401 - likewise
+
+    resident: int = psutil.Process().memory_info().rss
+    return resident
