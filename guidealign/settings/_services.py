@@ -19,6 +19,19 @@ class AirflowSettings(BaseModel):
     base_url: str | None = None
     username: str = "admin"
     password: SecretStr = SecretStr("")
+    deadlines_min: dict[str, float] = {
+        "ingest": 30,
+        "ingest_partitions": 30,
+        "augment": 240,
+        "author": 720,
+        "library": 60,
+        "retriever": 480,
+        "align": 480,
+        "labrador": 1_440,
+        "maintenance": 120,
+        "rollback": 10,
+    }
+    """Minutes from a run's queueing after which a line says that it is late, by stage; 0: never."""
 
 
 class PlatformSettings(BaseModel):

@@ -54,5 +54,12 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {"integration-name": _INTEGRATION, "python-modules": ["guidealign_airflow.triggers"]}
         ],
+        "operators": [
+            {"integration-name": _INTEGRATION, "python-modules": ["guidealign_airflow.operators"]}
+        ],
+        "extra-links": [
+            f"guidealign_airflow.links.{name}"
+            for name in ("MlflowLink", "DecisionLink", "GuidelinesLink")
+        ],
         "connection-types": [_CONNECTION],
     }
