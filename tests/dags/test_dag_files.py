@@ -29,6 +29,7 @@ dags = [{
     "tags": sorted(dag.tags),
     "owners": sorted({task.owner for task in dag.tasks}),
     "retries": min(task.retries for task in dag.tasks),
+    "deadline": bool(dag.deadline),
     "policies": all(task.retry_policy is not None for task in dag.tasks),
     "active_runs": dag.max_active_runs,
     "inlets": sorted(
@@ -73,7 +74,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
 
 
 def test_every_file_holds_one_dag_without_error(parsed: dict[str, dict]) -> None:
-    assert len(parsed) == 9
+    assert len(parsed) == 10
     for name, found in parsed.items():
         assert found["errors"] == {}, name
         assert [dag["id"] for dag in found["dags"]] == [name.removesuffix(".py")]
