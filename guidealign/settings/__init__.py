@@ -36,7 +36,12 @@ from guidealign.settings._gateway import (
     ServeSettings,
     UpstreamSettings,
 )
-from guidealign.settings._services import AirflowSettings, MlflowSettings, PlatformSettings
+from guidealign.settings._services import (
+    AirflowSettings,
+    DeadlineSettings,
+    MlflowSettings,
+    PlatformSettings,
+)
 from guidealign.settings._stages import (
     AlignSettings,
     AugmentSettings,
@@ -61,6 +66,7 @@ __all__ = [
     "AugmentSettings",
     "AuthorSettings",
     "BudgetSettings",
+    "DeadlineSettings",
     "EndpointSettings",
     "FallbackSettings",
     "GateSettings",

@@ -12,9 +12,13 @@ from guidealign.settings import load_settings
 
 
 def stage_deadline(stage: str) -> DeadlineAlert | None:
-    """The deadline of a stage's runs, from the setting `airflow.deadlines_min`; None: none."""
-    minutes = load_settings().airflow.deadlines_min.get(stage, 0)
-    if minutes <= 0:
+    """The deadline of a stage's runs, from the setting `airflow.deadlines_min`; None: none.
+
+    Raises:
+        AttributeError: there is no such stage.
+    """
+    minutes: float = getattr(load_settings().airflow.deadlines_min, stage)
+    if minutes == 0:
         return None
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,

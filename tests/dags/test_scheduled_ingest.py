@@ -57,7 +57,7 @@ def airflow(
         "GUIDEALIGN_INGEST__WATCH": "true",
         "GUIDEALIGN_INGEST__WATCH_POLL_S": "1",
         # Less than a run takes: each is late.
-        "GUIDEALIGN_AIRFLOW__DEADLINES_MIN": '{"ingest": 0.01}',
+        "GUIDEALIGN_AIRFLOW__DEADLINES_MIN__INGEST": "0.01",
         "AIRFLOW__CORE__PARALLELISM": "4",
     }
     with run_airflow(folder / "airflow", *databases, dags, **settings) as running:
@@ -156,3 +156,18 @@ def _backfill(airflow: RunningAirflow, dag_id: str, n_runs: int) -> list[str]:
     backfilled = [run for run in runs if run["run_type"] == "backfill"]
     assert {run["state"] for run in backfilled} == {"success"}
     return [run["dag_run_id"] for run in backfilled]
+
+
+def test_reading_the_files_again_and_again_makes_no_new_version(
+    airflow: RunningAirflow, databases: tuple[str, str]
+) -> None:
+    assert airflow.api.import_errors() == []
+    with make_engine(databases[0]).connect() as connection:
+        versions = connection.execute(
+            text("select dag_id, count(*) from dag_version group by dag_id order by dag_id")
+        ).all()
+    # Every ten seconds, all through the tests above.
+    assert [tuple(row) for row in versions] == [
+        ("guidealign_ingest", 1),
+        ("guidealign_ingest_partitions", 1),
+    ]
