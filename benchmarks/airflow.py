@@ -1,4 +1,4 @@
-"""How long the DAG files take to parse, and the pages to answer; `--part` measures one anew."""
+"""DAG files parsed, pages answered, what the scheduler adds; `--part` measures one anew."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks._airflow_cycle import measure_orchestration
 from benchmarks._airflow_pages import measure_pages
 from benchmarks._parts import run_parts, with_postgres
 from benchmarks._report import ROOT, Figure
@@ -64,4 +65,11 @@ def _measure_parse(full: bool) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    run_parts("airflow", {"parse": _measure_parse, "pages": with_postgres(measure_pages)})
+    run_parts(
+        "airflow",
+        {
+            "parse": _measure_parse,
+            "pages": with_postgres(measure_pages),
+            "orchestration": measure_orchestration,
+        },
+    )

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from airflow.sdk import dag
 
-from airflow.sdk import dag, task
-
-from guidealign_airflow import (
-    ALIGNED_DATASET,
-    MODEL_SERVER_POOL,
-    RETRIEVER,
-    STAGE_DEFAULTS,
-    announce,
-    services,
-)
+from guidealign_airflow import RETRIEVER, STAGE_DEFAULTS
+from guidealign_airflow.deadlines import stage_deadline
+from guidealign_airflow.operators import AlignOperator
 
 DOC = """
 ### Align
@@ -25,27 +18,18 @@ filter leaves out is named. Answers that are there already are not asked for aga
 """
 
 
-@task(outlets=[ALIGNED_DATASET], pool=MODEL_SERVER_POOL)
-def build() -> dict[str, Any]:
-    """Answers what has no answer under the live release, and fixes the data set."""
-    from guidealign.alignment import build_dataset
-
-    result = build_dataset(**services().all()).as_dict()
-    announce(ALIGNED_DATASET, {"changed": result["n_new"] > 0, **result})
-    return result
-
-
 @dag(
     schedule=[RETRIEVER],
     catchup=False,
     max_active_runs=1,
     default_args=STAGE_DEFAULTS,
+    deadline=stage_deadline("align"),
     tags=["guidealign", "models"],
     doc_md=DOC,
 )
 def guidealign_align() -> None:
     """Wiring only."""
-    build()
+    AlignOperator(task_id="build", doc_md="Answers what has no answer under the live release.")
 
 
 guidealign_align()

@@ -16,6 +16,7 @@ from guidealign_airflow import (
     announce,
     services,
 )
+from guidealign_airflow.deadlines import stage_deadline
 
 DOC = """
 ### Augment
@@ -55,6 +56,7 @@ def grow() -> dict[str, Any]:
     catchup=False,
     max_active_runs=1,
     default_args=STAGE_DEFAULTS,
+    deadline=stage_deadline("augment"),
     tags=["guidealign", "inputs"],
     doc_md=DOC,
     params={

@@ -9,7 +9,6 @@ from airflow.sdk import Param, dag, get_current_context, task
 from guidealign.settings import load_settings
 from guidealign_airflow import (
     CANDIDATES,
-    INPUTS,
     MODEL_SERVER_POOL,
     STAGE_DEFAULTS,
     actor,
@@ -17,6 +16,8 @@ from guidealign_airflow import (
     note_run,
     services,
 )
+from guidealign_airflow.deadlines import stage_deadline
+from guidealign_airflow.schedules import author_schedule
 
 DOC = """
 ### Author
@@ -84,10 +85,11 @@ def record(results: list[dict[str, Any]]) -> None:
 
 
 @dag(
-    schedule=[INPUTS],
+    schedule=author_schedule(load_settings().ingest),
     catchup=False,
     max_active_runs=1,
     default_args=STAGE_DEFAULTS,
+    deadline=stage_deadline("author"),
     tags=["guidealign", "guidelines"],
     doc_md=DOC,
     params={

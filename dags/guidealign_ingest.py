@@ -10,11 +10,13 @@ from guidealign.settings import load_settings
 from guidealign_airflow import (
     INPUTS,
     STAGE_DEFAULTS,
-    actor,
     announce,
-    connection_url,
     services,
 )
+from guidealign_airflow.assets import INBOX_NAME
+from guidealign_airflow.deadlines import stage_deadline
+from guidealign_airflow.schedules import ingest_schedule
+from guidealign_airflow.sources import read_source as read
 
 DOC = """
 ### Ingest
@@ -24,7 +26,8 @@ duplicates out and marks near copies. What cannot be read goes to `library.rejec
 line and reason. Starts **guidealign_author**.
 
 Where it reads by default, and how often it starts by itself, are the settings `ingest.source` and
-`ingest.schedule`; with none of these it reads the inputs that ship with guidealign.
+`ingest.schedule`; with `ingest.watch` it starts when the gateway's inbox fills. With none of these
+it reads the inputs that ship with guidealign.
 
 * `path`: a JSONL, CSV or Parquet file that the worker can read
 * `query` with `conn_id`: a SQL query on an Airflow connection
@@ -45,37 +48,21 @@ def starter_library() -> dict[str, Any]:
 @task(outlets=[INPUTS])
 def read_source() -> dict[str, Any]:
     """Reads what is new in the source that the params name."""
-    from guidealign import ingest
-
-    given = get_current_context()["params"]
-    fields = {"text_field": given["text_field"], "id_field": given["id_field"] or None}
-    if given["query"]:
-        spec = ingest.SourceSpec(
-            kind="sql",
-            uri=connection_url(given["conn_id"]),
-            name=f"sql:{given['conn_id']}",
-            query=given["query"],
-            watermark_field=given["watermark_field"] or None,
-            **fields,
-        )
-    elif given["path"]:
-        spec = ingest.file_source(given["path"], kind=given["format"] or None, **fields)
-    elif given["inbox"]:
-        spec = ingest.inbox_source()
-    else:
-        spec = ingest.file_source(ingest.bundled_inbox(), name="bundled-inbox")
-    result = ingest.ingest_source(spec, run_key=actor(), **services().data()).as_dict()
-    if spec.kind == "inbox":
-        ingest.prune_inbox(**services().data())
+    context = get_current_context()
+    given = dict(context["params"])
+    if any(asset.name == INBOX_NAME for asset in context["triggering_asset_events"]):
+        given |= {"path": "", "query": "", "inbox": True}
+    result = read(given, services())
     announce(INPUTS, {"changed": result["n_new"] > 0, **result})
     return result
 
 
 @dag(
-    schedule=INGEST.schedule,
+    schedule=ingest_schedule(INGEST),
     catchup=False,
     max_active_runs=1,
     default_args=STAGE_DEFAULTS,
+    deadline=stage_deadline("ingest"),
     tags=["guidealign", "inputs"],
     doc_md=DOC,
     params={
@@ -105,6 +92,9 @@ def read_source() -> dict[str, Any]:
             INGEST.source.watermark_field,
             type="string",
             title="Column of the query that only grows",
+        ),
+        "time_field": Param(
+            INGEST.source.time_field, type="string", title="Field with the time of each input"
         ),
         "inbox": Param(INGEST.source.inbox, type="boolean", title="The gateway's inbox"),
     },

@@ -15,6 +15,7 @@ from guidealign_airflow import (
     announce,
     services,
 )
+from guidealign_airflow.deadlines import stage_deadline
 
 DOC = """
 ### Labrador
@@ -57,6 +58,7 @@ def switch(judged: dict[str, Any]) -> dict[str, Any]:
     catchup=False,
     max_active_runs=1,
     default_args=STAGE_DEFAULTS,
+    deadline=stage_deadline("labrador"),
     tags=["guidealign", "models"],
     doc_md=DOC,
 )

@@ -7,6 +7,7 @@ from typing import Any
 from airflow.sdk import dag, task
 
 from guidealign_airflow import CANDIDATES, LIBRARY, STAGE_DEFAULTS, actor, announce, services
+from guidealign_airflow.deadlines import stage_deadline
 
 DOC = """
 ### Library
@@ -55,6 +56,7 @@ def serve(published: dict[str, Any]) -> dict[str, Any]:
     catchup=False,
     max_active_runs=1,
     default_args=STAGE_DEFAULTS,
+    deadline=stage_deadline("library"),
     tags=["guidealign", "guidelines"],
     doc_md=DOC,
 )

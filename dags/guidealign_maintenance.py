@@ -8,6 +8,7 @@ from airflow.sdk import dag, task
 
 from guidealign.settings import load_settings
 from guidealign_airflow import STAGE_DEFAULTS, note_run, services
+from guidealign_airflow.deadlines import stage_deadline
 
 DOC = """
 ### Maintenance
@@ -99,6 +100,7 @@ def report(switched: list[dict[str, Any]], dropped: list[int], pruned: int, drif
     catchup=False,
     max_active_runs=1,
     default_args=STAGE_DEFAULTS,
+    deadline=stage_deadline("maintenance"),
     tags=["guidealign", "operations"],
     doc_md=DOC,
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from airflow.sdk import Param, dag
 
-from airflow.sdk import Param, dag, get_current_context, task
-
-from guidealign_airflow import STAGE_DEFAULTS, note_run, person, services
+from guidealign_airflow import STAGE_DEFAULTS
+from guidealign_airflow.deadlines import stage_deadline
+from guidealign_airflow.operators import RollbackOperator
 
 DOC = """
 ### Roll back
@@ -17,27 +17,12 @@ reason. Trigger it with the form; **Guidelines > Models** has the same as a butt
 """
 
 
-@task
-def roll_back() -> dict[str, Any]:
-    """Moves the alias and makes the release."""
-    from guidealign.promotion import rollback
-
-    given = get_current_context()["params"]
-    done = rollback(
-        given["model"], actor=person(), reason=given["reason"], **services().all()
-    ).as_dict()
-    note_run(
-        f"{done['model_name']}: version {done['to_version']} serves again in place of"
-        f" {done['from_version']} (release {done['release_id']}): {given['reason']}"
-    )
-    return done
-
-
 @dag(
     schedule=None,
     catchup=False,
     max_active_runs=1,
     default_args=STAGE_DEFAULTS,
+    deadline=stage_deadline("rollback"),
     tags=["guidealign", "models"],
     doc_md=DOC,
     params={
@@ -54,7 +39,12 @@ def roll_back() -> dict[str, Any]:
 )
 def guidealign_rollback() -> None:
     """Wiring only."""
-    roll_back()
+    RollbackOperator(
+        task_id="roll_back",
+        model_name="{{ params.model }}",
+        reason="{{ params.reason }}",
+        doc_md="Moves the alias and makes the release.",
+    )
 
 
 guidealign_rollback()

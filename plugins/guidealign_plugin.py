@@ -1,5 +1,12 @@
-"""What Airflow finds in its plugins folder."""
+"""What Airflow finds in its plugins folder.
 
-from guidealign_airflow.plugin import GuidealignPlugin
+Where guidealign is installed as a package, its entry point has Airflow load the plugin; a second
+one of the same name would be an import error in Airflow's list.
+"""
 
-__all__ = ["GuidealignPlugin"]
+from importlib.metadata import entry_points
+
+if not entry_points(group="airflow.plugins", name="guidealign"):
+    from guidealign_airflow.plugin import GuidealignPlugin
+
+    __all__ = ["GuidealignPlugin"]

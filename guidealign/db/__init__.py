@@ -17,10 +17,12 @@ from guidealign.db.leases import (
 )
 from guidealign.db.migrations import alembic_config, migrate, schema_revision
 from guidealign.db.releases import current_release, latest_release, release_by_id
+from guidealign.db.waiting import Waiting, newest_waiting
 
 __all__ = [
     "Claim",
     "GivenBack",
+    "Waiting",
     "alembic_config",
     "claim",
     "complete",
@@ -31,6 +33,7 @@ __all__ = [
     "latest_release",
     "make_engine",
     "migrate",
+    "newest_waiting",
     "next_open_s",
     "normalize_url",
     "prefer",

@@ -11,10 +11,12 @@ from guidealign.ingest.made import (
 from guidealign.ingest.model import (
     INBOX_SOURCE,
     IngestResult,
+    Partition,
     SourceKind,
     SourceSpec,
     file_source,
     inbox_source,
+    partition_of,
 )
 from guidealign.ingest.read import bundled_inbox, ingest_source, prune_inbox
 from guidealign.ingest.store import mark_near_duplicates, source_lock
@@ -23,6 +25,7 @@ __all__ = [
     "INBOX_SOURCE",
     "IngestResult",
     "MadeBatch",
+    "Partition",
     "SourceKind",
     "SourceSpec",
     "add_made_input",
@@ -36,6 +39,7 @@ __all__ = [
     "mark_near_duplicates",
     "normalize_text",
     "open_made_batch",
+    "partition_of",
     "prune_inbox",
     "redact_text",
     "source_lock",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ _INBOX = text(
     " join core.gateway_keys k on k.id = i.key_id"
     " where i.id > :watermark and k.log <> 'off' order by i.id"
 )
+_INBOX_PARTITION = text(
+    "select i.id, i.response_id, i.text, i.occurred_at from core.inbox i"
+    " join core.gateway_keys k on k.id = i.key_id"
+    " where i.logged_at >= :start and i.logged_at < :end and k.log <> 'off' order by i.id"
+)
 
 
 def read_source(spec: SourceSpec, watermark: Any = None, *, engine: Engine) -> Iterator[Record]:
@@ -50,7 +56,7 @@ def read_source(spec: SourceSpec, watermark: Any = None, *, engine: Engine) -> I
     if spec.kind == "parquet":
         return _read_parquet(spec)
     if spec.kind == "inbox":
-        return _read_inbox(engine, watermark)
+        return _read_inbox(engine, spec, watermark)
     return _read_sql(spec, watermark)
 
 
@@ -171,9 +177,12 @@ def _read_parquet(spec: SourceSpec) -> Iterator[Record]:
             yield _record(line, row, spec)
 
 
-def _read_inbox(engine: Engine, watermark: Any) -> Iterator[Record]:
+def _read_inbox(engine: Engine, spec: SourceSpec, watermark: Any) -> Iterator[Record]:
+    statement, values = _INBOX, {"watermark": watermark or 0}
+    if spec.partition:
+        statement, values = _INBOX_PARTITION, asdict(spec.partition)
     with engine.connect().execution_options(stream_results=True, yield_per=1_000) as connection:
-        for row in connection.execute(_INBOX, {"watermark": watermark or 0}):
+        for row in connection.execute(statement, values):
             yield RawRecord(row.id, row.text, row.response_id, row.occurred_at, row.id)
 
 
@@ -209,6 +218,13 @@ def _source_engine(spec: SourceSpec) -> Any:
 
 def _sql_statement(spec: SourceSpec, watermark: Any, preparer: Any) -> tuple[Any, dict[str, Any]]:
     query = (spec.query or "").strip().rstrip(";")
+    if spec.partition:
+        field = preparer.quote(quoted_name(spec.time_field or "", quote=None))
+        statement = (
+            f"select * from ({query}) as source where source.{field} >= :start"  # noqa: S608
+            f" and source.{field} < :end order by source.{field}"
+        )
+        return text(statement), asdict(spec.partition)
     if not spec.watermark_field:
         return text(query), {}
     field = preparer.quote(quoted_name(spec.watermark_field, quote=None))

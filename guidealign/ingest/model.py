@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,17 @@ _KIND_BY_SUFFIX: dict[str, SourceKind] = {
     ".csv": "csv",
     ".parquet": "parquet",
 }
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A piece of a source's time, its start in it and its end not."""
+
+    start: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"{self.start.isoformat()}/{self.end.isoformat()}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +51,35 @@ class SourceSpec:
     query: str | None = None
     watermark_field: str | None = None
     """Kind `sql`: the column that only grows; None: the query is read whole each time."""
+    partition: Partition | None = None
+    """Kinds `sql` and `inbox`: read this piece whole, whatever was read before."""
+
+    @property
+    def reading(self) -> str:
+        """Names what is read: one reader of it at a time, and one mark of how far it was read."""
+        return f"{self.name}@{self.partition}" if self.partition else self.name
+
+
+def partition_of(spec: SourceSpec, partition: Partition) -> SourceSpec:
+    """A source, cut down to a piece of its time.
+
+    Reading a piece twice changes nothing, in whatever order pieces are read.
+
+    Raises:
+        BadInputError: it cannot be cut, or the piece ends before it starts.
+    """
+    if spec.kind not in {"sql", "inbox"}:
+        raise BadInputError(
+            f"{spec.uri} cannot be read by partition: name a query, or the gateway's inbox"
+        )
+    if spec.kind == "sql" and not spec.time_field:
+        raise BadInputError(
+            f"source {spec.name}: a query is read by partition only with the column that holds the"
+            " time of each input: set time_field"
+        )
+    if partition.start >= partition.end:
+        raise BadInputError(f"partition {partition} ends before it starts")
+    return replace(spec, watermark_field=None, partition=partition)
 
 
 def file_source(

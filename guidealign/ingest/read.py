@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError
@@ -25,6 +25,7 @@ from guidealign.ingest.model import (
     BadRecord,
     CleanInput,
     IngestResult,
+    Partition,
     RawRecord,
     SourceSpec,
 )
@@ -42,14 +43,15 @@ def ingest_source(
     """Reads what is new in a source, chunk by chunk, each chunk with its watermark.
 
     A reader that is killed loses the chunk it was in and nothing else: the next one goes
-    on behind the last chunk that was stored.
+    on behind the last chunk that was stored. A partition is read whole; where nothing in it is
+    new, nothing is written at all.
 
     Raises:
         BadInputError: the source as a whole is wrong (single bad records become rejects).
         ServiceUnavailableError: a database is away, or another run reads this source.
     """
-    with guard_database(), store.source_lock(engine, spec.name):
-        before = store.read_watermark(engine, spec.name)
+    with guard_database(), store.source_lock(engine, spec.reading):
+        before = store.read_watermark(engine, spec.reading)
         start = _start(spec, before)
         found = read_source(spec, start.get("value"), engine=engine)
         records = islice(found, start["records"], None)
@@ -90,6 +92,8 @@ def _figures(total: Counter[str]) -> dict[str, int]:
 
 def _start(spec: SourceSpec, before: dict[str, Any] | None) -> dict[str, Any]:
     """Where to start: {"records": to skip, "digest": of the file, "size": in bytes, "value"}."""
+    if spec.partition:
+        return {"records": 0, **_bounds(spec.partition)}
     if spec.kind in {"sql", "inbox"}:
         keeps_mark = spec.kind == "inbox" or spec.watermark_field
         value = (before or {}).get("value") if keeps_mark else None
@@ -106,6 +110,10 @@ def _start(spec: SourceSpec, before: dict[str, Any] | None) -> dict[str, Any]:
         "digest": digest,
         "size": Path(spec.uri).stat().st_size,
     }
+
+
+def _bounds(partition: Partition) -> dict[str, str]:
+    return {"start": partition.start.isoformat(), "end": partition.end.isoformat()}
 
 
 def _file_digests(file: Path, prefix_bytes: int) -> tuple[str, str | None]:
@@ -143,28 +151,47 @@ class _Reading:
     def store_chunk(self, chunk: list[Record]) -> Counter[str]:
         good, bad = _sort_out(chunk, self.settings)
         self._advance(chunk)
-        spec = self.spec
         with self.engine.begin() as connection:
-            if self.batch_id is None:
+            opened = self.batch_id
+            if opened is None:
                 digest = self.start.get("digest")
-                self.batch_id = store.open_batch(
-                    connection, spec, digest=digest, run_key=self.run_key
+                opened = store.open_batch(
+                    connection, self.spec, digest=digest, run_key=self.run_key
                 )
-            new = store.insert_inputs(connection, good, source=spec.name, batch_id=self.batch_id)
-            near = store.mark_near_duplicates(
-                connection, new, threshold=self.settings.near_duplicate_threshold
-            )
-            store.insert_rejects(connection, bad, spec=spec, batch_id=self.batch_id)
-            counts = {
-                "read": len(chunk),
-                "new": len(new),
-                "duplicate": len(good) - len(new),
-                "near_duplicate": near,
-                "rejected": len(bad),
-            }
-            store.add_to_batch(connection, self.batch_id, counts, self.start)
-            store.write_watermark(connection, spec.name, self.start)
+            counts, changed = self._store(connection, opened, chunk, good, bad)
+            if changed or not self.spec.partition:
+                self.batch_id = opened
+            else:
+                connection.rollback()
         return Counter(counts) + Counter(f"reason:{record.reason}" for record in bad)
+
+    def _store(
+        self,
+        connection: Connection,
+        batch_id: int,
+        chunk: list[Record],
+        good: list[CleanInput],
+        bad: list[BadRecord],
+    ) -> tuple[dict[str, int], bool]:
+        """Writes a chunk; its figures, and whether anything in it was new."""
+        spec = self.spec
+        new = store.insert_inputs(connection, good, source=spec.name, batch_id=batch_id)
+        near = store.mark_near_duplicates(
+            connection, new, threshold=self.settings.near_duplicate_threshold
+        )
+        known = store.known_rejects(connection, spec)
+        rejects = [record for record in bad if (record.line, record.reason) not in known]
+        store.insert_rejects(connection, rejects, spec=spec, batch_id=batch_id)
+        counts = {
+            "read": len(chunk),
+            "new": len(new),
+            "duplicate": len(good) - len(new),
+            "near_duplicate": near,
+            "rejected": len(bad),
+        }
+        store.add_to_batch(connection, batch_id, counts, self.start)
+        store.write_watermark(connection, spec.reading, self.start)
+        return counts, bool(new or rejects)
 
     def _advance(self, chunk: list[Record]) -> None:
         self.start["records"] += len(chunk)

@@ -57,7 +57,10 @@ _PRUNE = text(
     "delete from core.inbox i using core.gateway_keys k where k.id = i.key_id"
     " and i.logged_at < now() - make_interval(secs => 86400 * :retention_days)"
     " and (k.log = 'off' or i.id <= coalesce((select (w.value ->> 'value')::bigint"
-    " from core.ingest_watermarks w where w.source = :source), 0))"
+    " from core.ingest_watermarks w where w.source = :source), 0)"
+    " or exists (select from core.ingest_watermarks w where w.source like :source || '@%'"
+    " and i.logged_at >= (w.value ->> 'start')::timestamptz"
+    " and i.logged_at < (w.value ->> 'end')::timestamptz))"
 )
 
 
@@ -223,6 +226,25 @@ def _execute_columns(
     """Runs a statement over rows of numbers, handed over column by column."""
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
     return connection.execute(statement, dict(zip(names, map(_joined, columns), strict=True)))
+
+
+def known_rejects(connection: Connection, spec: SourceSpec) -> set[tuple[int, str]]:
+    """Line and reason of what an earlier reading of the same partition rejected."""
+    if spec.partition is None:
+        return set()
+    rows = connection.execute(
+        text(
+            "select r.line, r.reason from core.rejects r"
+            " join core.ingest_batches b on b.id = r.batch_id where b.source = :source"
+            " and b.watermark ->> 'start' = :start and b.watermark ->> 'end' = :end"
+        ),
+        {
+            "source": spec.name,
+            "start": spec.partition.start.isoformat(),
+            "end": spec.partition.end.isoformat(),
+        },
+    )
+    return {(row.line, row.reason) for row in rows}
 
 
 def insert_rejects(

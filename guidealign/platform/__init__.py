@@ -6,7 +6,7 @@ from guidealign.platform._postgres import binaries, unprivileged
 from guidealign.platform.airflow_api import AirflowApi
 from guidealign.platform.down import down
 from guidealign.platform.home import Home
-from guidealign.platform.status import Finding, ServiceStatus, doctor, status
+from guidealign.platform.status import Finding, ServiceStatus, check_services, doctor, status
 from guidealign.platform.temporary import temporary_postgres
 from guidealign.platform.up import up
 
@@ -18,6 +18,7 @@ __all__ = [
     "ServiceStatus",
     "binaries",
     "cache_lock",
+    "check_services",
     "doctor",
     "down",
     "ensure_model",

@@ -86,6 +86,23 @@ def doctor() -> list[Finding]:
     return [finding for check in checks for finding in check(settings)]
 
 
+def check_services(settings: Settings) -> list[Finding]:
+    """Asks what a scheduler's tasks need: database, MLflow and model servers.
+
+    What is not set is wrong here: a task that needs it would fail.
+    """
+    return [
+        *_check_database(settings),
+        *_check_mlflow(settings),
+        *_check_endpoints(settings),
+        *(
+            Finding("fail", f"{name} endpoint", "no address is set")
+            for name in ("safety", "base")
+            if getattr(settings, name).base_url is None
+        ),
+    ]
+
+
 def _check_machine(_settings: Settings) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     fits = (3, 11) <= sys.version_info[:2] <= (3, 12)
@@ -154,6 +171,23 @@ def _check_database(settings: Settings) -> Iterator[Finding]:
     )
     new_enough = version is not None and tuple(map(int, version.split("."))) >= (0, 8, 4)
     yield Finding("ok" if new_enough else "fail", "pgvector", f"{version}; 0.8.4 is needed")
+
+
+def _check_mlflow(settings: Settings) -> Iterator[Finding]:
+    uri = settings.mlflow.tracking_uri
+    if uri is None or not uri.startswith(("http://", "https://")):
+        yield Finding("fail", "MLflow", "no server's address is set")
+        return
+    try:
+        answer = httpx.get(f"{uri.rstrip('/')}/version", timeout=10.0)
+    except httpx.HTTPError:
+        yield Finding("fail", "MLflow", f"{uri} does not answer")
+        return
+    good = answer.status_code == 200
+    detail = f"version {answer.text.strip()[:20]}" if good else f"answers {answer.status_code}"
+    yield Finding(
+        "ok" if good else "fail", "MLflow", f"{uri}, {detail}" if good else f"{uri} {detail}"
+    )
 
 
 def _check_endpoints(settings: Settings) -> Iterator[Finding]:

@@ -37,7 +37,12 @@ from guidealign.settings._gateway import (
     ServeSettings,
     UpstreamSettings,
 )
-from guidealign.settings._services import AirflowSettings, MlflowSettings, PlatformSettings
+from guidealign.settings._services import (
+    AirflowSettings,
+    DeadlineSettings,
+    MlflowSettings,
+    PlatformSettings,
+)
 from guidealign.settings._stages import (
     AlignSettings,
     AugmentSettings,
@@ -63,6 +68,7 @@ __all__ = [
     "AugmentSettings",
     "AuthorSettings",
     "BudgetSettings",
+    "DeadlineSettings",
     "DriftSettings",
     "EndpointSettings",
     "EvaluationSettings",

@@ -13,12 +13,28 @@ class MlflowSettings(BaseModel):
     tracking_uri: str | None = None
 
 
+class DeadlineSettings(BaseModel):
+    """Minutes from a run's queueing after which a line says that it is late; 0: never."""
+
+    ingest: float = Field(default=30, ge=0)
+    ingest_partitions: float = Field(default=30, ge=0)
+    augment: float = Field(default=240, ge=0)
+    author: float = Field(default=720, ge=0)
+    library: float = Field(default=60, ge=0)
+    retriever: float = Field(default=480, ge=0)
+    align: float = Field(default=480, ge=0)
+    labrador: float = Field(default=1_440, ge=0)
+    maintenance: float = Field(default=120, ge=0)
+    rollback: float = Field(default=10, ge=0)
+
+
 class AirflowSettings(BaseModel):
     """Airflow's API, for `guidealign run`."""
 
     base_url: str | None = None
     username: str = "admin"
     password: SecretStr = SecretStr("")
+    deadlines_min: DeadlineSettings = DeadlineSettings()
 
 
 class PlatformSettings(BaseModel):

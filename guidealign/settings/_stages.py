@@ -25,6 +25,8 @@ class SourceSettings(BaseModel):
     query: str = ""
     watermark_field: str = ""
     """The column of the query that only grows."""
+    time_field: str = ""
+    """The field with the time of each input; a query is read by partition with it alone."""
     inbox: bool = False
     """What users said to the gateway, where no file and no query is set."""
 
@@ -34,6 +36,12 @@ class IngestSettings(BaseModel):
 
     schedule: str | None = None
     """Cron expression or preset (`@hourly`) of the ingest DAG; None: on demand."""
+    watch: bool = False
+    """Start by itself when inputs arrive: ingest on the gateway's inbox, authoring on what ingest
+    stored."""
+    watch_poll_s: float = Field(default=30.0, ge=0.1)
+    partition: Literal["hour", "day"] = "day"
+    """Of the DAG that reads a piece of time at a time, and can be backfilled."""
     source: SourceSettings = SourceSettings()
     min_chars: int = Field(default=1, ge=1)
     max_chars: int = Field(default=8_000, ge=1)

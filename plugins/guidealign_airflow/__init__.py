@@ -3,6 +3,7 @@
 from guidealign_airflow.assets import (
     ALIGNED_DATASET,
     CANDIDATES,
+    INPUT_PARTITIONS,
     INPUTS,
     LABRADOR,
     LIBRARY,
@@ -25,6 +26,7 @@ __all__ = [
     "ALIGNED_DATASET",
     "CANDIDATES",
     "INPUTS",
+    "INPUT_PARTITIONS",
     "LABRADOR",
     "LIBRARY",
     "MODEL_SERVER_POOL",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,8 @@ from airflow.sdk import (
     get_current_context,
 )
 
+from guidealign_airflow.hooks import DEFAULT_CONNECTION, GuidealignHook, database_url
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 MODEL_SERVER_POOL = "guidealign_model_server"
 TRAINING_POOL = "guidealign_training"
-DATABASE_CONNECTION = "guidealign_db"
 
 _RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
@@ -74,44 +74,28 @@ class Services:
         return {"engine": self.engine, "settings": self.settings}
 
 
-def services() -> Services:
+def services(conn_id: str = DEFAULT_CONNECTION) -> Services:
     """Settings, engine and registry of this installation; call it inside a task.
 
-    The database is the Airflow connection `guidealign_db` where there is one, else the
-    settings' own URL.
+    The Airflow connection `guidealign_db` goes in front of the settings where there is one.
     """
     from guidealign.db import make_engine
     from guidealign.errors import ConfigurationError
     from guidealign.registry import Registry
-    from guidealign.settings import load_settings
 
-    settings = load_settings()
-    url = connection_url(DATABASE_CONNECTION) if _has_connection() else None
-    tracking_uri = settings.mlflow.tracking_uri
-    if tracking_uri is None:
+    settings = GuidealignHook(conn_id).settings()
+    if settings.mlflow.tracking_uri is None:
         raise ConfigurationError("no MLflow server is set: set GUIDEALIGN_MLFLOW__TRACKING_URI")
     return Services(
-        engine=make_engine(url or settings.require_database_url()),
+        engine=make_engine(settings.require_database_url()),
         settings=settings,
-        registry=Registry(tracking_uri),
+        registry=Registry(settings.mlflow.tracking_uri),
     )
-
-
-def _has_connection() -> bool:
-    from airflow.sdk.exceptions import AirflowRuntimeError
-
-    if f"AIRFLOW_CONN_{DATABASE_CONNECTION.upper()}" in os.environ:
-        return True
-    try:
-        BaseHook.get_connection(DATABASE_CONNECTION)
-    except AirflowRuntimeError:
-        return False
-    return True
 
 
 def connection_url(conn_id: str) -> str:
     """SQLAlchemy URL of an Airflow connection."""
-    return BaseHook.get_connection(conn_id).get_uri()
+    return database_url(BaseHook.get_connection(conn_id))
 
 
 def actor() -> str:

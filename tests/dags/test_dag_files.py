@@ -29,6 +29,8 @@ dags = [{
     "tags": sorted(dag.tags),
     "owners": sorted({task.owner for task in dag.tasks}),
     "retries": min(task.retries for task in dag.tasks),
+    "deadline_min": dag.deadline[0].interval.total_seconds() / 60 if dag.deadline else None,
+    "documented": all(task.doc_md for task in dag.tasks),
     "policies": all(task.retry_policy is not None for task in dag.tasks),
     "active_runs": dag.max_active_runs,
     "inlets": sorted(
@@ -73,7 +75,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
 
 
 def test_every_file_holds_one_dag_without_error(parsed: dict[str, dict]) -> None:
-    assert len(parsed) == 9
+    assert len(parsed) == 10
     for name, found in parsed.items():
         assert found["errors"] == {}, name
         assert [dag["id"] for dag in found["dags"]] == [name.removesuffix(".py")]
@@ -92,6 +94,8 @@ def test_conventions(parsed: dict[str, dict]) -> None:
         assert dag["owners"] == ["guidealign"]
         assert dag["retries"] >= 1
         assert dag["policies"]
+        assert dag["documented"]
+        assert dag["deadline_min"]
         assert dag["active_runs"] == 1
 
 
@@ -119,6 +123,38 @@ def test_ingest_follows_schedule_and_source_of_the_settings(
     )["dags"]
     assert given["schedule"] == "15 * * * *" != unset["schedule"]
     assert (given["params"]["conn_id"], given["params"]["query"]) == ("warehouse", "select 1")
+
+
+def test_ingest_and_authoring_watch_only_when_they_are_told_to(
+    parsed: dict[str, dict], tmp_path: Path
+) -> None:
+    for name in ("ingest", "author"):
+        file = ROOT / "dags" / f"guidealign_{name}.py"
+        (watching,) = _parse(file, tmp_path, GUIDEALIGN_INGEST__WATCH="true")["dags"]
+        (unset,) = parsed[file.name]["dags"]
+        waiting = {"guidealign_inbox"} if name == "ingest" else {"guidealign_waiting_inputs"}
+        assert set(watching["inlets"]) == set(unset["inlets"]) | waiting
+    (both,) = _parse(
+        ROOT / "dags" / "guidealign_ingest.py",
+        tmp_path,
+        GUIDEALIGN_INGEST__WATCH="true",
+        GUIDEALIGN_INGEST__SCHEDULE="@hourly",
+    )["dags"]
+    assert both["inlets"] == ["guidealign_inbox"]
+
+
+def test_partitions_are_hours_or_days(tmp_path: Path) -> None:
+    file = ROOT / "dags" / "guidealign_ingest_partitions.py"
+    for partition, cron in (("hour", "0 * * * *"), ("day", "0 0 * * *")):
+        (dag,) = _parse(file, tmp_path, GUIDEALIGN_INGEST__PARTITION=partition)["dags"]
+        assert f"expression='{cron}'" in dag["schedule"]
+
+
+def test_deadlines_follow_the_settings(parsed: dict[str, dict], tmp_path: Path) -> None:
+    file = ROOT / "dags" / "guidealign_author.py"
+    assert parsed[file.name]["dags"][0]["deadline_min"] == 720
+    (none,) = _parse(file, tmp_path, GUIDEALIGN_AIRFLOW__DEADLINES_MIN__AUTHOR="0")["dags"]
+    assert none["deadline_min"] is None
 
 
 def test_author_takes_its_budget_from_the_settings(parsed: dict[str, dict], tmp_path: Path) -> None:
