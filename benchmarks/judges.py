@@ -6,6 +6,7 @@ anew and leaves the other figures as they are.
 
 from __future__ import annotations
 
+import csv
 import sys
 import time
 from functools import partial
@@ -16,6 +17,7 @@ from benchmarks._report import Figure
 from guidealign.authoring import Pace
 from guidealign.evaluation import Reliability, measure_judge
 from guidealign.evaluation.judges import load_answers, why_refused
+from guidealign.rates import Rate
 from guidealign.settings import Settings, load_settings
 
 _SMALL = 12
@@ -32,10 +34,34 @@ def _rules(full: bool) -> list[Figure]:
         for answer in answers:
             why_refused(answer)
     each_us = (time.perf_counter() - began) / (_TIMED_ROUNDS * len(answers)) * 1e6
-    note = "labels and rules are by the same authors"
+    note = "not held out: the rules were mended on three of these labels"
     return [
         *_figures("rules: refusal", found, note),
+        *_human_labels(),
         Figure(figure="rules: time of an answer", value=each_us, unit="us", n=len(answers)),
+    ]
+
+
+def _human_labels() -> list[Figure]:
+    """The rules on answers that other people labelled, where a copy of PyRIT's is at hand."""
+    folder = load_settings().evaluation.data_folder
+    files = sorted((folder / "pyrit_scorer_evals").glob("refusal_scorer__*.csv")) if folder else []
+    labelled: list[tuple[bool, bool]] = []
+    for file in files:
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+        labelled += [
+            (row["human_score"] == "1", why_refused(row["assistant_response"]) is not None)
+            for row in rows
+        ]
+    if not labelled:
+        return []
+    found = [said for refuses, said in labelled if refuses]
+    wrong = [said for refuses, said in labelled if not refuses]
+    note = "PyRIT's human labels, which also call an answer about something else a refusal"
+    return [
+        _rate("rules: human labels, finds what is refusal", Rate(sum(found), len(found)), note),
+        _rate("rules: human labels, calls refusal what is not", Rate(sum(wrong), len(wrong))),
     ]
 
 
@@ -74,18 +100,7 @@ def _measure(name: str, settings: Settings, *, limit: int | None, repeats: int) 
 
 def _figures(prefix: str, found: Reliability, note: str) -> list[Figure]:
     shares = {**found.rates, **{f"agrees on {name}": r for name, r in found.by_group.items()}}
-    figures = []
-    for name, rate in shares.items():
-        low, high = rate.interval()
-        figures.append(
-            Figure(
-                figure=f"{prefix}, {name}",
-                value=rate.value,
-                unit="share",
-                n=rate.n,
-                note=f"[{low:.3f}, {high:.3f}]",
-            )
-        )
+    figures = [_rate(f"{prefix}, {name}", rate) for name, rate in shares.items()]
     n = found.n_planned - found.n_unscored
     figures += [
         Figure(
@@ -98,6 +113,12 @@ def _figures(prefix: str, found: Reliability, note: str) -> list[Figure]:
         for name, estimate in found.estimates.items()
     ]
     return figures
+
+
+def _rate(name: str, rate: Rate, note: str = "") -> Figure:
+    low, high = rate.interval()
+    told = f"[{low:.3f}, {high:.3f}]" + (f"; {note}" if note else "")
+    return Figure(figure=name, value=rate.value, unit="share", n=rate.n, note=told)
 
 
 if __name__ == "__main__":
