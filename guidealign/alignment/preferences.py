@@ -114,6 +114,7 @@ class _Asker:
         if self.away:
             raise self.away[0]
         input_id, prompt = asked
+        said: ChatResult | None = None
         with recorded_calls() as calls:
             try:
                 said = self.client.complete(
@@ -122,7 +123,7 @@ class _Asker:
                     max_tokens=self.max_tokens,
                 )
             except BadInputError:
-                said = None
+                log.warning("input not answered", input_id=input_id)
             except TransientError as error:
                 self.away.append(error)
                 raise

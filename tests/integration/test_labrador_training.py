@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from guidealign.errors import BadInputError, IntegrityError
-from guidealign.labrador import load_model, train_labrador
+from guidealign.labrador import estimate_training, load_model, train_labrador
 from guidealign.labrador import train as training
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry
@@ -182,6 +182,21 @@ def test_registered_files_that_give_other_logits_never_count(
     assert _lineage(engine) == []
     made = train_labrador(engine=engine, settings=settings, registry=registry)
     assert (made.version, made.reused) == (2, False)
+
+
+def test_a_dry_run_says_what_it_takes_and_leaves_nothing(
+    engine: Engine, settings: Settings, registry: Registry, dataset_id: int
+) -> None:
+    told = estimate_training(engine=engine, settings=settings)
+    assert (told.n_examples, told.n_truncated, told.n_dropped, told.steps) == (4, 0, 0, 4)
+    assert told.fits
+    assert told.train_seconds is not None
+    assert told.train_seconds > 0
+    assert registry.alias_version(LABRADOR_MODEL, "challenger") is None
+    assert _lineage(engine) == []
+    shorter = settings.labrador.model_copy(update={"max_length": 34})
+    with pytest.raises(BadInputError, match="of 4 examples do not fit"):
+        estimate_training(engine=engine, settings=settings.model_copy(update={"labrador": shorter}))
 
 
 def test_without_a_data_set_nothing_is_trained(

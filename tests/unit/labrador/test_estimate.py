@@ -24,7 +24,7 @@ EXAMPLES = [AlignedExample(input_id=i, prompt="Q" * i, response="Be kind.") for 
 
 
 def test_an_estimate_is_within_a_factor_of_the_training_itself(tmp_path: Path) -> None:
-    """Time within 3: a machine that others use too; memory within 1.5."""
+    """Time within 3: a machine that others use too. Memory rather too much than too little."""
     write_tiny_model(tmp_path, width=512, layers=12)
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(tmp_path)],
@@ -38,7 +38,7 @@ def test_an_estimate_is_within_a_factor_of_the_training_itself(tmp_path: Path) -
     estimate = told["estimate"]
     assert estimate["fits"]
     assert 1 / 3 < estimate["train_seconds"] / told["metrics"]["train_seconds"] < 3
-    assert 1 / 1.5 < estimate["memory_gb"] / told["peak_gb"] < 1.5
+    assert 1 / 1.3 < estimate["memory_gb"] / told["peak_gb"] < 2
 
 
 def test_parameters_are_counted_as_they_are_trained(
