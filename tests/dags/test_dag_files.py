@@ -53,6 +53,7 @@ def _parse(file: Path, home: Path, **settings: str) -> dict:
     env = os.environ | {
         "AIRFLOW_HOME": str(home),
         "GUIDEALIGN_HOME": str(home / "guidealign"),
+        "GUIDEALIGN_AIRFLOW__DEADLINES": "true",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
         "AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error",

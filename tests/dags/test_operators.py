@@ -52,7 +52,7 @@ from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 with create_session() as session:
     rows = session.query(XComModel.task_id, XComModel.key, XComModel.value).all()
-print(json.dumps([[t, k, json.loads(v) if isinstance(v, str) else v] for t, k, v in rows]))
+print(json.dumps([[task, key, value] for task, key, value in rows]))
 """
 
 
