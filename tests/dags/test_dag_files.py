@@ -93,7 +93,7 @@ def test_conventions(parsed: dict[str, dict]) -> None:
         assert dag["doc"]
         assert "guidealign" in dag["tags"]
         assert dag["owners"] == ["guidealign"]
-        assert dag["retries"] >= 1
+        assert dag["retries"] >= 1 or dag["id"] == "guidealign_rollback"
         assert dag["policies"]
         assert dag["documented"]
         assert dag["deadline_min"]
