@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import psycopg
 from dotenv import dotenv_values
+from pydantic import SecretStr
 
 from benchmarks._report import ROOT, Figure
 from guidealign.cli._stages import STAGES
@@ -84,7 +85,7 @@ def _api(made: dict[str, str]) -> AirflowApi:
         Settings(
             airflow=AirflowSettings(
                 base_url=made["GUIDEALIGN_AIRFLOW__BASE_URL"],
-                password=made["GUIDEALIGN_AIRFLOW__PASSWORD"],  # type: ignore[arg-type]
+                password=SecretStr(made["GUIDEALIGN_AIRFLOW__PASSWORD"]),
             )
         )
     )

@@ -54,7 +54,12 @@ def plan() -> list[dict[str, Any]]:
     return plan_run(BudgetSettings(**_budget()), **services().data())
 
 
-@task(pool=MODEL_SERVER_POOL, map_index_template="batch {{ task.op_kwargs['batch'] }}")
+@task(
+    pool=MODEL_SERVER_POOL,
+    map_index_template="batch {{ task.op_kwargs['batch'] }}",
+    # A mapped task does not take its docstring.
+    doc_md="Takes inputs from the queue until it is empty or the worker's share is spent.",
+)
 def author(batch: int, budget: dict[str, Any]) -> dict[str, Any]:
     """Takes inputs from the queue until it is empty or the worker's share is spent."""
     from guidealign.authoring import author_batch

@@ -43,6 +43,8 @@ def guidealign_rollback() -> None:
         task_id="roll_back",
         model_name="{{ params.model }}",
         reason="{{ params.reason }}",
+        # A second try after a crash at the very end would go forward again.
+        retries=0,
         doc_md="Moves the alias and makes the release.",
     )
 

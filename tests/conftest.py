@@ -71,4 +71,6 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     monkeypatch.setenv("GUIDEALIGN_HOME", str(home))
+    # `dag.test()` cannot run a DAG that has a deadline.
+    monkeypatch.setenv("GUIDEALIGN_AIRFLOW__DEADLINES", "false")
     return home

@@ -34,6 +34,8 @@ class AirflowSettings(BaseModel):
     base_url: str | None = None
     username: str = "admin"
     password: SecretStr = SecretStr("")
+    deadlines: bool = True
+    """Off for `dag.test()`, which in Airflow 3.3 cannot run a DAG that has a deadline."""
     deadlines_min: DeadlineSettings = DeadlineSettings()
 
 

@@ -17,8 +17,9 @@ def stage_deadline(stage: str) -> DeadlineAlert | None:
     Raises:
         AttributeError: there is no such stage.
     """
-    minutes: float = getattr(load_settings().airflow.deadlines_min, stage)
-    if minutes == 0:
+    settings = load_settings().airflow
+    minutes: float = getattr(settings.deadlines_min, stage)
+    if minutes == 0 or not settings.deadlines:
         return None
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,

@@ -34,7 +34,7 @@ class MlflowLink(_Link):
 
 
 class DecisionLink(_Link):
-    """The model version with its gate's decision, in the pages."""
+    """A gate's decision, or the model version that it was about, in the pages."""
 
     name = "Decision"
 
@@ -62,6 +62,8 @@ def links_of(result: dict[str, Any], ready: Services) -> dict[type[BaseOperatorL
             found[MlflowLink] = f"{uri.rstrip('/')}/#/models/{model}/versions/{version}"
     elif model:
         found[DecisionLink] = f"{PAGES}/models"
+    if result.get("decision_id"):
+        found[DecisionLink] = f"{PAGES}/decisions/{result['decision_id']}"
     if "n_guidelines" in result:
         found[GuidelinesLink] = f"{PAGES}/review"
     if "n_active" in result:

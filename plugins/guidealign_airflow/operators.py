@@ -311,6 +311,8 @@ class RollbackOperator(StageOperator):
     operator_extra_links = (DecisionLink(), MlflowLink())
 
     def __init__(self, *, model_name: str, reason: str, **operator: Any) -> None:
+        # A second try after a crash at the very end would go forward again.
+        operator.setdefault("retries", 0)
         super().__init__(**operator)
         self.model_name = model_name
         self.reason = reason

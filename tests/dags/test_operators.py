@@ -52,7 +52,7 @@ from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 with create_session() as session:
     rows = session.query(XComModel.task_id, XComModel.key, XComModel.value).all()
-print(json.dumps([[t, k, json.loads(v) if isinstance(v, str) else v] for t, k, v in rows]))
+print(json.dumps([[task, key, value] for task, key, value in rows]))
 """
 
 
@@ -145,6 +145,8 @@ def test_links_lead_to_what_a_stage_returned(engine: Engine) -> None:
         MlflowLink: f"https://mlflow.example.org/#/models/{RETRIEVER_MODEL}/versions/3",
         DecisionLink: f"/guidealign/models/{RETRIEVER_MODEL}/3",
     }
+    judged = {"model_name": RETRIEVER_MODEL, "challenger_version": 3, "decision_id": 8}
+    assert links_of(judged, ready)[DecisionLink] == "/guidealign/decisions/8"
     back = {"model_name": RETRIEVER_MODEL, "to_version": 0}
     assert links_of(back, ready) == {DecisionLink: "/guidealign/models"}
     assert links_of({"n_active": 4}, ready) == {GuidelinesLink: "/guidealign/"}

@@ -57,6 +57,7 @@ def airflow(
         "GUIDEALIGN_INGEST__WATCH": "true",
         "GUIDEALIGN_INGEST__WATCH_POLL_S": "1",
         # Less than a run takes: each is late.
+        "GUIDEALIGN_AIRFLOW__DEADLINES": "true",
         "GUIDEALIGN_AIRFLOW__DEADLINES_MIN__INGEST": "0.01",
         "AIRFLOW__CORE__PARALLELISM": "4",
     }
