@@ -626,6 +626,46 @@ class Promotion(Base):
     )
 
 
+class SwitchRow(Base):
+    """What a switch is about to do, written before it moves the registry's aliases."""
+
+    __tablename__ = "switches"
+    id: Mapped[int] = _id()
+    model_name: Mapped[str]
+    action: Mapped[str]
+    from_version: Mapped[int] = mapped_column(
+        Integer, comment="the champion before; 0: the untrained base"
+    )
+    to_version: Mapped[int] = mapped_column(Integer, comment="the champion after")
+    previous_version: Mapped[int | None] = mapped_column(
+        Integer, comment="where the alias previous stood; null: there was none"
+    )
+    challenger_version: Mapped[int | None] = mapped_column(
+        Integer, comment="where the alias challenger stood; null: there was none"
+    )
+    gate_decision_id: Mapped[int | None] = mapped_column(ForeignKey(GateDecision.id))
+    actor: Mapped[str]
+    reason: Mapped[str]
+    begun_at: Mapped[datetime] = _now()
+    ended_at: Mapped[datetime | None] = mapped_column(
+        comment="null: it runs, or its process died in its middle"
+    )
+    outcome: Mapped[str | None] = mapped_column(
+        comment="done: promotions has its row; undone: the aliases were put back"
+    )
+    __table_args__ = (
+        CheckConstraint("action in ('promote', 'rollback')", name="action"),
+        CheckConstraint("outcome in ('done', 'undone')", name="outcome"),
+        CheckConstraint("(ended_at is null) = (outcome is null)", name="ended"),
+        Index(
+            "uq_switches_open",
+            "model_name",
+            unique=True,
+            postgresql_where=text("ended_at is null"),
+        ),
+    )
+
+
 class Retrieval(Base):
     """A guideline found for an input, kept or left out."""
 
