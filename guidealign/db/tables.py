@@ -584,6 +584,12 @@ class GateDecision(Base):
     evaluator: Mapped[str]
     input_digest: Mapped[str] = mapped_column(comment="of policy and all case scores")
     mlflow_run_id: Mapped[str | None]
+    runs: Mapped[list[Any]] = mapped_column(
+        server_default=text("'[]'"),
+        comment="the runs compared: side, version, benchmark, metric, evaluator, judge, n,"
+        " n_unscored; with model_name the key of their benchmark_results; empty before"
+        " revision 0010",
+    )
     created_at: Mapped[datetime] = _now()
     __table_args__ = (
         CheckConstraint("verdict in ('promote', 'hold', 'inconclusive', 'reject')", name="verdict"),
