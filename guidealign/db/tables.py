@@ -648,6 +648,12 @@ class GateDecision(Base):
     evaluator: Mapped[str]
     input_digest: Mapped[str] = mapped_column(comment="of policy and all case scores")
     mlflow_run_id: Mapped[str | None]
+    runs: Mapped[list[Any]] = mapped_column(
+        server_default=text("'[]'"),
+        comment="the runs compared: side, version, benchmark, metric, evaluator, judge, n,"
+        " n_unscored; with model_name the key of their benchmark_results; empty before"
+        " revision 0010",
+    )
     created_at: Mapped[datetime] = _now()
     __table_args__ = (
         CheckConstraint("verdict in ('promote', 'hold', 'inconclusive', 'reject')", name="verdict"),
@@ -687,6 +693,46 @@ class Promotion(Base):
     __table_args__ = (
         CheckConstraint("action in ('promote', 'hold', 'rollback', 'refuse')", name="action"),
         Index(None, "model_name", "created_at"),
+    )
+
+
+class SwitchRow(Base):
+    """What a switch is about to do, written before it moves the registry's aliases."""
+
+    __tablename__ = "switches"
+    id: Mapped[int] = _id()
+    model_name: Mapped[str]
+    action: Mapped[str]
+    from_version: Mapped[int] = mapped_column(
+        Integer, comment="the champion before; 0: the untrained base"
+    )
+    to_version: Mapped[int] = mapped_column(Integer, comment="the champion after")
+    previous_version: Mapped[int | None] = mapped_column(
+        Integer, comment="where the alias previous stood; null: there was none"
+    )
+    challenger_version: Mapped[int | None] = mapped_column(
+        Integer, comment="where the alias challenger stood; null: there was none"
+    )
+    gate_decision_id: Mapped[int | None] = mapped_column(ForeignKey(GateDecision.id))
+    actor: Mapped[str]
+    reason: Mapped[str]
+    begun_at: Mapped[datetime] = _now()
+    ended_at: Mapped[datetime | None] = mapped_column(
+        comment="null: it runs, or its process died in its middle"
+    )
+    outcome: Mapped[str | None] = mapped_column(
+        comment="done: promotions has its row; undone: the aliases were put back"
+    )
+    __table_args__ = (
+        CheckConstraint("action in ('promote', 'rollback')", name="action"),
+        CheckConstraint("outcome in ('done', 'undone')", name="outcome"),
+        CheckConstraint("(ended_at is null) = (outcome is null)", name="ended"),
+        Index(
+            "uq_switches_open",
+            "model_name",
+            unique=True,
+            postgresql_where=text("ended_at is null"),
+        ),
     )
 
 

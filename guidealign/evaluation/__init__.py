@@ -14,6 +14,7 @@ from guidealign.evaluation.gates import gate
 from guidealign.evaluation.judge import Judgement, judge_labrador, judge_retriever
 from guidealign.evaluation.judges import Reliability
 from guidealign.evaluation.model import CheckResult, GateDecision
+from guidealign.evaluation.page import decision_page
 from guidealign.evaluation.policy import CheckPolicy, GatePolicy, load_policy
 from guidealign.evaluation.preference import score_labrador
 from guidealign.evaluation.results import Demand, Row, compare_results, results_of, rows_of
@@ -44,6 +45,7 @@ __all__ = [
     "StoredRun",
     "benchmark_kinds",
     "compare_results",
+    "decision_page",
     "gate",
     "judge_labrador",
     "judge_retriever",

@@ -61,8 +61,13 @@ def draw_intervals(decision: GateDecision) -> str:
     checks = decision.evidence
     ends = [v for c in checks for v in (c.ci_low, c.ci_high) if v is not None]
     reach = (
-        max([abs(v) for v in ends] + [abs(c.bar) for c in checks] + [c.effect for c in checks])
+        max(
+            [abs(v) for v in ends] + [abs(c.bar) for c in checks] + [c.effect for c in checks],
+            default=0.0,
+        )
         * 1.15
+        # All at zero: any reach draws them in the middle.
+        or 1.0
     )
     height = _TOP + _ROW * len(checks) + 40
 

@@ -43,8 +43,8 @@ _COUNT_LOOKS = text(
 )
 _INSERT_DECISION = text(
     "insert into core.gate_decisions (model_name, challenger_version, champion_version, verdict,"
-    " reason, policy, evidence, evaluator, input_digest) values (:model_name, :challenger,"
-    " :champion, :verdict, :reason, :policy, :evidence, :evaluator, :digest)"
+    " reason, policy, evidence, evaluator, input_digest, runs) values (:model_name, :challenger,"
+    " :champion, :verdict, :reason, :policy, :evidence, :evaluator, :digest, :runs)"
     " on conflict do nothing"
 )
 
@@ -141,7 +141,13 @@ def find_decision(engine: Engine, draft: GateDecision, digest: str) -> GateDecis
 
 
 def save_decision(
-    engine: Engine, decision: GateDecision, *, policy: GatePolicy, evaluator: str, digest: str
+    engine: Engine,
+    decision: GateDecision,
+    *,
+    policy: GatePolicy,
+    evaluator: str,
+    digest: str,
+    runs: list[dict[str, Any]],
 ) -> GateDecision:
     """Stores a decision once; the same inputs give back the stored one."""
     key = _key_of_decision(decision, digest)
@@ -151,6 +157,7 @@ def save_decision(
         "policy": policy.model_dump_json(),
         "evidence": json.dumps([check.as_dict() for check in decision.evidence], allow_nan=False),
         "evaluator": evaluator,
+        "runs": json.dumps(runs),
     }
     with engine.begin() as connection:
         connection.execute(_INSERT_DECISION, {**key, **values})

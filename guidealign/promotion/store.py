@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -31,6 +31,18 @@ _DECISION = text(
     "select model_name, challenger_version, champion_version, verdict, reason"
     " from core.gate_decisions where id = :id"
 )
+_BEGIN_SWITCH = text(
+    "insert into core.switches (model_name, action, from_version, to_version, previous_version,"
+    " challenger_version, gate_decision_id, actor, reason) values (:model_name, :action,"
+    " :from_version, :to_version, :previous_version, :challenger_version, :decision_id, :actor,"
+    " :reason) returning id"
+)
+_OPEN_SWITCH = text(
+    "select id, model_name, action, from_version, to_version, previous_version,"
+    " challenger_version, gate_decision_id, actor, reason from core.switches"
+    " where model_name = :model_name and ended_at is null"
+)
+_END_SWITCH = text("update core.switches set ended_at = now(), outcome = :outcome where id = :id")
 _UNEMBEDDED = text(
     "select count(*) from core.guidelines g where g.served @> cast(:library as int)"
     " and not exists"
@@ -56,6 +68,22 @@ class Note:
 
     actor: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """What a switch is about to do, with where every alias stood before it."""
+
+    model_name: str
+    action: str
+    from_version: int
+    to_version: int
+    previous_version: int | None
+    challenger_version: int | None
+    decision_id: int | None
+    note: Note
+    id: int = 0
+    """Of the stored row; 0: not stored yet."""
 
 
 @contextmanager
@@ -90,6 +118,45 @@ def add_move(
         "reason": move.reason,
     }
     connection.execute(_INSERT_MOVE, values)
+
+
+def begin_switch(connection: Connection, intent: Intent) -> Intent:
+    """Writes down what is about to be done; one at a time for each model."""
+    values = {
+        "model_name": intent.model_name,
+        "action": intent.action,
+        "from_version": intent.from_version,
+        "to_version": intent.to_version,
+        "previous_version": intent.previous_version,
+        "challenger_version": intent.challenger_version,
+        "decision_id": intent.decision_id,
+        "actor": intent.note.actor,
+        "reason": intent.note.reason,
+    }
+    return replace(intent, id=connection.execute(_BEGIN_SWITCH, values).scalar_one())
+
+
+def open_switch(connection: Connection, model_name: str) -> Intent | None:
+    """The switch that was begun and not ended: its process died, or a service went away."""
+    row = connection.execute(_OPEN_SWITCH, {"model_name": model_name}).one_or_none()
+    if row is None:
+        return None
+    return Intent(
+        id=row.id,
+        model_name=row.model_name,
+        action=row.action,
+        from_version=row.from_version,
+        to_version=row.to_version,
+        previous_version=row.previous_version,
+        challenger_version=row.challenger_version,
+        decision_id=row.gate_decision_id,
+        note=Note(row.actor, row.reason),
+    )
+
+
+def end_switch(connection: Connection, intent: Intent, *, outcome: str) -> None:
+    """Says how a switch ended: `done` or `undone`."""
+    connection.execute(_END_SWITCH, {"id": intent.id, "outcome": outcome})
 
 
 def move_of_decision(connection: Connection, model_name: str, decision_id: int) -> Move | None:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from guidealign.db import current_release, guard_database
 from guidealign.library import drop_embeddings
 from guidealign.promotion import store
-from guidealign.promotion.switch import CHALLENGER, CHAMPION, PREVIOUS
+from guidealign.promotion._steps import CHALLENGER, CHAMPION, PREVIOUS
 from guidealign.records import RETRIEVER_MODEL
 from guidealign.registry import Registry
 

@@ -87,6 +87,7 @@ APP_TABLES = {
     "replays": "i",
     "retrievals": "i",
     "risk_categories": "",
+    "switches": "iu",
     "vector_indexes": "iUd",
 }
 LOGINS = {"test_app": "guidealign_app", "test_reviewer": "guidealign_reviewer"}

@@ -17,6 +17,7 @@ from guidealign.evaluation._report import decision_artifacts
 from guidealign.evaluation.gates._checks import Runs, as_runs, check_all
 from guidealign.evaluation.gates._conclude import conclude
 from guidealign.evaluation.model import GateDecision
+from guidealign.evaluation.page import decision_page
 from guidealign.evaluation.policy import GatePolicy, load_policy
 from guidealign.records import EvaluationRun
 from guidealign.registry import Registry
@@ -65,7 +66,8 @@ def gate(
         model_name,
         decision.challenger_version,
         _metrics(decision),
-        decision_artifacts(decision, policy),
+        decision_artifacts(decision, policy)
+        | {"gate/decision.html": decision_page(decision.decision_id, engine=engine)},
     )
     log.info(
         "gate decided",
@@ -99,7 +101,25 @@ def _decide_once(
             policy=policy,
             evaluator=evaluator,
             digest=digest,
+            runs=[
+                _described(run, side)
+                for side, of_side in zip(("challenger", "champion"), runs, strict=True)
+                for run in of_side
+            ],
         )
+
+
+def _described(run: EvaluationRun, side: str) -> dict[str, object]:
+    return {
+        "side": side,
+        "version": run.version,
+        "benchmark": run.benchmark,
+        "metric": run.metric,
+        "evaluator": run.evaluator,
+        "judge": run.judge,
+        "n": len(run.scores),
+        "n_unscored": len(run.unscored),
+    }
 
 
 def _digest(

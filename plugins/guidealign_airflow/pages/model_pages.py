@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from guidealign.db import current_release
 from guidealign.errors import GuidealignError
+from guidealign.evaluation import decision_page
 from guidealign.promotion import (
     CheckRow,
     lineage_steps,
@@ -23,7 +24,7 @@ from guidealign.records import LABRADOR_MODEL, RETRIEVER_MODEL
 from guidealign_airflow.pages.access import Operator, OwnPage, Reader
 from guidealign_airflow.pages.charts import Interval
 from guidealign_airflow.pages.context import platform
-from guidealign_airflow.pages.render import page
+from guidealign_airflow.pages.render import page, plain_page
 
 router = APIRouter()
 
@@ -83,6 +84,13 @@ def models(request: Request, person: Reader) -> HTMLResponse:
         lineage=model_lineage(engine=ready.engine),
         mlflow=_address(ready.settings.mlflow.tracking_uri or ""),
     )
+
+
+@router.get("/decisions/{decision_id}")
+def decision(person: Reader, decision_id: int) -> HTMLResponse:
+    """A gate's decision on one page, as it is stored with the model in MLflow."""
+    del person
+    return plain_page(decision_page(decision_id, engine=platform().engine))
 
 
 @router.get("/models/{model_name}/{version}")

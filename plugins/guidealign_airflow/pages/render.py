@@ -82,6 +82,11 @@ def page(
     return HTMLResponse(html, status_code=status, headers=_HEADERS)
 
 
+def plain_page(html: str) -> HTMLResponse:
+    """A whole page that was made elsewhere, with the headers of every page."""
+    return HTMLResponse(html, headers=_HEADERS)
+
+
 def _linker(request: Request) -> Any:
     """Makes this page's own address with some of its parameters changed."""
     given = dict(request.query_params)

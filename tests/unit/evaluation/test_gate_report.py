@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from guidealign.evaluation import CheckPolicy, CheckResult, GateDecision, GatePolicy
-from guidealign.evaluation._report import decision_artifacts
+from guidealign.evaluation._report import decision_artifacts, draw_intervals
+from guidealign.evaluation.page import draw_check
 
 _COMMON = {"kind": "quality", "must": "be_better", "effect": 0.1, "level": 0.05}
 _COMPARED = CheckResult(
@@ -36,3 +37,18 @@ def test_report_of_a_decision() -> None:
     assert "| keeps up | unusable | 0 (0) | - | - | - | [-, -] | +0 | - | 0, 0, 0 | - | - |" in rows
     assert "no interval" in files["gate/intervals.svg"]
     assert "finds &lt;more&gt;" in files["gate/intervals.svg"]
+
+
+def test_all_zero_is_drawn() -> None:
+    zero = CheckResult(
+        name="same", kind="quality", must="be_better", outcome="inconclusive", reason="equal",
+        effect=0.0, level=0.05, n=9, difference=0.0, ci_low=0.0, ci_high=0.0,
+    )  # fmt: skip
+    decision = GateDecision(
+        decision_id=1, model_name="m", challenger_version=2, champion_version=0, verdict="hold",
+        reason="equal", evidence=(zero,), unit="points",
+    )  # fmt: skip
+    assert 'cx="560.0"' in draw_intervals(decision)
+    assert 'cx="320.0"' in draw_check(zero)
+    empty = GateDecision(**{**decision.__dict__, "evidence": ()})
+    assert "Gate intervals" in draw_intervals(empty)

@@ -1,0 +1,3 @@
+-- Takes revision 0009 back.
+
+drop table core.switches;

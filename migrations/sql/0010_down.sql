@@ -1,0 +1,3 @@
+-- Takes revision 0010 back.
+
+alter table core.gate_decisions drop column runs;
