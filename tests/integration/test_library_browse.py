@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 
 from guidealign.library import (
-    MOST_COUNTED,
     PAGE_SIZE,
     BrowseFilter,
     browse_guidelines,
@@ -98,23 +95,3 @@ def test_each_source_is_listed_once(filled: Engine) -> None:
 def test_an_empty_library_is_an_empty_list(engine: Engine) -> None:
     assert library_sources(engine=engine) == []
     assert _ids(engine, 1) == ([], 0)
-
-
-def test_a_page_is_one_statement_through_the_index_over_words(filled: Engine) -> None:
-    asked: list[str] = []
-
-    def note(_c: object, _u: object, statement: str, *_rest: object) -> None:
-        asked.append(statement)
-
-    event.listen(filled, "before_cursor_execute", note)
-    _ids(filled, 1, words="ladder or rule")
-    event.remove(filled, "before_cursor_execute", note)
-    (statement,) = asked
-    values = {"words": "unicorns", "others": ["candidate"], "offset": 0}
-    with filled.connect() as connection:
-        connection.exec_driver_sql("set local enable_seqscan = off")
-        plan = connection.exec_driver_sql(f"explain (format json) {statement}", values)
-        shown = json.dumps(plan.scalar_one())
-    # Once for the rows and once for their number.
-    assert shown.count('"ix_guidelines_words"') == 2
-    assert f"{MOST_COUNTED}" in statement
