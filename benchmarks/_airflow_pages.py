@@ -12,13 +12,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
-from benchmarks._gateway_library import fill_library, questions
-from benchmarks._library_data import database, percentile
+from benchmarks._gateway_library import add_release, questions
+from benchmarks._library_data import Space, database, fill, percentile
 from benchmarks._report import ROOT, Figure
+from guidealign.db import make_engine
+from guidealign.library import build_index
+from guidealign.records import UNTRAINED_VERSION
 from guidealign.settings import load_settings
 
 _USERS = 10
@@ -83,11 +87,29 @@ def _logged_in(url: str, process: subprocess.Popen[bytes]) -> httpx.Client:
     )
 
 
-def _ask(client: httpx.Client, asked: list[dict[str, str]]) -> list[float]:
-    """Milliseconds of each request, asked by ten users who wait for their answers."""
+@dataclass
+class _Times:
+    """Milliseconds of each page, seen from both sides."""
+
+    wall_ms: list[float] = field(default_factory=list)
+    server: list[dict[str, float]] = field(default_factory=list)
+    """By the names of its header Server-Timing."""
+
+    def p50(self, part: str) -> float:
+        return percentile([told.get(part, 0.0) for told in self.server], 0.5)
+
+
+def _told_ms(header: str) -> dict[str, float]:
+    """Of a header Server-Timing."""
+    parts = (part.strip().partition(";dur=") for part in header.split(","))
+    return {name: float(ms) for name, _, ms in parts}
+
+
+def _ask(client: httpx.Client, asked: list[dict[str, str]]) -> _Times:
+    """What each request took, asked by ten users who wait for their answers."""
     left = iter(asked)
     lock = threading.Lock()
-    taken_ms: list[float] = []
+    times = _Times()
     refused: list[str] = []
 
     def user() -> None:
@@ -98,9 +120,11 @@ def _ask(client: httpx.Client, asked: list[dict[str, str]]) -> list[float]:
                 return
             begun = time.perf_counter()
             answer = client.get("/", params=params)
-            taken_ms.append(1000 * (time.perf_counter() - begun))
+            times.wall_ms.append(1000 * (time.perf_counter() - begun))
             if answer.status_code != httpx.codes.OK:
                 refused.append(answer.text[:200])
+                continue
+            times.server.append(_told_ms(answer.headers["server-timing"]))
 
     users = [threading.Thread(target=user) for _ in range(_USERS)]
     for thread in users:
@@ -109,7 +133,16 @@ def _ask(client: httpx.Client, asked: list[dict[str, str]]) -> list[float]:
         thread.join()
     if refused:
         raise RuntimeError(f"{len(refused)} pages were refused, the first: {refused[0]}")
-    return taken_ms
+    return times
+
+
+def _fill(url: str, n: int) -> None:
+    """n guidelines with vectors spread as an encoder's, indexed and released."""
+    fill(url, Space(n // 3).guidelines(n), retrievers=[UNTRAINED_VERSION], start=1)
+    engine = make_engine(url)
+    build_index(UNTRAINED_VERSION, engine=engine, settings=load_settings())
+    add_release(engine)
+    engine.dispose()
 
 
 def measure_pages(server_url: str, full: bool) -> list[Figure]:
@@ -118,26 +151,31 @@ def measure_pages(server_url: str, full: bool) -> list[Figure]:
     figures = []
     texts = questions(n_asked)
     with database(server_url, "bench_pages") as url:
-        fill_library(url, n, load_settings())
+        _fill(url, n)
         with _api_server(url) as client:
             for by in ("words", "meaning"):
                 short = [" or ".join(text.split()[-_WORDS:]) for text in texts]
                 asked = [{"q": q, "by": by} for q in (short if by == "words" else texts)]
                 _ask(client, asked[:_USERS])  # the first page loads the encoder
-                taken_ms = _ask(client, asked)
-                p95 = percentile(taken_ms, 0.95)
-                figures.append(
-                    Figure(
-                        figure=f"pages: Library search by {by}, {n:,} guidelines, {_USERS} users,"
-                        " p95",
-                        value=p95,
-                        unit="ms",
-                        n=len(taken_ms),
-                        target=f"< {_TARGET_MS:.0f}",
-                        met=p95 < _TARGET_MS,
-                        note=f"from request to last byte, users wait for nothing but answers;"
-                        f" p50 {percentile(taken_ms, 0.5):.0f} ms; one worker",
-                    )
-                )
+                figures.append(_figure(_ask(client, asked), by, n))
             client.close()
     return figures
+
+
+def _figure(times: _Times, by: str, n: int) -> Figure:
+    p95 = percentile([told["total"] for told in times.server], 0.95)
+    parts = ", ".join(
+        f"{part} {times.p50(part):.0f}" for part in ("total", "db", "encode", "render")
+    )
+    return Figure(
+        figure=f"pages: Library search by {by}, {n:,} guidelines, {_USERS} users, p95",
+        value=p95,
+        unit="ms, server",
+        n=len(times.server),
+        target=f"< {_TARGET_MS:.0f}",
+        met=p95 < _TARGET_MS,
+        note=f"the page's header Server-Timing; medians in ms: {parts}; users, who wait for"
+        f" nothing but answers, saw p50 {percentile(times.wall_ms, 0.5):.0f} and"
+        f" p95 {percentile(times.wall_ms, 0.95):.0f} ms; one worker; real encoder,"
+        f" made-up vectors",
+    )

@@ -59,8 +59,9 @@ def _cached_engine(url: str) -> Engine:
     engine = create_engine(
         url,
         pool_pre_ping=True,
-        pool_size=5,
-        max_overflow=10,
+        # What is beyond the size is closed when given back, and made anew for the next one.
+        pool_size=10,
+        max_overflow=5,
         connect_args={"connect_timeout": 10, "application_name": "guidealign", **_KEEPALIVES},
     )
 

@@ -235,6 +235,22 @@ def test_search_finds_by_words_and_by_meaning(pages: Pages) -> None:
     assert _listed(waiting) == [11]
 
 
+def test_a_page_tells_where_its_time_went(pages: Pages) -> None:
+    with pages.client("viewer") as client:
+        meaning = client.get("/", params={"q": "a blade", "by": "meaning"})
+        refused = client.get("/", params={"page": "0"})
+    told = {
+        name: float(ms)
+        for part in meaning.headers["server-timing"].split(", ")
+        for name, _, ms in [part.partition(";dur=")]
+    }
+    assert set(told) == {"db", "encode", "render", "total"}
+    parts = sum(ms for name, ms in told.items() if name != "total")
+    # Rounded to a tenth each.
+    assert 0 < parts <= told["total"] + 0.2
+    assert refused.headers["server-timing"].startswith("total;dur=")
+
+
 def _listed(answer: httpx.Response) -> list[int]:
     assert answer.status_code == 200, answer.text
     marks = answer.text.split('<td class="wide"><a href="/guidealign/guidelines/')[1:]

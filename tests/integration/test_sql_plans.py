@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
+
+from guidealign.library import BrowseFilter, browse_guidelines
 
 BIG = {"guidelines", "inputs", "pairs", "assessments", "retrievals", "guideline_events",
        "gateway_retrieval_counts"}  # fmt: skip
@@ -146,6 +148,26 @@ def test_a_lookup_goes_through_indexes(connection: Connection, question: Questio
     swept = {n["Relation Name"] for n in nodes if n["Node Type"].endswith("Seq Scan")}
     assert not swept & BIG
     assert any("Index" in n["Node Type"] for n in nodes)
+
+
+def test_a_page_of_words_is_one_statement_through_the_index(connection: Connection) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _u: Any, statement: str, values: Any, *_rest: Any) -> None:
+        asked.append((statement, values))
+
+    event.listen(connection.engine, "before_cursor_execute", note)
+    try:
+        browse_guidelines(BrowseFilter(words="77 or 78"), engine=connection.engine)
+    finally:
+        event.remove(connection.engine, "before_cursor_execute", note)
+    ((statement, values),) = asked
+    plan = connection.exec_driver_sql(f"explain (format json) {statement}", values).scalar_one()
+    nodes = list(_nodes(plan[0]["Plan"]))
+    swept = {n["Relation Name"] for n in nodes if n["Node Type"].endswith("Seq Scan")}
+    assert not swept & BIG
+    # Once for the rows and once for their number.
+    assert [n.get("Index Name") for n in nodes].count("ix_guidelines_words") == 2
 
 
 @pytest.mark.parametrize("question", SWEEPS, ids=lambda q: q.id)

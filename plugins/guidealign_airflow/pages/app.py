@@ -21,6 +21,7 @@ from guidealign_airflow.pages import (
     try_pages,
 )
 from guidealign_airflow.pages.render import page
+from guidealign_airflow.pages.timing import Timed
 
 _MOST_BODY_BYTES = 2_000_000
 
@@ -57,6 +58,7 @@ def build_app() -> FastAPI:
         static_files,
     ):
         app.include_router(pages.router)
+    app.add_middleware(Timed)
     app.add_exception_handler(GuidealignError, _refused)
     app.add_exception_handler(AnyHttpError, _http_error)
     app.add_exception_handler(RequestValidationError, _malformed)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
+import time
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
+from guidealign.library import VersionRow, library_sources, library_versions
+from guidealign_airflow.pages.timing import measured
 from guidealign_airflow.runtime import Services, services
 
 if TYPE_CHECKING:
@@ -12,6 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from guidealign import Guide
+
+_MOST_VERSIONS = 100
+_CHOICES_KEPT_S = 5.0
 
 
 @cache
@@ -36,6 +42,21 @@ def guide() -> Guide:
     return Guide.from_registry(platform().settings)
 
 
+def choices() -> tuple[list[str], list[VersionRow]]:
+    """Sources and versions that a list can be limited to, no older than five seconds.
+
+    They change when something is published or imported, and each page of each user shows them.
+    """
+    return _choices(time.monotonic() // _CHOICES_KEPT_S)
+
+
+@lru_cache(maxsize=1)
+def _choices(_moment: float) -> tuple[list[str], list[VersionRow]]:
+    engine = platform().engine
+    versions = library_versions(engine=engine, most=_MOST_VERSIONS)
+    return library_sources(engine=engine), versions
+
+
 def query_vector(query: str) -> tuple[int, NDArray[np.float32]]:
     """A query as the live retriever sees it, with that retriever's version.
 
@@ -46,8 +67,10 @@ def query_vector(query: str) -> tuple[int, NDArray[np.float32]]:
     from guidealign.errors import BadInputError
     from guidealign.serving import make_loader
 
-    release = current_release(platform().engine)
+    with measured("db"):
+        release = current_release(platform().engine)
     if release is None:
         raise BadInputError("nothing is served yet: search by words, or run guidealign_ingest")
-    encoder = make_loader(platform().settings)(release.retriever_version)
-    return release.retriever_version, encoder.encode([query], side="input")[0]
+    with measured("encode"):
+        encoder = make_loader(platform().settings)(release.retriever_version)
+        return release.retriever_version, encoder.encode([query], side="input")[0]

@@ -18,22 +18,20 @@ from guidealign.library import (
     browse_guidelines,
     browse_meaning,
     dismiss_conflict,
-    library_sources,
-    library_versions,
     retire,
     show_guideline,
     unmerge,
 )
 from guidealign.records import CATEGORIES
 from guidealign_airflow.pages.access import OwnPage, Reader, Reviewer
-from guidealign_airflow.pages.context import platform, query_vector
+from guidealign_airflow.pages.context import choices, platform, query_vector
 from guidealign_airflow.pages.render import page
+from guidealign_airflow.pages.timing import measured
 
 router = APIRouter()
 
 STATES = ("active", "candidate", "quarantined", "merged", "retired")
 ORIGINS = ("starter", "model", "human", "import")
-_MOST_VERSIONS = 100
 
 
 class Asked(BaseModel):
@@ -66,8 +64,12 @@ def library(request: Request, person: Reader, asked: Annotated[Asked, Query()]) 
     """The list, as filtered."""
     engine = platform().engine
     found = _by_meaning(asked) if asked.by == "meaning" and asked.q.strip() else None
-    if found is None:
-        found = browse_guidelines(asked.filters(), engine=engine, sort=asked.sort, page=asked.page)
+    with measured("db"):
+        sources, versions = choices()
+        if found is None:
+            found = browse_guidelines(
+                asked.filters(), engine=engine, sort=asked.sort, page=asked.page
+            )
     return page(
         "library",
         request,
@@ -80,8 +82,8 @@ def library(request: Request, person: Reader, asked: Annotated[Asked, Query()]) 
         categories=CATEGORIES,
         states=STATES,
         origins=ORIGINS,
-        sources=library_sources(engine=engine),
-        versions=library_versions(engine=engine, most=_MOST_VERSIONS),
+        sources=sources,
+        versions=versions,
     )
 
 
@@ -95,20 +97,18 @@ def _by_meaning(asked: Asked) -> GuidelinePage:
         sources=[chosen.source] if chosen.source else None,
         states=[chosen.state] if chosen.state else None,
     )
-    return browse_meaning(
-        vector, engine=platform().engine, retriever_version=retriever, options=options
-    )
+    with measured("db"):
+        return browse_meaning(
+            vector, engine=platform().engine, retriever_version=retriever, options=options
+        )
 
 
 @router.get("/guidelines/{guideline_id}")
 def guideline(request: Request, person: Reader, guideline_id: int) -> HTMLResponse:
     """One guideline with its inputs, neighbours and history."""
-    return page(
-        "guideline",
-        request,
-        person,
-        found=show_guideline(guideline_id, engine=platform().engine),
-    )
+    with measured("db"):
+        found = show_guideline(guideline_id, engine=platform().engine)
+    return page("guideline", request, person, found=found)
 
 
 class Decided(BaseModel):

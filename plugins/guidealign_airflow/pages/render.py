@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from guidealign_airflow.pages import charts
 from guidealign_airflow.pages.access import Person
+from guidealign_airflow.pages.timing import measured
 
 _FOLDER = Path(__file__).parent / "templates"
 _TABS = (
@@ -49,6 +50,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     made.filters |= {"moment": _moment, "named": _named}
     made.globals |= {
@@ -76,9 +78,10 @@ def page(
         values: what the template shows.
     """
     root = request.scope.get("root_path", "")
-    html = _TEMPLATES.get_template(f"{name}.html").render(
-        root=root, person=person, tab=name, link=_linker(request), **values
-    )
+    with measured("render"):
+        html = _TEMPLATES.get_template(f"{name}.html").render(
+            root=root, person=person, tab=name, link=_linker(request), **values
+        )
     return HTMLResponse(html, status_code=status, headers=_HEADERS)
 
 
