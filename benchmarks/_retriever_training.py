@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from benchmarks._peers import peer_python
 from benchmarks._report import ROOT, Figure
 from benchmarks._retriever_inputs import Library, Queries, held_out, load_library
 from guidealign.library import encoder_folder
@@ -27,8 +26,6 @@ from guidealign.retriever.negatives import TrainingData, assemble_data
 K = 6
 _LEAST_RATIO = 1.3
 _SCRIPT = ROOT / "benchmarks" / "_retriever_trainer_process.py"
-_PEER = ["datasets==5.2.0", "accelerate==1.15.0"]
-"""What sentence-transformers' trainer asks for beyond what this project has."""
 _OURS, _THEIRS = "ours", "sentence-transformers' trainer"
 _TIMED_EPOCHS = 2
 _ROUNDS = 3
@@ -43,21 +40,18 @@ def measure_training(server_url: str, full: bool) -> list[Figure]:
     # No dev inputs: both see each pair as often.
     whole = settings.model_copy(update={"dev_share": 0.0})
     data = assemble_data(library.split.train, library.guidelines, miner, whole)
-    peer = peer_python("train-sentence-transformers", _PEER, shared=True)
     queries = held_out(library.split, library.guidelines)
-    pythons = {_OURS: sys.executable, _THEIRS: peer}
-    able = {name: str(python) for name, python in pythons.items() if python is not None}
-    spent: dict[str, list[float]] = {name: [] for name in able}
+    spent: dict[str, list[float]] = {_OURS: [], _THEIRS: []}
     recalls: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="bench-training-") as scratch:
         short = _task(library, data, str(base), epochs=_TIMED_EPOCHS if full else 1)
         for turn in range(_ROUNDS if full else 1):
-            for name, python in able.items():
+            for name in spent:
                 folder = Path(scratch) / f"{name}-{turn}"
-                spent[name].append(_run(python, short, name, folder))
+                spent[name].append(_run(short, name, folder))
         whole_task = _task(library, data, str(base), epochs=settings.epochs if full else 1)
-        for name, python in able.items():
-            _run(python, whole_task, name, Path(scratch) / name)
+        for name in spent:
+            _run(whole_task, name, Path(scratch) / name)
             recalls[name] = _recall(Path(scratch) / name, queries, library)
     return _figures(spent, recalls, n_pairs=len(short["pairs"]))
 
@@ -88,12 +82,12 @@ def _task(library: Library, data: TrainingData, base: str, *, epochs: int) -> di
     }
 
 
-def _run(python: str, task: dict[str, Any], name: str, folder: Path) -> float:
+def _run(task: dict[str, Any], name: str, folder: Path) -> float:
     """Processor seconds of one training, as its process tells them."""
     Console(stderr=True).print(f"retriever: training, {name}", highlight=False)
     who = {"who": "peer" if name == _THEIRS else "ours"}
     done = subprocess.run(
-        [python, str(_SCRIPT)],
+        [sys.executable, str(_SCRIPT)],
         input=json.dumps({**task, **who, "folder": str(folder)}),
         capture_output=True,
         text=True,
@@ -127,20 +121,19 @@ def _figures(
         )
         for name, times in spent.items()
     ]
-    if _THEIRS in spent:
-        ratios = [theirs / ours for ours, theirs in zip(spent[_OURS], spent[_THEIRS], strict=True)]
-        ratio = median(ratios)
-        figures.append(
-            Figure(
-                figure=f"training: ours against {_THEIRS}",
-                value=ratio,
-                unit="ratio of pairs/s",
-                n=len(ratios),
-                target=f">= {_LEAST_RATIO}",
-                met=ratio >= _LEAST_RATIO,
-                note="same pairs, batch and length, a thread each, taking turns: from"
-                f" {min(ratios):.2f} to {max(ratios):.2f}; recall@{K}"
-                f" {recalls[_OURS] - recalls[_THEIRS]:+.3f}",
-            )
+    ratios = [theirs / ours for ours, theirs in zip(spent[_OURS], spent[_THEIRS], strict=True)]
+    ratio = median(ratios)
+    figures.append(
+        Figure(
+            figure=f"training: ours against {_THEIRS}",
+            value=ratio,
+            unit="ratio of pairs/s",
+            n=len(ratios),
+            target=f">= {_LEAST_RATIO}",
+            met=ratio >= _LEAST_RATIO,
+            note="same pairs, batch and length, a thread each, taking turns: from"
+            f" {min(ratios):.2f} to {max(ratios):.2f}; recall@{K}"
+            f" {recalls[_OURS] - recalls[_THEIRS]:+.3f}",
         )
+    )
     return figures

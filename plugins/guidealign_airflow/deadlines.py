@@ -6,7 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
+from airflow.sdk import (  # type: ignore[attr-defined]  # its stub leaves them out
+    AsyncCallback,
+    DeadlineAlert,
+    DeadlineReference,
+)
 
 from guidealign.settings import load_settings
 

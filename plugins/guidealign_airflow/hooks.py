@@ -21,7 +21,7 @@ _CONNECTION_TYPE = "guidealign"
 class GuidealignHook(BaseHook):
     """The settings of this installation, with what an Airflow connection says put in front.
 
-        GuidealignHook().settings().requiredatabase_url()
+        GuidealignHook().settings().require_database_url()
 
     The connection is of the type `guidealign`, or any PostgreSQL connection, which then gives the
     database alone. Where the default connection is missing, the settings hold as they are; another
@@ -41,7 +41,7 @@ class GuidealignHook(BaseHook):
         """A SQLAlchemy engine of the guidealign database."""
         from guidealign.db import make_engine
 
-        return make_engine(self.settings().requiredatabase_url())
+        return make_engine(self.settings().require_database_url())
 
     def settings(self) -> Settings:
         """What holds in this task.

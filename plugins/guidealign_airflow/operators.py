@@ -133,7 +133,7 @@ class IngestOperator(StageOperator):
 
     def run_stage(self, ready: Services) -> Stage:
         """Reads the source."""
-        given = {"path": self.path, "query": self.query, "conn_id": self.conn_id}
+        given: dict[str, Any] = {"path": self.path, "query": self.query, "conn_id": self.conn_id}
         given |= {"inbox": self.inbox, **self.fields}
         between = None if self.start is None else (self.start, self.end or "")
         return read_source(given, ready, between=between)

@@ -41,7 +41,7 @@ def source_of(given: Mapping[str, Any]) -> SourceSpec:
     """The source that parameters name."""
     from guidealign import ingest
 
-    fields = {
+    fields: dict[str, Any] = {
         "text_field": given.get("text_field") or "text",
         "id_field": given.get("id_field") or None,
         "time_field": given.get("time_field") or None,
