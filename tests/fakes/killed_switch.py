@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from mlflow import MlflowClient
 from sqlalchemy import Engine, event
 
@@ -35,15 +36,20 @@ JOBS: dict[str, Callable[..., Any]] = {
 
 
 class Steps:
-    """Counts what is done to the outside, and kills its process after the n-th of it."""
+    """Counts what is done to the outside, and kills its process after the n-th of it.
 
-    def __init__(self, last: int, told: int) -> None:
+    Args:
+        last: number of the last step, or its name: the first of that name.
+        told: a pipe that learns the last step's name.
+    """
+
+    def __init__(self, last: int | str, told: int) -> None:
         self._last, self._told, self._done = last, told, 0
 
     def done(self, what: str) -> None:
         """One more; the pipe knows it before the process dies."""
         self._done += 1
-        if self._done == self._last:
+        if self._last in (self._done, what):
             os.write(self._told, what.encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -76,6 +82,8 @@ class Steps:
 
 
 def _child(asked: dict[str, Any], told: int) -> None:
+    # Standard output is for the answers.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
     engine = make_engine(sys.argv[1])
     with engine.connect() as connection:
         connection.exec_driver_sql("select 1")
