@@ -14,6 +14,8 @@ from guidealign.evaluation._figures import read_figures
 from guidealign.evaluation.model import CheckResult
 
 _WIDTH, _HEIGHT, _EDGE, _MIDDLE = 640.0, 84.0, 16.0, 34.0
+_LABEL = 110.0
+"""Room of a label at the size it has on a phone."""
 _VERDICTS = {
     "promote": "is shown to be good enough to serve",
     "hold": "is held: something could not be compared",
@@ -67,10 +69,10 @@ def draw_check(check: CheckResult) -> Markup:
 
 
 def _anchor(at: float, zero: float, kind: str) -> str:
-    """Labels of zero and bar lean away from each other."""
-    if kind == "axis":
+    """Labels of zero and bar lean away from each other, and none runs over the edge."""
+    if kind == "axis" or at < _LABEL:
         return "start"
-    return "end" if at < zero else "start"
+    return "end" if at < zero or at > _WIDTH - _LABEL else "start"
 
 
 def _number(value: float | None, form: str = "+.3f") -> str:
