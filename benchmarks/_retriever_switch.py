@@ -109,6 +109,8 @@ def measure_switch(server_url: str, full: bool) -> list[Figure]:
         headers = {"authorization": f"Bearer {key.token}"}
         server = stack.enter_context(gateway(url, stub.base_url, home, headers=headers))
         _promote(versions[0], parts)
+        # What neither serves nor served before has lost its vectors.
+        embed_library(versions[1], **parts)
         stop = threading.Event()
         load = threading.Thread(
             target=lambda: asyncio.run(_load(server.base_url, headers, texts, seen, stop))
