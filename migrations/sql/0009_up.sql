@@ -18,7 +18,7 @@ create table core.switches (
   constraint ck_switches_outcome check (outcome in ('done', 'undone')),
   constraint ck_switches_ended check ((ended_at is null) = (outcome is null))
 );
-comment on table core.switches is 'What a switch is about to do, written before the aliases move: an open row is finished, or undone, by whoever comes next.';
+comment on table core.switches is 'What a switch is about to do, written before it moves the registry''s aliases.';
 comment on column core.switches.from_version is 'the champion before; 0: the untrained base';
 comment on column core.switches.to_version is 'the champion after';
 comment on column core.switches.previous_version is 'where the alias previous stood; null: there was none';
