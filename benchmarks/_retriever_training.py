@@ -18,8 +18,8 @@ from rich.console import Console
 from benchmarks._report import ROOT, Figure
 from benchmarks._retriever_inputs import Library, Queries, held_out, load_library
 from guidealign.library import encoder_folder
+from guidealign.retriever.batches import draw_pairs
 from guidealign.retriever.encode import load_folder
-from guidealign.retriever.fit import draw_pairs
 from guidealign.retriever.metrics import rank_ids, recall_at
 from guidealign.retriever.negatives import TrainingData, assemble_data
 

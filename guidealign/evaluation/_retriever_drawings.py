@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from guidealign.records import QUALITY_TOPICS
-from guidealign.retriever.threshold import Calibration
+from guidealign.retriever import Calibration
 
 if TYPE_CHECKING:
     from guidealign.retriever import Ranking

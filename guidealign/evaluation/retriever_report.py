@@ -19,8 +19,7 @@ from guidealign.evaluation._retriever_drawings import (
 )
 from guidealign.evaluation.statistics import Bootstrap
 from guidealign.records import EvaluationRun
-from guidealign.retriever.evaluate import case_of
-from guidealign.retriever.threshold import Calibration, ScoredInput, calibrate, kind_of
+from guidealign.retriever import Calibration, ScoredInput, calibrate, case_of, kind_of
 
 if TYPE_CHECKING:
     from guidealign.retriever import Ranking

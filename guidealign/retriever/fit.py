@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,15 @@ from guidealign.errors import BadInputError, IntegrityError
 from guidealign.retriever._checkpoint import Checkpoint
 from guidealign.retriever._chunks import backward_in_chunks
 from guidealign.retriever._processes import Processes
+from guidealign.retriever.batches import (
+    Layout,
+    TrainingPair,
+    draw_pairs,
+    false_negatives,
+    lay_out,
+)
 from guidealign.retriever.encode import TransformerEncoder
 from guidealign.retriever.metrics import mean_recall
-from guidealign.retriever.model import Prefixes
 from guidealign.retriever.negatives import TrainingData
 from guidealign.settings import RetrieverSettings
 
@@ -32,81 +37,6 @@ _PROBE_BATCHES = 2
 _DEV_CUTOFF = 6
 _ALONE = Processes()
 OnStep = Callable[[dict[str, float], int], None]
-
-
-@dataclass(frozen=True)
-class TrainingPair:
-    """One input with one of its guidelines, and what it is told apart from."""
-
-    text: str
-    guideline_id: int
-    known: frozenset[int]
-    """All guidelines that are right for it."""
-    hard: tuple[int, ...] = ()
-    """Guidelines that are near and wrong."""
-
-
-def draw_pairs(
-    data: TrainingData, rng: random.Random, *, hard_negatives: int = 0
-) -> list[TrainingPair]:
-    """Each input once, with one of its guidelines and some hard negatives drawn, in a drawn order.
-
-    Over the epochs an input meets its other guidelines too; within a batch it stands once, so
-    that fewer columns are wasted on false negatives.
-    """
-    pairs = []
-    for item in data.inputs:
-        pool = data.negatives.get(item.input_id, ())
-        pairs.append(
-            TrainingPair(
-                item.text,
-                rng.choice(item.guideline_ids),
-                data.right_for(item),
-                tuple(rng.sample(pool, min(hard_negatives, len(pool)))),
-            )
-        )
-    rng.shuffle(pairs)
-    return pairs
-
-
-def columns_of(batch: Sequence[TrainingPair]) -> list[int]:
-    """The guidelines of a batch: row by row the positive, then every hard negative once."""
-    positives = [pair.guideline_id for pair in batch]
-    hard = dict.fromkeys(guideline for pair in batch for guideline in pair.hard)
-    return positives + [guideline for guideline in hard if guideline not in set(positives)]
-
-
-def false_negatives(batch: Sequence[TrainingPair]) -> list[list[bool]]:
-    """Which of a batch's guidelines are no negatives of a row's input, (batch, columns).
-
-    Another guideline of the same input, or the same guideline in another row, is right too;
-    the row's own positive stays.
-    """
-    columns = columns_of(batch)
-    return [
-        [row != column and guideline in pair.known for column, guideline in enumerate(columns)]
-        for row, pair in enumerate(batch)
-    ]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A batch's texts, each once and by length, and where each side's vectors are among them."""
-
-    texts: list[str]
-    inputs: list[int]
-    guidelines: list[int]
-
-
-def lay_out(
-    batch: Sequence[TrainingPair], guidelines: Mapping[int, str], prefixes: Prefixes
-) -> Layout:
-    """What is to be embedded for a batch: a guideline of several rows only once."""
-    left = prefixes.put([pair.text for pair in batch], "input")
-    right = prefixes.put([guidelines[guideline] for guideline in columns_of(batch)], "guideline")
-    texts = sorted(dict.fromkeys(left + right), key=len)
-    place = {text: row for row, text in enumerate(texts)}
-    return Layout(texts, [place[text] for text in left], [place[text] for text in right])
 
 
 def masked_loss(

@@ -14,14 +14,9 @@ from guidealign.errors import IntegrityError
 from guidealign.library import encoder_folder
 from guidealign.retriever._checkpoint import Checkpoint
 from guidealign.retriever._chunks import backward_in_chunks
+from guidealign.retriever.batches import TrainingPair, columns_of, lay_out
 from guidealign.retriever.encode import TransformerEncoder, load_folder
-from guidealign.retriever.fit import (
-    TrainingPair,
-    columns_of,
-    fit,
-    lay_out,
-    masked_loss,
-)
+from guidealign.retriever.fit import fit, masked_loss
 from guidealign.retriever.model import LabelledInput, Prefixes
 from guidealign.retriever.negatives import TrainingData
 from guidealign.settings import RetrieverSettings

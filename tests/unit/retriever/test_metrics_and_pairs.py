@@ -11,13 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guidealign.library import PairRow
-from guidealign.retriever.fit import (
-    TrainingPair,
-    columns_of,
-    draw_pairs,
-    false_negatives,
-    masked_loss,
-)
+from guidealign.retriever.batches import TrainingPair, columns_of, draw_pairs, false_negatives
+from guidealign.retriever.fit import masked_loss
 from guidealign.retriever.metrics import ndcg_at, recall_at, reciprocal_rank
 from guidealign.retriever.negatives import TrainingData
 from guidealign.retriever.pairs import group_inputs, split_inputs
