@@ -277,6 +277,21 @@ def psql(
 
 
 @app.command()
+def promote(
+    model: Annotated[str, typer.Argument(help="guidealign-retriever or guidealign-labrador")],
+    version: Annotated[int, typer.Argument(min=1, help="As in MLflow.")],
+    reason: Annotated[str, typer.Option(help="Goes into the ledger.")],
+) -> None:
+    """Serve a version on your word, whatever its gate has said."""
+    from guidealign.promotion import Note, promote_by_hand
+
+    result = promote_by_hand(model, version, note=Note(actor(), reason), **_services())
+    console.print(
+        f"{model}: {result.from_version} -> {result.to_version} ({result.reason})", highlight=False
+    )
+
+
+@app.command()
 def rollback(
     model: Annotated[str, typer.Argument(help="guidealign-retriever or guidealign-labrador")],
     reason: Annotated[str, typer.Option(help="Goes into the ledger.")],

@@ -12,11 +12,13 @@ from guidealign.promotion.inspect import (
     recent_moves,
 )
 from guidealign.promotion.reconcile import reconcile
+from guidealign.promotion.store import Note
 from guidealign.promotion.switch import (
     SwitchResult,
     adopt_library,
     decide_and_switch,
     follow_judgement,
+    promote_by_hand,
     rollback,
 )
 from guidealign.promotion.tidy import drop_unused_embeddings
@@ -27,6 +29,7 @@ __all__ = [
     "LineageRow",
     "LineageStep",
     "MoveRow",
+    "Note",
     "SwitchResult",
     "adopt_library",
     "decide_and_switch",
@@ -34,6 +37,7 @@ __all__ = [
     "follow_judgement",
     "lineage_steps",
     "model_lineage",
+    "promote_by_hand",
     "recent_decisions",
     "recent_moves",
     "reconcile",

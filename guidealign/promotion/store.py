@@ -172,6 +172,15 @@ def decision(connection: Connection, decision_id: int) -> Any:
     return connection.execute(_DECISION, {"id": decision_id}).one_or_none()
 
 
+def last_verdict(connection: Connection, model_name: str, version: int) -> str | None:
+    """What the gate last said of a version; None: it was not asked."""
+    query = text(
+        "select verdict from core.gate_decisions where model_name = :model"
+        " and challenger_version = :version order by id desc limit 1"
+    )
+    return connection.execute(query, {"model": model_name, "version": version}).scalar_one_or_none()
+
+
 def count_unembedded(connection: Connection, *, library_version: int, retriever: int) -> int:
     """Active guidelines of a library version without a vector of a retriever version."""
     return connection.execute(

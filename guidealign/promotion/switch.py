@@ -26,8 +26,9 @@ from guidealign.promotion._steps import (
     settings_of,
 )
 from guidealign.promotion.store import Note
-from guidealign.records import UNTRAINED_VERSION, Release
+from guidealign.records import RETRIEVER_MODEL, UNTRAINED_VERSION, Release
 from guidealign.registry import Registry
+from guidealign.retriever import embed_library
 from guidealign.settings import Settings
 
 log = structlog.get_logger()
@@ -161,4 +162,48 @@ def rollback(
         if live == target:
             raise BadInputError(f"{model_name} has no previous version to go back to")
         done = switch.move(model_name, target, "rollback", None)
+    return SwitchResult(model_name, **asdict(done))
+
+
+def promote_by_hand(
+    model_name: str,
+    version: int,
+    *,
+    engine: Engine,
+    settings: Settings,
+    registry: Registry,
+    note: Note,
+) -> SwitchResult:
+    """Serves a version on a person's word; the ledger has the word, and what the gate had said.
+
+    Raises:
+        BadInputError: no such version, it is live, its files were never read back and compared, or
+            no reason was given.
+        IntegrityError: its files are not the registered ones, or cannot be served.
+    """
+    if model_name not in FIELD:
+        raise BadInputError(f"no model {model_name!r}; there are {', '.join(FIELD)}")
+    if not note.reason.strip():
+        raise BadInputError("a promotion by hand needs a reason (--reason)")
+    checked = registry.version_tags(model_name, version).get("reload_checked", "never")
+    if checked != "yes":
+        raise BadInputError(
+            f"{model_name} version {version} was not compared after its registration"
+            f" (reload_checked: {checked}): train it again"
+        )
+    registry.download(model_name, version)
+    if model_name == RETRIEVER_MODEL:
+        embed_library(version, engine=engine, settings=settings, registry=registry)
+    with guard_database(), store.switch_lock(engine):
+        with engine.connect() as connection:
+            verdict = store.last_verdict(connection, model_name, version)
+        said = f"by hand, the gate said {verdict}" if verdict else "by hand, no gate was asked"
+        switch = Switch(engine, settings, registry, Note(note.actor, f"{note.reason} ({said})"))
+        finish_open(model_name, switch)
+        with engine.connect() as connection:
+            live = store.live_version(latest_release(connection), model_name)
+        if live == version:
+            raise BadInputError(f"{model_name} version {version} is live already")
+        done = switch.move(model_name, version, "promote", None)
+    log.info("promoted by hand", model=model_name, **asdict(done))
     return SwitchResult(model_name, **asdict(done))
