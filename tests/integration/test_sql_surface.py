@@ -104,6 +104,15 @@ insert into core.leases (task, item_id, attempts, not_before) values
   ('author', 7, 1, now() + interval '1 hour');
 insert into core.leases (task, item_id, attempts, done_at) values ('author', 1, 1, now());
 insert into core.leases (task, item_id) values ('author', 2), ('other', 3);
+insert into core.benchmark_results (model_name, version, benchmark, evaluator, metric, case_id,
+  category, kind, cluster, value) values
+  ('guidealign-labrador', 1, 'xstest', 'rules:1', 'refused', 'a', 'homonyms', 'over_refusal', 'a',
+   0);
+insert into core.drift_reports (since, until, retriever_version, library_version, n_inputs,
+  n_measured, good_score, share_poor, distance, p_value) values
+  ('2026-03-02', '2026-03-09', 1, 1, 3, 3, 0.3, 0.6, 0.4, 0.01);
+insert into core.drift_clusters (report_id, example_id, input_ids, guideline_id, score, is_new)
+values (1, 6, '{6,7}', 4, 0.2, true);
 insert into core.author_runs (run_key, worker, n_requests, prompt_tokens, cost_usd) values
   ('airflow:author/1', 0, 10, 4000, 0.25), ('airflow:author/1', 1, 5, 2000, 0.5);
 """
