@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
+from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -33,6 +33,15 @@ def alembic_config(url: str) -> Config:
     config.set_main_option("script_location", str(migrations_folder()))
     config.attributes["url"] = normalize_url(url)
     return config
+
+
+def run_sql_file(name: str) -> None:
+    """For revisions: runs a file of `migrations/sql` as it stands in the open migration."""
+    # The file's colons and percent signs are SQL, not parameters.
+    op.get_bind().exec_driver_sql(
+        (migrations_folder() / "sql" / name).read_text(encoding="utf-8"),
+        execution_options={"no_parameters": True},
+    )
 
 
 def migrate(url: str, revision: str = "head") -> None:

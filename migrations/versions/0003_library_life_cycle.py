@@ -6,19 +6,18 @@ Revises: 0002
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from alembic import op
 from pgvector.sqlalchemy import VECTOR
 from sqlalchemy.dialects import postgresql
+
+from guidealign.db.migrations import run_sql_file
 
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-_SQL = Path(__file__).resolve().parents[1] / "sql"
 _ROLES = """
 do $$
 begin
@@ -44,13 +43,6 @@ _UNKEYED = (("guidelines", "category", "risk_categories"), ("embeddings", "guide
 """Keys that a trigger checks instead: table, column, table that it refers to."""
 
 
-def _run(file: str) -> None:
-    # As it stands: the file's colons and percent signs are SQL, not parameters.
-    op.get_bind().exec_driver_sql(
-        (_SQL / file).read_text(encoding="utf-8"), execution_options={"no_parameters": True}
-    )
-
-
 def upgrade() -> None:
     op.execute("drop schema library cascade")
     op.execute("drop trigger guard_guideline on core.guidelines")
@@ -59,7 +51,7 @@ def upgrade() -> None:
     _tables()
     op.execute(_ROLES)
     for file in ("0003_core.sql", "0003_views.sql", "0003_library.sql"):
-        _run(file)
+        run_sql_file(file)
 
 
 def _guidelines() -> None:
@@ -439,5 +431,5 @@ def downgrade() -> None:
         op.create_check_constraint(
             op.f(f"ck_guidelines_{name}"), "guidelines", rule, schema="core"
         )
-    _run("0003_down.sql")
-    _run("0002_library.sql")
+    run_sql_file("0003_down.sql")
+    run_sql_file("0002_library.sql")
