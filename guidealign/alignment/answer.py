@@ -69,12 +69,12 @@ class _Answerer:
 
     def _record(self, job: _Job, calls: list[CallRecord]) -> None:
         with guard_database(), self.engine.begin() as connection:
-            store.add_calls(connection, self.key, job.asked.input_id, calls)
+            store.add_calls(connection, self.key.prompt_version, job.asked.input_id, calls)
 
     def _refused(self, job: _Job, calls: list[CallRecord]) -> None:
         input_id = job.asked.input_id
         with guard_database(), self.engine.begin() as connection:
-            store.add_calls(connection, self.key, input_id, calls)
+            store.add_calls(connection, self.key.prompt_version, input_id, calls)
             store.add_reject(
                 connection, input_id=input_id, reason="refused_by_server", detail=_REFUSED
             )
@@ -98,7 +98,7 @@ class _Answerer:
             "latency_ms": said.latency_ms,
         }
         with guard_database(), self.engine.begin() as connection:
-            store.add_calls(connection, self.key, job.asked.input_id, calls)
+            store.add_calls(connection, self.key.prompt_version, job.asked.input_id, calls)
             store.add_answer(connection, answer)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from guidealign.alignment._separate import Answers, Separation
 from guidealign.alignment.model import PreferenceData, PreferencePair
+from guidealign.alignment.store import add_calls
 from guidealign.llm import CallRecord
 
 _UNANSWERED = text(
@@ -26,12 +27,6 @@ _INSERT_PLAIN = text(
     " filtered_reason, prompt_tokens, completion_tokens, latency_ms) values (:input_id,"
     " :response, :model, :prompt_version, :finish_reason, :filtered_reason, :prompt_tokens,"
     " :completion_tokens, :latency_ms) on conflict (input_id, model, prompt_version) do nothing"
-)
-_INSERT_CALL = text(
-    "insert into core.model_calls (stage, input_id, model, prompt_version, attempt, status,"
-    " error, prompt_tokens, completion_tokens, latency_ms) values (:stage, :input_id, :model,"
-    " :prompt_version, :attempt, :status, :error, :prompt_tokens, :completion_tokens,"
-    " :latency_ms)"
 )
 # What nobody labelled and nothing assessed counts as unsafe.
 _UNJUDGED = text(
@@ -125,19 +120,7 @@ def add_plain(
     """Stores an unguided answer, once, and what was asked for it."""
     named = {"model": key.model, "prompt_version": key.prompt_version}
     connection.execute(_INSERT_PLAIN, {**answer, **named})
-    add_calls(connection, key, answer["input_id"], calls)
-
-
-def add_calls(
-    connection: Connection, key: ComparisonKey, input_id: int, calls: Sequence[CallRecord]
-) -> None:
-    """Stores what was asked of the model for an input, also tries that failed."""
-    rows = [
-        {**asdict(call), "input_id": input_id, "prompt_version": key.prompt_version}
-        for call in calls
-    ]
-    if rows:
-        connection.execute(_INSERT_CALL, rows)
+    add_calls(connection, key.prompt_version, answer["input_id"], calls)
 
 
 def unjudged(connection: Connection, key: ComparisonKey, judge: str) -> list[Answers]:

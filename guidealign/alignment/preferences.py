@@ -18,6 +18,7 @@ from guidealign.alignment.model import (
     dataset_digest,
 )
 from guidealign.alignment.preference_store import ComparisonKey, JudgedPair
+from guidealign.alignment.store import add_calls
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError, TransientError
 from guidealign.llm import ChatClient, ChatResult, recorded_calls, run_many
@@ -129,7 +130,7 @@ class _Asker:
                 raise
         with guard_database(), self.engine.begin() as connection:
             if said is None:
-                store.add_calls(connection, self.key, input_id, calls)
+                add_calls(connection, self.key.prompt_version, input_id, calls)
             else:
                 store.add_plain(connection, self.key, _row(input_id, said), calls)
         return said is not None

@@ -170,12 +170,11 @@ def add_answer(connection: Connection, answer: dict[str, Any]) -> None:
 
 
 def add_calls(
-    connection: Connection, key: AnswerKey, input_id: int, calls: Sequence[CallRecord]
+    connection: Connection, prompt_version: str, input_id: int, calls: Sequence[CallRecord]
 ) -> None:
     """Stores what was asked of the model for an input, also tries that failed."""
     rows = [
-        {**asdict(call), "input_id": input_id, "prompt_version": key.prompt_version}
-        for call in calls
+        {**asdict(call), "input_id": input_id, "prompt_version": prompt_version} for call in calls
     ]
     if rows:
         connection.execute(_INSERT_CALL, rows)
