@@ -24,7 +24,7 @@ from guidealign.records import (
     Verdict,
 )
 from guidealign.registry import Registry
-from guidealign.retriever import rank_held_out, rank_with_bm25
+from guidealign.retriever import load_split, rank_held_out, rank_with_bm25
 from guidealign.settings import Settings
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -66,20 +66,13 @@ def judge_retriever(
     live = release.retriever_version
     if version == live:
         return _already_live(RETRIEVER_MODEL, version)
+    held_out = load_split(library_version, engine=engine, settings=settings)
     rankings = {
-        name: rank_held_out(
-            number,
-            engine=engine,
-            settings=settings,
-            registry=registry,
-            library_version=library_version,
-        )
+        name: rank_held_out(number, held_out, settings=settings, registry=registry)
         for name, number in {"challenger": version, "champion": live, "base": 0}.items()
         if name != "base" or live != UNTRAINED_VERSION
     }
-    rankings["bm25"] = rank_with_bm25(
-        engine=engine, settings=settings, library_version=library_version
-    )
+    rankings["bm25"] = rank_with_bm25(held_out)
     runs = {name: ranking.run() for name, ranking in rankings.items()}
     report = retriever_report(
         rankings,

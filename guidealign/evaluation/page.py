@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup, escape
 from sqlalchemy import Engine
 
 from guidealign.evaluation._figures import read_figures
+from guidealign.evaluation._templates import page_templates
 from guidealign.evaluation.model import CheckResult
 
 _WIDTH, _HEIGHT, _EDGE, _MIDDLE = 640.0, 84.0, 16.0, 34.0
@@ -90,13 +90,7 @@ def _version(number: int) -> str:
 
 @cache
 def _template() -> Template:
-    made = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = page_templates()
     made.filters |= {
         "number": _number,
         "moment": _moment,

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from guidealign.evaluation._retriever_drawings import (
     draw_abstention,
     draw_categories,
     draw_map,
 )
+from guidealign.evaluation._templates import page_templates
 from guidealign.evaluation.statistics import Bootstrap
 from guidealign.records import EvaluationRun
 from guidealign.retriever import Calibration, ScoredInput, calibrate, case_of, kind_of
@@ -56,34 +54,26 @@ def retriever_report(
     challenger, champion = rankings["challenger"], rankings["champion"]
     calibration = _calibration(challenger)
     before, after = _by_category(runs["champion"]), _by_category(runs["challenger"])
-    return _template().render(
-        version=challenger.version,
-        champion_version=champion.version,
-        library_version=library_version,
-        n_inputs=len(runs["challenger"].scores),
-        n_unscored=len(runs["challenger"].unscored),
-        n_guidelines=len(challenger.guidelines.texts),
-        rows=[_row(name, runs, resamples) for name in rankings],
-        measures=_MEASURES,
-        categories=draw_categories(before, after),
-        examples=_examples(challenger, champion, runs),
-        n_changed=_n_changed(runs),
-        map=draw_map(challenger),
-        abstention=None if calibration is None else draw_abstention(calibration),
-        calibration=calibration,
+    return (
+        page_templates()
+        .get_template("retriever.html")
+        .render(
+            version=challenger.version,
+            champion_version=champion.version,
+            library_version=library_version,
+            n_inputs=len(runs["challenger"].scores),
+            n_unscored=len(runs["challenger"].unscored),
+            n_guidelines=len(challenger.guidelines.texts),
+            rows=[_row(name, runs, resamples) for name in rankings],
+            measures=_MEASURES,
+            categories=draw_categories(before, after),
+            examples=_examples(challenger, champion, runs),
+            n_changed=_n_changed(runs),
+            map=draw_map(challenger),
+            abstention=None if calibration is None else draw_abstention(calibration),
+            calibration=calibration,
+        )
     )
-
-
-@lru_cache(maxsize=1)
-def _template() -> Any:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("retriever_report.html.jinja")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from guidealign.retriever.evaluate import Ranking, case_of, rank_held_out, rank_
 from guidealign.retriever.model import EmbedResult, Encoder, TrainResult
 from guidealign.retriever.serve import ServingEncoder, load_serving_encoder, prepare_base
 from guidealign.retriever.threshold import Calibration, ScoredInput, calibrate, kind_of
-from guidealign.retriever.train import embed_library, train_challenger
+from guidealign.retriever.train import embed_library, load_split, train_challenger
 
 __all__ = [
     "Calibration",
@@ -27,6 +27,7 @@ __all__ = [
     "embed_library",
     "kind_of",
     "load_serving_encoder",
+    "load_split",
     "measure_drift",
     "prepare_base",
     "rank_held_out",

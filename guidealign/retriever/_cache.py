@@ -29,11 +29,12 @@ _SOURCES = (
 _EXPORT_TIMEOUT_S = 600.0
 
 
-def set_prefixes(settings: RetrieverSettings, folder: str | Path) -> Prefixes | None:
-    """What the settings put in front of texts, in place of a folder's own; None: nothing else."""
+def set_prefixes(settings: RetrieverSettings) -> Prefixes | None:
+    """What the settings put in front of texts, in place of the base's own; None: nothing else."""
     if settings.input_prefix is None and settings.guideline_prefix is None:
         return None
-    own, ours = own_prefixes(folder), (settings.input_prefix, settings.guideline_prefix)
+    own = own_prefixes(encoder_folder(settings.base_model))
+    ours = (settings.input_prefix, settings.guideline_prefix)
     pairs = zip(ours, (own.input, own.guideline), strict=True)
     chosen = (theirs if mine is None else mine for mine, theirs in pairs)
     return Prefixes(*chosen)

@@ -12,12 +12,12 @@ from sqlalchemy import Connection, Engine
 
 from guidealign.authoring import prefer_inputs
 from guidealign.db import current_release, guard_database
-from guidealign.library import guidelines_at, read_vectors
+from guidealign.library import read_vectors
 from guidealign.records import Release
 from guidealign.registry import Registry
 from guidealign.retriever import _drift_store
 from guidealign.retriever._drift_store import DriftCluster, DriftReport
-from guidealign.retriever.model import Encoder
+from guidealign.retriever.model import Encoder, Split
 from guidealign.retriever.serve import load_serving_encoder
 from guidealign.retriever.train import load_split
 from guidealign.settings import DriftSettings, Settings
@@ -62,8 +62,10 @@ def measure_drift(
     until = until or datetime.now(UTC).date() + timedelta(days=1)
     since = until - timedelta(days=settings.drift.days)
     encoder = load_serving_encoder(release.retriever_version, settings=settings, registry=registry)
-    bar = _held_out(release, encoder, engine, settings)
+    split, guidelines = load_split(release.library_version, engine=engine, settings=settings)
+    served = sorted(guidelines.texts)
     with guard_database(), engine.begin() as connection:
+        bar = _bar(connection, release, served, encoder, split)
         n_inputs = _drift_store.count_inputs(connection, since, until)
         rows = _drift_store.sample_inputs(
             connection, since, until, limit=settings.drift.most_inputs
@@ -79,7 +81,7 @@ def measure_drift(
         if rows:
             ids = [row.id for row in rows]
             vectors = encoder.encode([row.text for row in rows], side="input")
-            best = _best(connection, release, engine, vectors)
+            best = _best(connection, release, served, vectors)
             report = _with_scores(report, best.scores, encoder.threshold, bar)
             if bar is not None:
                 topics = _topics(ids, vectors, best, bar.good_score, settings.drift)
@@ -108,28 +110,26 @@ class _Bar:
     good_score: float
 
 
-def _held_out(
-    release: Release, encoder: Encoder, engine: Engine, settings: Settings
+def _bar(
+    connection: Connection, release: Release, served: Sequence[int], encoder: Encoder, split: Split
 ) -> _Bar | None:
     """None: there are too few held-out inputs to compare with."""
     import numpy as np
 
-    split, guidelines = load_split(release.library_version, engine=engine, settings=settings)
-    test = [item for item in split.test if set(item.guideline_ids) & guidelines.texts.keys()]
+    known = set(served)
+    test = [item for item in split.test if known.intersection(item.guideline_ids)]
     if len(test) < _FEWEST_HELD_OUT:
         return None
     queries = encoder.encode([item.text for item in test], side="input")
-    with guard_database(), engine.connect() as connection:
-        scores = _best(connection, release, engine, queries).scores
+    scores = _best(connection, release, served, queries).scores
     return _Bar(scores=scores, good_score=float(np.quantile(scores, _POOR_SHARE)))
 
 
 def _best(
-    connection: Connection, release: Release, engine: Engine, queries: NDArray[np.float32]
+    connection: Connection, release: Release, served: Sequence[int], queries: NDArray[np.float32]
 ) -> _Best:
     import numpy as np
 
-    served = [row.id for row in guidelines_at(engine, release.library_version)]
     best = _Best(
         scores=np.full(len(queries), -1.0, dtype=np.float32),
         guidelines=np.zeros(len(queries), dtype=np.int64),

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine
-
 from guidealign.records import (
     RETRIEVER_MODEL,
     UNTRAINED_VERSION,
@@ -21,7 +19,6 @@ from guidealign.registry import Registry
 from guidealign.retriever.metrics import ndcg_at, rank_ids, recall_at, reciprocal_rank
 from guidealign.retriever.model import GuidelineSet, LabelledInput, Split
 from guidealign.retriever.serve import load_serving_encoder
-from guidealign.retriever.train import load_split
 from guidealign.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,6 +29,8 @@ METRIC = "recall_at_6"
 BM25_MODEL = "bm25"
 _CUTOFFS = (1, 6, 20)
 _METRIC_VERSION = "retrieval-1"
+HeldOut = tuple[Split, GuidelineSet]
+"""As `load_split` gives it: the inputs of a library version, and its guidelines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +56,10 @@ class Ranking:
 
 
 def rank_held_out(
-    version: int, *, engine: Engine, settings: Settings, registry: Registry, library_version: int
+    version: int, held_out: HeldOut, *, settings: Settings, registry: Registry
 ) -> Ranking:
-    """A version (0: untrained) on the held-out inputs of a library version.
-
-    Candidates are all guidelines of that version.
-    """
-    split, guidelines = load_split(library_version, engine=engine, settings=settings)
+    """A version (0: untrained) on held-out inputs; candidates are all guidelines there."""
+    split, guidelines = held_out
     ids = sorted(guidelines.texts)
     encoder = load_serving_encoder(version, settings=settings, registry=registry)
     queries = encoder.encode([item.text for item in split.test], side="input")
@@ -80,9 +76,9 @@ def rank_held_out(
     )
 
 
-def rank_with_bm25(*, engine: Engine, settings: Settings, library_version: int) -> Ranking:
+def rank_with_bm25(held_out: HeldOut) -> Ranking:
     """The same benchmark for BM25, which learns nothing: the bar that words set."""
-    split, guidelines = load_split(library_version, engine=engine, settings=settings)
+    split, guidelines = held_out
     ids = sorted(guidelines.texts)
     scores = bm25_scores([item.text for item in split.test], [guidelines.texts[i] for i in ids])
     return Ranking(

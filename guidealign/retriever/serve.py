@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guidealign.errors import IntegrityError
-from guidealign.library import encoder_folder
 from guidealign.records import RETRIEVER_MODEL, UNTRAINED_VERSION
 from guidealign.registry import Registry
 from guidealign.retriever._cache import exported_base, exported_folder, set_prefixes
@@ -96,9 +95,10 @@ class ServingEncoder:
         """
         import numpy as np
 
-        if self._about.risk_threshold is None:
+        risks, threshold = self.risks(vectors), self._about.risk_threshold
+        if risks is None or threshold is None:
             return np.ones(len(vectors), dtype=np.bool_)
-        risky: NDArray[np.bool_] = self._probe.risk(vectors) >= self._about.risk_threshold
+        risky: NDArray[np.bool_] = risks >= threshold
         return risky
 
     def risks(self, vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
@@ -189,11 +189,9 @@ def prepare_base(settings: Settings) -> Path:
         ConfigurationError: it cannot be exported here.
         PlatformError: the cache cannot be written.
     """
-    return _base_folder(settings.retriever.base_model, *_bounds(settings), _set_prefixes(settings))
-
-
-def _set_prefixes(settings: Settings) -> Prefixes | None:
-    return set_prefixes(settings.retriever, encoder_folder(settings.retriever.base_model))
+    return _base_folder(
+        settings.retriever.base_model, *_bounds(settings), set_prefixes(settings.retriever)
+    )
 
 
 @lru_cache(maxsize=3)

@@ -147,7 +147,7 @@ def _assist(processes: Processes, settings: Settings) -> TrainResult:
 
 def _base_encoder(settings: Settings) -> TransformerEncoder:
     folder = encoder_folder(settings.retriever.base_model)
-    prefixes = set_prefixes(settings.retriever, folder)
+    prefixes = set_prefixes(settings.retriever)
     return load_folder(folder, max_length=settings.retriever.max_length, prefixes=prefixes)
 
 

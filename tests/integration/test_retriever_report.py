@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from guidealign.evaluation.retriever_report import retriever_report
 from guidealign.library import install_starter
 from guidealign.registry import Registry
-from guidealign.retriever import Ranking, rank_held_out, rank_with_bm25
+from guidealign.retriever import Ranking, load_split, rank_held_out, rank_with_bm25
 from guidealign.settings import Settings
 
 
@@ -43,10 +43,10 @@ class _Tags(HTMLParser):
 def rankings(engine: Engine) -> dict[str, Ranking]:
     settings = Settings()
     install_starter(engine=engine, settings=settings)
-    parts = {"engine": engine, "settings": settings, "library_version": 1}
+    held_out = load_split(1, engine=engine, settings=settings)
     return {
-        "challenger": rank_held_out(0, registry=Registry(""), **parts),
-        "champion": rank_with_bm25(**parts),
+        "challenger": rank_held_out(0, held_out, settings=settings, registry=Registry("")),
+        "champion": rank_with_bm25(held_out),
     }
 
 
