@@ -20,6 +20,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from benchmarks._report import ROOT, Figure
+from benchmarks.cycle import SMALL
 from guidealign.cli._stages import STAGES
 from guidealign.db import make_engine
 from guidealign.platform import AirflowApi
@@ -32,14 +33,6 @@ _N_DAYS = 30
 _FIRST_DAY = datetime(2026, 10, 1, tzinfo=UTC)
 _DAG = "guidealign_ingest_partitions"
 _TIMEOUT_S = 1_800.0
-# A few answers and steps: what is measured is what lies between the stages.
-_SMALL = {
-    "GUIDEALIGN_PLATFORM__SAFETY_USES_BASE": "true",
-    "GUIDEALIGN_RETRIEVER__EPOCHS": "1",
-    "GUIDEALIGN_ALIGN__MAX_INPUTS": "6",
-    "GUIDEALIGN_LABRADOR__MAX_STEPS": "3",
-    "GUIDEALIGN_GATES__LABRADOR_CASES": "33",
-}
 _TABLES = ("inputs", "ingest_batches", "ingest_watermarks", "rejects", "input_bands")
 
 
@@ -52,7 +45,7 @@ def _platform(full: bool) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
             "GUIDEALIGN_HOME": str(home),
             "GUIDEALIGN_AUTHOR__REVIEW_POLICY": "auto",
         }
-        env |= {} if full else _SMALL
+        env |= {} if full else SMALL
         try:
             _call(env, "-m", "guidealign.cli", "up")
             made = dotenv_values(home / "run" / "platform.env")

@@ -7,19 +7,13 @@ can be made anew from what is stored: `python -m benchmarks._authoring_model --s
 from __future__ import annotations
 
 import argparse
-import os
-import secrets
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import httpx
-
+from benchmarks._bundled_model import model_server
 from benchmarks._report import ROOT, Figure
 from guidealign.authoring import (
     CalibrationReport,
@@ -34,9 +28,7 @@ from guidealign.authoring import (
     stored_injection,
     stored_threshold,
 )
-from guidealign.errors import PlatformError
-from guidealign.platform import PACKAGES, ensure_model
-from guidealign.platform.model_server import API_KEY_VARIABLE
+from guidealign.platform import PACKAGES
 from guidealign.rates import Rate
 from guidealign.settings import EndpointSettings, Settings, load_settings
 
@@ -56,7 +48,6 @@ _LIMITS = {"full": _Limits(400, None, 56, None), "small": _Limits(56, 28, 14, 3)
 _GUIDELINES = 3
 """Asked for, of each injection."""
 _SLOTS = 2
-_START_S = 180.0
 
 
 def measure(full: bool) -> list[Figure]:
@@ -282,39 +273,8 @@ def _writing_less(settings: Settings) -> Settings:
 @contextmanager
 def bundled_model(settings: Settings) -> Iterator[Settings]:
     """Settings whose safety endpoint is a server of this block's own."""
-    gguf = ensure_model("safety", settings, lambda line: print(line, file=sys.stderr))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    key = secrets.token_hex(8)
-    command = [sys.executable, "-m", "guidealign.platform.model_server", "--gguf", str(gguf)]
-    command += ["--alias", "safety", "--port", str(port), "--slots", str(_SLOTS)]
-    server = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        # As the platform starts it: threads that wait do not hold the cores.
-        env=os.environ | {API_KEY_VARIABLE: key, "OMP_WAIT_POLICY": "PASSIVE"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/health", server)
-        yield _with_endpoint(settings, f"http://127.0.0.1:{port}/v1", key)
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + _START_S
-    while time.monotonic() < until and server.poll() is None:
-        try:
-            if httpx.get(url, timeout=5.0).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.5)
-    raise PlatformError("the model server did not start: run it by hand to see why")
+    with model_server("safety", settings, slots=_SLOTS) as (base_url, key):
+        yield _with_endpoint(settings, base_url, key)
 
 
 def main() -> None:

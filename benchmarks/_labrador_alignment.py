@@ -9,26 +9,18 @@ the cache folder as they come, so a run that was stopped goes on.
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 from rich.console import Console
 
+from benchmarks._bundled_model import model_server
 from benchmarks._report import ROOT, Figure
 from guidealign.alignment import AlignedExample, compose, keep_distinct
 from guidealign.alignment.filters import judge, refuses
-from guidealign.errors import PlatformError
 from guidealign.evaluation import load_cases
 from guidealign.evaluation.benchmark import PreferenceCase
 from guidealign.evaluation.preference import preference_margin
@@ -38,8 +30,6 @@ from guidealign.labrador.examples import tokenize
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.library.starter import STARTER_FOLDER
 from guidealign.llm import ChatClient, ChatResult, run_many
-from guidealign.platform import ensure_model
-from guidealign.platform.model_server import API_KEY_VARIABLE
 from guidealign.records import RetrievedGuideline
 from guidealign.registry import Registry
 from guidealign.retriever import load_serving_encoder
@@ -48,7 +38,6 @@ from guidealign.settings import EndpointSettings, Settings, load_settings
 DO_NOT_ANSWER = ROOT.parent / "shared" / "data" / "do_not_answer"
 _RESAMPLES = 10_000
 _LEVEL = 0.05
-_START_S = 180.0
 _SLOTS = 2
 _WAYS = ("guided", "plain")
 console = Console(stderr=True)
@@ -84,11 +73,15 @@ def measure_alignment(full: bool) -> list[Figure]:
     asked = [p.text for p in prompts] + [text for text, _ in inputs]
     guidelines = dict(zip(asked, _retrieve(asked, settings), strict=True))
     kept = _Kept(settings.platform.cache.expanduser() / "bench" / "labrador-answers.jsonl")
-    with _bundled_model(settings) as endpoint, ChatClient(endpoint, stage="bench") as client:
-        jobs = [(way, p.text) for p in prompts for way in _WAYS]
-        jobs += [("guided", text) for text, _ in inputs]
-        asker = _Asker(client, kept, guidelines, settings.align.max_tokens, len(jobs))
-        run_many(jobs, asker, _SLOTS)
+    with model_server("base", settings, slots=_SLOTS) as (base_url, key):
+        endpoint = EndpointSettings.model_validate(
+            {"base_url": base_url, "api_key": key, "model": "base"}
+        )
+        with ChatClient(endpoint, stage="bench") as client:
+            jobs = [(way, p.text) for p in prompts for way in _WAYS]
+            jobs += [("guided", text) for text, _ in inputs]
+            asker = _Asker(client, kept, guidelines, settings.align.max_tokens, len(jobs))
+            run_many(jobs, asker, _SLOTS)
     figures = [f for kind in _kinds(prompts) for f in _declined(kind, prompts, kept)]
     examples = _examples(inputs, kept, guidelines)
     return figures + _trained(examples, settings, load_cases(at_most=sizes.scored))
@@ -288,41 +281,3 @@ def _say_step(steps: int) -> Callable[[dict[str, float], int], None]:
             )
 
     return say
-
-
-@contextmanager
-def _bundled_model(settings: Settings) -> Iterator[EndpointSettings]:
-    """The endpoint of a server of this block's own."""
-    gguf = ensure_model("base", settings, lambda line: console.print(line, highlight=False))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    key = secrets.token_hex(8)
-    command = [sys.executable, "-m", "guidealign.platform.model_server", "--gguf", str(gguf)]
-    command += ["--alias", "base", "--port", str(port), "--slots", str(_SLOTS)]
-    server = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=os.environ | {API_KEY_VARIABLE: key, "OMP_WAIT_POLICY": "PASSIVE"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/health", server)
-        url = f"http://127.0.0.1:{port}/v1"
-        yield EndpointSettings.model_validate({"base_url": url, "api_key": key, "model": "base"})
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + _START_S
-    while time.monotonic() < until and server.poll() is None:
-        try:
-            if httpx.get(url, timeout=5.0).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        time.sleep(0.5)
-    raise PlatformError("the model server did not start: run it by hand to see why")

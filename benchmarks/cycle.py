@@ -19,7 +19,7 @@ from benchmarks._report import ROOT, Figure, publish, scale_of_command_line
 _MAX_MINUTES = 20.0
 _MAX_GIB = 14.0
 # A few answers and steps: whether it runs, not how well.
-_SMALL = {
+SMALL = {
     "GUIDEALIGN_PLATFORM__SAFETY_USES_BASE": "true",
     "GUIDEALIGN_RETRIEVER__EPOCHS": "1",
     "GUIDEALIGN_ALIGN__MAX_INPUTS": "6",
@@ -89,7 +89,7 @@ def main() -> None:
     watch = _MemoryWatch()
     with tempfile.TemporaryDirectory(prefix="guidealign-bench-") as folder:
         home = Path(folder) / "home"
-        env = os.environ | {"GUIDEALIGN_HOME": str(home)} | (_SMALL if scale == "small" else {})
+        env = os.environ | {"GUIDEALIGN_HOME": str(home)} | (SMALL if scale == "small" else {})
         watch.start()
         try:
             first = _guidealign(env, "run", "--quickstart")
