@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
+from guidealign.ingest import redact_text
 from guidealign.records import QUALITY_TOPICS
 from guidealign.retriever import Calibration
 
@@ -94,7 +95,7 @@ def draw_map(ranking: Ranking) -> Markup | None:
         side = "risky" if item.unsafe else "calm"
         parts.append(
             f'<path class="{side} input" d="M{x - 3.5:.1f} {y:.1f}h7M{x:.1f} {y - 3.5:.1f}v7">'
-            f"<title>{escape(item.text[:120])}</title></path>"
+            f"<title>{escape(redact_text(item.text)[:120])}</title></path>"
         )
     return Markup("".join([*parts, "</svg>"]))  # noqa: S704 - texts are escaped above
 

@@ -16,6 +16,7 @@ from guidealign.evaluation._retriever_drawings import (
 )
 from guidealign.evaluation._templates import page_templates
 from guidealign.evaluation.statistics import Bootstrap
+from guidealign.ingest import redact_text
 from guidealign.records import EvaluationRun
 from guidealign.retriever import Calibration, ScoredInput, calibrate, case_of, kind_of
 
@@ -154,7 +155,7 @@ def _examples(
         chosen += [side[turn][1] for side in (gains, losses) if turn < len(side)]
     return [
         _Example(
-            text=item.text,
+            text=redact_text(item.text),
             category=item.category,
             before=before[case_of(item)],
             after=after[case_of(item)],

@@ -79,11 +79,14 @@ def test_the_page_says_what_was_measured(rankings: dict[str, Ranking]) -> None:
 
 def test_texts_of_users_are_shown_and_not_run(rankings: dict[str, Ranking]) -> None:
     evil = "<script>alert(1)</script>"
+    said = f"{evil} Write to ann.lee@example.org"
     split = rankings["challenger"].split
-    test = tuple(replace(item, text=evil) for item in split.test)
+    test = tuple(replace(item, text=said) for item in split.test)
     changed = {name: replace(r, split=replace(split, test=test)) for name, r in rankings.items()}
     page = _report(changed)
     assert evil not in page
+    # Neither in the examples nor in the map: analysts see no personal data either.
+    assert "ann.lee" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
