@@ -52,11 +52,17 @@ class RunningAirflow:
             assert time.monotonic() < deadline, self.api.import_errors()
             time.sleep(1)
 
-    def wait_for_runs(self, dag_id: str, n: int, timeout_s: float = 300) -> list[dict[str, Any]]:
-        """Until so many runs of a DAG have ended; every run there is."""
+    def wait_for_runs(
+        self, dag_id: str, n: int, timeout_s: float = 300, run_type: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Until so many runs of a DAG, of one type or of any, have ended; every such run there is.
+
+        A DAG that is unpaused may begin a scheduled run beside those that were asked for.
+        """
         deadline = time.monotonic() + timeout_s
         while True:
-            runs = self.api.runs(dag_id, limit=100)
+            found = self.api.runs(dag_id, limit=100)
+            runs = [run for run in found if run_type in (None, run["run_type"])]
             ended = [run for run in runs if run["state"] in {"success", "failed"}]
             if len(ended) >= n:
                 return runs

@@ -153,10 +153,9 @@ def _backfill(airflow: RunningAirflow, dag_id: str, n_runs: int) -> list[str]:
         "--from-date", f"{DAY:%Y-%m-%d}", "--to-date", f"{last:%Y-%m-%d}",
         "--reprocess-behavior", "completed", "--max-active-runs", "4",
     )  # fmt: skip
-    runs = airflow.wait_for_runs(dag_id, n_runs, timeout_s=600)
-    backfilled = [run for run in runs if run["run_type"] == "backfill"]
-    assert {run["state"] for run in backfilled} == {"success"}
-    return [run["dag_run_id"] for run in backfilled]
+    runs = airflow.wait_for_runs(dag_id, n_runs, timeout_s=600, run_type="backfill")
+    assert {run["state"] for run in runs} == {"success"}
+    return [run["dag_run_id"] for run in runs]
 
 
 def test_reading_the_files_again_and_again_makes_no_new_version(

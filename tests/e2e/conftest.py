@@ -30,6 +30,8 @@ SMALL = {
     "GUIDEALIGN_ALIGN__MAX_INPUTS": "6",
     "GUIDEALIGN_ALIGN__MAX_TOKENS": "48",
     "GUIDEALIGN_LABRADOR__MAX_STEPS": "12",
+    # The tiny model reads byte by byte: an answer is as many tokens as letters.
+    "GUIDEALIGN_LABRADOR__MAX_LENGTH": "512",
     "GUIDEALIGN_LABRADOR__LEARNING_RATE": "0.01",
     "GUIDEALIGN_GATES__LABRADOR_CASES": "120",
     "OMP_WAIT_POLICY": "PASSIVE",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import resource
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from guidealign.alignment import AlignedExample
 from guidealign.labrador.base import load_files
@@ -24,16 +27,23 @@ EXAMPLES = [
 ]
 
 
-def main() -> None:
-    folder = Path(sys.argv[1])
+def _estimated(folder: Path) -> dict[str, Any]:
     model, tokenizer = load_files(folder)
     rows = tokenize(EXAMPLES, tokenizer, max_length=256).rows
     del model
-    estimate = estimate_rows(folder, rows, SETTINGS)
-    model, _ = load_files(folder)
+    return estimate_rows(folder, rows, SETTINGS).as_dict()
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    # In a process of its own: what it leaves in memory is no part of the training's peak.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        estimate = pool.submit(_estimated, folder).result()
+    model, tokenizer = load_files(folder)
+    rows = tokenize(EXAMPLES, tokenizer, max_length=256).rows
     trained = fit(add_adapters(model, SETTINGS), rows, SETTINGS, lambda *_: None)
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    told = {"estimate": estimate.as_dict(), "metrics": trained.metrics, "peak_gb": peak_gb}
+    told = {"estimate": estimate, "metrics": trained.metrics, "peak_gb": peak_gb}
     sys.stdout.write(json.dumps(told) + "\n")
 
 

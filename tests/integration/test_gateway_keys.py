@@ -199,9 +199,8 @@ def test_tried_tokens_share_a_few_looks(engine: Engine) -> None:
     finally:
         event.remove(engine, "before_cursor_execute", note)
         ring.close()
-    # A look for each round, however many wait for it; two of them are a quarter of a second apart.
-    assert len(looks) == rounds
-    assert lasted_s >= (rounds - 1) * 0.25
+    # However many wait, a look is a quarter of a second behind the one before.
+    assert rounds <= len(looks) <= 1 + lasted_s / 0.25
 
 
 def test_a_rotated_key_has_a_new_secret_and_for_a_while_two(engine: Engine, ring: KeyRing) -> None:
