@@ -6,6 +6,7 @@ from guidealign.platform._postgres import binaries, unprivileged
 from guidealign.platform.airflow_api import AirflowApi
 from guidealign.platform.down import down
 from guidealign.platform.home import Home
+from guidealign.platform.model_server import ModelServer, asked_to_end
 from guidealign.platform.status import Finding, ServiceStatus, check_services, doctor, status
 from guidealign.platform.temporary import temporary_postgres
 from guidealign.platform.up import up
@@ -15,7 +16,9 @@ __all__ = [
     "AirflowApi",
     "Finding",
     "Home",
+    "ModelServer",
     "ServiceStatus",
+    "asked_to_end",
     "binaries",
     "cache_lock",
     "check_services",

@@ -49,12 +49,20 @@ def _is_ok(url: str) -> bool:
 
 def model_service(name: str, gguf: Path, alias: str, port: int, home: Home) -> Service:
     """A model server; it frees the model's memory when nobody has asked for a minute."""
-    command = [sys.executable, "-m", "guidealign.platform.model_server", "--gguf", str(gguf)]
-    command += ["--alias", alias, "--port", str(port)]
-    command += ["--sleep-idle-s", str(_MODEL_SLEEP_IDLE_S)]
+    command = ["guidealign.platform.model_server", "--alias", alias]
+    return _model_process(name, command, gguf, port, home)
+
+
+def labrador_service(gguf: Path, port: int, home: Home) -> Service:
+    """The live Labrador: its base's file with an adapter, another one after each promotion."""
+    return _model_process("labrador", ["guidealign.labrador.served"], gguf, port, home)
+
+
+def _model_process(name: str, command: list[str], gguf: Path, port: int, home: Home) -> Service:
+    served = ["--gguf", str(gguf), "--port", str(port), "--sleep-idle-s", str(_MODEL_SLEEP_IDLE_S)]
     return Service(
         name=f"model-{name}",
-        command=tuple(command),
+        command=(sys.executable, "-m", *command, *served),
         env={
             API_KEY_VARIABLE: home.secret("model_api_key"),
             "PYTHONPATH": str(_PACKAGE.parent),

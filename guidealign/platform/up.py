@@ -34,6 +34,7 @@ USUAL_PORTS = {
     "postgres": 5440,
     "safety": 8091,
     "base": 8092,
+    "labrador": 8094,
     "gateway": 8093,
     "mlflow": 5000,
     "airflow": 8080,
@@ -88,6 +89,11 @@ class _Starter:
             _postgres.let_people_in(self.home, self.state.ports["postgres"])
         self._write_env(urls)
         waiting = [self._begin(s, restart=database_is_new) for s in self._independent(urls)]
+        if self._labrador is not None:
+            labrador = _services.labrador_service(
+                self._labrador, self.state.ports["labrador"], self.home
+            )
+            waiting.append(self._begin(labrador, restart=database_is_new))
         gateway = _services.gateway_service(self.state.ports["gateway"])
         waiting.append(self._begin(gateway, restart=database_is_new))
         waiting += self._begin_airflow(urls, restart=database_is_new)
@@ -115,6 +121,14 @@ class _Starter:
     @property
     def _serves_both(self) -> bool:
         return self.settings.platform.safety_uses_base and self.settings.safety.base_url is None
+
+    @property
+    def _labrador(self) -> Path | None:
+        """The file of Labrador's base; None: it is fine-tuned from one that is not served here."""
+        wanted = self.settings.labrador
+        if self.settings.labrador_server.base_url is not None or wanted.base_model is not None:
+            return None
+        return wanted.base_gguf or self.ggufs.get("base")
 
     def _databases(self) -> tuple[dict[str, str], bool]:
         if self.settings.database_url is not None:
@@ -213,7 +227,8 @@ class _Starter:
         """The port of a service: kept while it runs and, if it can be, ever after."""
         wanted = getattr(self.settings.platform, f"{name}_port")
         known = self.state.ports.get(name)
-        label = {"safety": "model-safety", "base": "model-base", "airflow": "airflow-api-server"}
+        label = {name: f"model-{name}" for name in ("safety", "base", "labrador")}
+        label["airflow"] = "airflow-api-server"
         running = alive(self.state.services.get(label.get(name, name)))
         if known is not None and running and wanted in {None, known}:
             return known
@@ -224,8 +239,13 @@ class _Starter:
 
     def _write_env(self, urls: dict[str, str]) -> None:
         """The generated settings, which every command in this home folder reads."""
-        for name in ("safety", "base", "gateway", "mlflow", "airflow"):
-            if name != "safety" or not self._serves_both:
+        elsewhere = {
+            "postgres": True,
+            "safety": self._serves_both,
+            "labrador": self._labrador is None,
+        }
+        for name in USUAL_PORTS:
+            if not elsewhere.get(name, False):
                 self._port(name)
         ports, key = self.state.ports, self.home.secret("model_api_key")
         values = {"DATABASE_URL": urls["guidealign"]}
@@ -235,6 +255,9 @@ class _Starter:
                 values[f"{name.upper()}__BASE_URL"] = f"http://{HOST}:{ports[server]}/v1"
                 values[f"{name.upper()}__API_KEY"] = key
                 values[f"{name.upper()}__MODEL"] = self.ggufs[server].stem
+        if self._labrador is not None:
+            values["LABRADOR_SERVER__BASE_URL"] = f"http://{HOST}:{ports['labrador']}/v1"
+            values["LABRADOR_SERVER__API_KEY"] = key
         values |= verdict_variables(self.settings)
         values["MLFLOW__TRACKING_URI"] = f"http://{HOST}:{ports['mlflow']}"
         values["SERVE__PORT"] = str(ports["gateway"])

@@ -343,6 +343,10 @@ def _platform(settings: Settings) -> list[UpstreamSettings]:
             api_key=endpoint.api_key,
             timeout_s=endpoint.timeout_s,
         )
-        for name, endpoint in (("base", settings.base), ("safety", settings.safety))
+        for name, endpoint in (
+            ("base", settings.base),
+            ("safety", settings.safety),
+            ("labrador", settings.labrador_server),
+        )
         if endpoint.base_url
     ]

@@ -117,6 +117,8 @@ class Settings(BaseSettings):
     """`postgresql+psycopg://` URL of the guidealign database; None: the embedded one."""
     safety: EndpointSettings = EndpointSettings()
     base: EndpointSettings = EndpointSettings()
+    labrador_server: EndpointSettings = EndpointSettings(model="guidealign-labrador")
+    """Where the live Labrador answers; the embedded one follows each promotion by itself."""
     ingest: IngestSettings = IngestSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
     drift: DriftSettings = DriftSettings()

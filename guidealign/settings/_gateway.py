@@ -39,7 +39,7 @@ class ServeSettings(BaseModel):
     require_keys: bool = True
     """False: no keys, on a loopback address only."""
     upstreams: list[UpstreamSettings] = []
-    """None: the endpoints `base` and `safety`, by the names of their models."""
+    """None: the endpoints `base`, `safety` and `labrador_server`, by the names of their models."""
     guideline_tokens: int = Field(default=800, ge=1)
     """Most that the guidelines of a request may take, by estimate (see docs/gateway.md)."""
     exact_up_to: int = Field(default=20_000, ge=0)

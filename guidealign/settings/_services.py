@@ -46,6 +46,7 @@ class PlatformSettings(BaseModel):
     postgres_port: int | None = Field(default=None, ge=1, le=65535)
     safety_port: int | None = Field(default=None, ge=1, le=65535)
     base_port: int | None = Field(default=None, ge=1, le=65535)
+    labrador_port: int | None = Field(default=None, ge=1, le=65535)
     gateway_port: int | None = Field(default=None, ge=1, le=65535)
     mlflow_port: int | None = Field(default=None, ge=1, le=65535)
     airflow_port: int | None = Field(default=None, ge=1, le=65535)
