@@ -16,6 +16,7 @@ from guidealign_airflow import (
     services,
 )
 from guidealign_airflow.deadlines import stage_deadline
+from guidealign_airflow.people import approval_of, ask_people
 
 DOC = """
 ### Labrador
@@ -44,11 +45,13 @@ def gate(trained: dict[str, Any]) -> dict[str, Any]:
 
 
 @task(outlets=[LABRADOR])
-def switch(judged: dict[str, Any]) -> dict[str, Any]:
-    """Does what the gate decided."""
+def switch(judged: dict[str, Any], answer: dict[str, Any] | None) -> dict[str, Any]:
+    """Does what the gate decided, and people approved where they are to."""
     from guidealign.promotion import follow_judgement
 
-    result = follow_judgement(judged, actor=actor(), **services().all()).as_dict()
+    approval = approval_of(answer)
+    ready = services().all()
+    result = follow_judgement(judged, actor=actor(), approval=approval, **ready).as_dict()
     announce(LABRADOR, {"changed": result["action"] == "promote", **result})
     return result
 
@@ -64,8 +67,8 @@ def switch(judged: dict[str, Any]) -> dict[str, Any]:
 )
 def guidealign_labrador() -> None:
     """Wiring only."""
-    trained = train()
-    switch(gate(trained))
+    judged = gate(train())
+    switch(judged, ask_people(judged))
 
 
 guidealign_labrador()

@@ -1,5 +1,6 @@
 """The switch: which versions are served, moved only with a gate, a person or a reason."""
 
+from guidealign.promotion.approval import Approval
 from guidealign.promotion.inspect import (
     CheckRow,
     DecisionRow,
@@ -24,6 +25,7 @@ from guidealign.promotion.switch import (
 from guidealign.promotion.tidy import drop_unused_embeddings
 
 __all__ = [
+    "Approval",
     "CheckRow",
     "DecisionRow",
     "LineageRow",

@@ -25,6 +25,7 @@ from guidealign.promotion._steps import (
     require_embedded,
     settings_of,
 )
+from guidealign.promotion.approval import Approval, why_held
 from guidealign.promotion.store import Note
 from guidealign.records import RETRIEVER_MODEL, UNTRAINED_VERSION, Release
 from guidealign.registry import Registry
@@ -74,9 +75,23 @@ def adopt_library(*, engine: Engine, settings: Settings, actor: str) -> Release:
 
 
 def decide_and_switch(
-    decision_id: int, *, engine: Engine, settings: Settings, registry: Registry, actor: str
+    decision_id: int,
+    *,
+    engine: Engine,
+    settings: Settings,
+    registry: Registry,
+    actor: str,
+    approval: Approval | None = None,
 ) -> SwitchResult:
     """Does what a gate decided, once: promotes the challenger or records why it is held.
+
+    Args:
+        decision_id: of the gate.
+        engine: the guidealign database.
+        settings: where `gates.approvers` names people, only their approval promotes.
+        registry: holds the aliases.
+        actor: for the ledger.
+        approval: what people said; None: nobody was asked.
 
     Raises:
         BadInputError: there is no such decision.
@@ -88,13 +103,17 @@ def decide_and_switch(
         if decision is None:
             raise BadInputError(f"there is no gate decision {decision_id}")
         model_name, challenger_version = decision.model_name, decision.challenger_version
-        switch = Switch(engine, settings, registry, Note(actor, decision.reason))
+        refused = why_held(approval, settings.gates) if decision.verdict == "promote" else None
+        reason = (
+            f"{decision.reason} ({refused or approval})" if refused or approval else decision.reason
+        )
+        switch = Switch(engine, settings, registry, Note(actor, reason))
         finish_open(model_name, switch)
         with engine.connect() as connection:
             done = store.move_of_decision(connection, model_name, decision_id)
             live = store.live_version(latest_release(connection), model_name)
         if done is None:
-            if decision.verdict != "promote":
+            if decision.verdict != "promote" or refused is not None:
                 done = switch.hold(model_name, challenger_version, decision_id)
             elif live != decision.champion_version:
                 reason = f"decided against version {decision.champion_version}, {live} is live"
@@ -107,9 +126,17 @@ def decide_and_switch(
 
 
 def follow_judgement(
-    judged: dict[str, Any], *, engine: Engine, settings: Settings, registry: Registry, actor: str
+    judged: dict[str, Any],
+    *,
+    engine: Engine,
+    settings: Settings,
+    registry: Registry,
+    actor: str,
+    approval: Approval | None = None,
 ) -> SwitchResult:
     """Does what a judgement (as a dictionary) says; without a decision nothing moves.
+
+    As `decide_and_switch`.
 
     Raises:
         BadInputError: its gate decision does not exist.
@@ -117,7 +144,12 @@ def follow_judgement(
     """
     if judged["decision_id"] is not None:
         return decide_and_switch(
-            judged["decision_id"], engine=engine, settings=settings, registry=registry, actor=actor
+            judged["decision_id"],
+            engine=engine,
+            settings=settings,
+            registry=registry,
+            actor=actor,
+            approval=approval,
         )
     live = current_release(engine)
     return SwitchResult(

@@ -236,4 +236,9 @@ class GateSettings(BaseModel):
     labrador_cases: int | None = Field(default=None, ge=1)
     """Cases of the starter benchmark to score; None: all. A smaller run may not promote."""
     bootstrap_resamples: int = Field(default=10_000, ge=100)
+    approvers: list[str] = []
+    """Airflow users of whom one must approve what a gate would promote, by name (`id:name` where
+    the auth manager's ids differ); none: the gate alone decides."""
+    approval_timeout_h: float = Field(default=24.0, gt=0)
+    """After which a promotion that nobody approved is held."""
     seed: int = 13

@@ -21,6 +21,7 @@ from guidealign_airflow.assets import (
 )
 from guidealign_airflow.hooks import DEFAULT_CONNECTION
 from guidealign_airflow.links import DecisionLink, GuidelinesLink, MlflowLink, links_of
+from guidealign_airflow.people import approval_of
 from guidealign_airflow.runtime import (
     MODEL_SERVER_POOL,
     STAGE_DEFAULTS,
@@ -279,22 +280,32 @@ class SwitchOperator(StageOperator):
     Args:
         model_name: whose asset event it emits.
         judged: what `GateOperator` returned.
+        answer: what `PromotionApproval` (in `guidealign_airflow.approval`) returned, where people
+            are asked.
     """
 
-    template_fields: ClassVar[Sequence[str]] = (*StageOperator.template_fields, "judged")
+    template_fields: ClassVar[Sequence[str]] = (
+        *StageOperator.template_fields, "judged", "answer",
+    )  # fmt: skip
     operator_extra_links = (DecisionLink(), MlflowLink())
 
-    def __init__(self, *, model_name: str, judged: Any, **operator: Any) -> None:
+    def __init__(
+        self, *, model_name: str, judged: Any, answer: Any = None, **operator: Any
+    ) -> None:
         operator.setdefault("outlets", [_MODELS[model_name]])
         super().__init__(**operator)
         self.model_name = model_name
         self.judged = judged
+        self.answer = answer
 
     def run_stage(self, ready: Services) -> Stage:
-        """Nothing moves that the gate did not pass."""
+        """Nothing moves that the gate did not pass, or that people held."""
         from guidealign.promotion import follow_judgement
 
-        return follow_judgement(self.judged, actor=actor(), **ready.all()).as_dict()
+        approval = approval_of(self.answer)
+        return follow_judgement(
+            self.judged, actor=actor(), approval=approval, **ready.all()
+        ).as_dict()
 
 
 class RollbackOperator(StageOperator):

@@ -87,7 +87,8 @@ def run_airflow(
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "passwords.json").write_text(json.dumps({"admin": "admin"}))
+    roles = {"admin": "admin", "ada": "op", "eve": "op"}
+    (folder / "passwords.json").write_text(json.dumps({name: name for name in roles}))
     base = f"http://127.0.0.1:{port}"
     env = os.environ | {
         "AIRFLOW_HOME": str(folder),
@@ -100,7 +101,7 @@ def run_airflow(
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{base}/execution/",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(map(":".join, roles.items())),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(folder / "passwords.json"),
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import psycopg
 import pytest
 from sqlalchemy import Engine, text
 
 from guidealign.db import make_engine
-from tests.dags.running_airflow import ROOT, RunningAirflow, run_airflow
+from tests.dags.running_airflow import RunningAirflow
 from tests.e2e.conftest import wait_until
 from tests.integration.gateway_fixture import make_key
 
@@ -23,46 +21,8 @@ _TABLES = ("inputs", "ingest_batches", "ingest_watermarks", "rejects")
 
 
 @pytest.fixture(scope="module")
-def databases(postgres_url: str, migrated_template: str) -> Iterator[tuple[str, str]]:
-    """Airflow's, empty, and guidealign's, migrated."""
-    server = postgres_url.rsplit("/", 1)[0]
-    names = [f"{what}_{uuid.uuid4().hex[:8]}" for what in ("airflow", "guidealign")]
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"create database {names[0]}")
-        connection.execute(f"create database {names[1]} template {migrated_template}")
-    urls = [f"{server}/{name}".replace("postgresql:", "postgresql+psycopg:") for name in names]
-    yield urls[0], urls[1]
-    make_engine(urls[1]).dispose()
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        for name in names:
-            connection.execute(f"drop database {name} with (force)")
-
-
-@pytest.fixture(scope="module")
 def engine(databases: tuple[str, str]) -> Engine:
     return make_engine(databases[1])
-
-
-@pytest.fixture(scope="module")
-def airflow(
-    databases: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningAirflow]:
-    folder = tmp_path_factory.mktemp("running")
-    dags = folder / "dags"
-    dags.mkdir()
-    for name in ("guidealign_ingest", "guidealign_ingest_partitions"):
-        (dags / f"{name}.py").symlink_to(ROOT / "dags" / f"{name}.py")
-    settings = {
-        "GUIDEALIGN_HOME": str(folder / "home"),
-        "GUIDEALIGN_INGEST__WATCH": "true",
-        "GUIDEALIGN_INGEST__WATCH_POLL_S": "1",
-        # Less than a run takes: each is late.
-        "GUIDEALIGN_AIRFLOW__DEADLINES": "true",
-        "GUIDEALIGN_AIRFLOW__DEADLINES_MIN__INGEST": "0.01",
-        "AIRFLOW__CORE__PARALLELISM": "4",
-    }
-    with run_airflow(folder / "airflow", *databases, dags, **settings) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +128,8 @@ def test_reading_the_files_again_and_again_makes_no_new_version(
         ).all()
     # Every ten seconds, all through the tests above.
     assert [tuple(row) for row in versions] == [
+        ("asking", 1),
+        ("asking_in_vain", 1),
         ("guidealign_ingest", 1),
         ("guidealign_ingest_partitions", 1),
     ]
