@@ -2,6 +2,7 @@
 
 from guidealign.alignment.compose import compose, guideline_prompt
 from guidealign.alignment.dataset import build_dataset, load_dataset
+from guidealign.alignment.filters import REFUSAL_WINDOW, refuses
 from guidealign.alignment.model import (
     PROMPT_VERSION,
     AlignedData,
@@ -16,6 +17,7 @@ from guidealign.alignment.retrieve import keep_distinct, retrieve
 
 __all__ = [
     "PROMPT_VERSION",
+    "REFUSAL_WINDOW",
     "AlignedData",
     "AlignedExample",
     "DatasetResult",
@@ -29,5 +31,6 @@ __all__ = [
     "keep_distinct",
     "load_dataset",
     "load_preferences",
+    "refuses",
     "retrieve",
 ]

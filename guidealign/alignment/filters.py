@@ -28,7 +28,7 @@ _REFUSAL = re.compile(
     r"|engage|do (?:that|this)|respond|create|generate)",
     re.IGNORECASE,
 )
-_REFUSAL_WINDOW = 200
+REFUSAL_WINDOW = 200
 """Characters from the start in which a refusal shows itself."""
 
 
@@ -75,7 +75,7 @@ def judge(
 
 def refuses(text: str) -> bool:
     """Whether an answer begins by declining."""
-    return bool(_REFUSAL.search(text[:_REFUSAL_WINDOW].replace("\u2019", "'")))
+    return bool(_REFUSAL.search(text[:REFUSAL_WINDOW].replace("\u2019", "'")))
 
 
 def trim_to_sentence(text: str) -> str:

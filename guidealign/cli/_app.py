@@ -15,7 +15,7 @@ from rich.table import Table
 
 from guidealign import __version__
 from guidealign.cli._errors import USAGE_EXIT, debug_callback, run_guarded
-from guidealign.cli._shared import actor, console, data, print_figures, progress
+from guidealign.cli._shared import actor, console, data, print_figures, print_json, progress
 from guidealign.cli.author import author_app
 from guidealign.cli.canary import canary_app
 from guidealign.cli.evaluate import evaluate_app
@@ -313,6 +313,27 @@ def reconcile() -> None:
         console.print(f"{r.model_name}: {r.action} {r.from_version} -> {r.to_version} ({r.reason})")
     if not results:
         console.print("what is served and the aliases agree")
+
+
+@app.command()
+def watch(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Hold live answers since each promotion against those before; roll back what got worse."""
+    from guidealign.promotion import watch_promotions
+
+    watched = watch_promotions(**_services())
+    if as_json:
+        print_json(watched.as_dict())
+        return
+    for look in watched.looks:
+        console.print(f"{look.model_name}: {look}", highlight=False)
+    for done in watched.rolled_back:
+        console.print(
+            f"{done.model_name}: rolled back to version {done.to_version}", highlight=False
+        )
+    if not watched.looks:
+        console.print("nothing was promoted lately: there is nothing to watch")
 
 
 @app.command()

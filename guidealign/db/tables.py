@@ -1099,6 +1099,10 @@ class GatewayRequestRow(Base):
     first_token_ms: Mapped[float | None]
     total_ms: Mapped[float | None]
     logged_at: Mapped[datetime] = _now()
+    refused: Mapped[bool | None] = mapped_column(
+        comment="whether the answer declines in its first words; null: there was none, or it was"
+        " not looked at"
+    )
     __table_args__ = (
         CheckConstraint(
             "guidance in ('injected', 'abstained', 'monitored', 'off', 'unguided')",
@@ -1200,6 +1204,37 @@ class GatewayRetrievalCount(Base):
     n_kept: Mapped[int] = mapped_column(comment="of them, those whose model was given it")
     last_kept_at: Mapped[datetime | None]
     __table_args__ = (CheckConstraint("n_kept between 0 and n_found", name="counts"),)
+
+
+class WatchLook(Base):
+    """Live answers after a promotion against those before it: append-only."""
+
+    __tablename__ = "watch_looks"
+    id: Mapped[int] = _id()
+    promotion_id: Mapped[int] = mapped_column(ForeignKey(Promotion.id))
+    measure: Mapped[str]
+    look: Mapped[int] = mapped_column(
+        Integer, comment="1 is the first; each spends a part of the level"
+    )
+    n_before: Mapped[int] = mapped_column(comment="conversations under the version before")
+    k_before: Mapped[int] = mapped_column(comment="of them those with the mark")
+    n_since: Mapped[int]
+    k_since: Mapped[int]
+    least_increase: Mapped[float] = mapped_column(
+        comment="lower bound of the increase of the share"
+    )
+    allowed: Mapped[float] = mapped_column(comment="by how much the share may rise")
+    is_breach: Mapped[bool] = mapped_column(comment="the lower bound is above that")
+    looked_at: Mapped[datetime] = _now()
+    __table_args__ = (
+        UniqueConstraint("promotion_id", "measure", "look", name="look"),
+        CheckConstraint("measure in ('refused', 'disliked', 'harmful')", name="measure"),
+        CheckConstraint(
+            "k_before between 0 and n_before and k_since between 0 and n_since and n_since > 0"
+            " and n_before > 0",
+            name="counts",
+        ),
+    )
 
 
 for _mapper in Base.registry.mappers:

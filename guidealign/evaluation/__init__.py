@@ -10,12 +10,12 @@ from guidealign.evaluation.benchmarks import (
 from guidealign.evaluation.benchmarks import Subject as BenchmarkSubject
 from guidealign.evaluation.benchmarks import list_runs as list_benchmark_runs
 from guidealign.evaluation.benchmarks import read_run as read_benchmark_run
-from guidealign.evaluation.gates import gate
+from guidealign.evaluation.gates import gate, level_of_look
 from guidealign.evaluation.judge import Judgement, judge_labrador, judge_retriever
 from guidealign.evaluation.judges import Reliability
 from guidealign.evaluation.model import CheckResult, GateDecision
 from guidealign.evaluation.page import decision_page
-from guidealign.evaluation.policy import CheckPolicy, GatePolicy, load_policy
+from guidealign.evaluation.policy import CheckPolicy, GatePolicy, LookPlan, load_policy
 from guidealign.evaluation.preference import score_labrador
 from guidealign.evaluation.results import Demand, Row, compare_results, results_of, rows_of
 from guidealign.evaluation.run_benchmark import (
@@ -39,6 +39,7 @@ __all__ = [
     "GateDecision",
     "GatePolicy",
     "Judgement",
+    "LookPlan",
     "PreferenceCase",
     "Reliability",
     "Row",
@@ -50,6 +51,7 @@ __all__ = [
     "judge_labrador",
     "judge_retriever",
     "judge_run_pair",
+    "level_of_look",
     "list_benchmark_runs",
     "load_benchmark",
     "load_cases",

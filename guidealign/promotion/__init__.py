@@ -23,6 +23,7 @@ from guidealign.promotion.switch import (
     rollback,
 )
 from guidealign.promotion.tidy import drop_unused_embeddings
+from guidealign.promotion.watch import Look, Watched, look_at, watch_promotions
 
 __all__ = [
     "Approval",
@@ -30,18 +31,22 @@ __all__ = [
     "DecisionRow",
     "LineageRow",
     "LineageStep",
+    "Look",
     "MoveRow",
     "Note",
     "SwitchResult",
+    "Watched",
     "adopt_library",
     "decide_and_switch",
     "drop_unused_embeddings",
     "follow_judgement",
     "lineage_steps",
+    "look_at",
     "model_lineage",
     "promote_by_hand",
     "recent_decisions",
     "recent_moves",
     "reconcile",
     "rollback",
+    "watch_promotions",
 ]

@@ -261,6 +261,7 @@ class Exchange:
             groups=tuple(g.category for g in guided.guidelines),
             withheld_groups=guided.withheld,
             withhold_share=policy.withhold_share if drawn else None,
+            refused=self.usage.opening.refused if status < 300 else None,
             conversation_id=conversation_id_of(self.turns),
             prompt_tokens=self.usage.prompt_tokens,
             completion_tokens=self.usage.completion_tokens,

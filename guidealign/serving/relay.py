@@ -6,11 +6,12 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 
+from guidealign.serving.opening import Opening
 from guidealign.serving.refusal import Refusal
 from guidealign.serving.upstream import Answer
 
@@ -30,13 +31,15 @@ _ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 @dataclass(kw_only=True)
 class Usage:
-    """Tokens of a request; None: the upstream did not say."""
+    """Tokens of a request, None: the upstream did not say; and how the answer begins."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    opening: Opening = field(default_factory=Opening)
 
     def take(self, answer: Any) -> None:
-        """From an answer, or the last event of a stream, of either API."""
+        """From an answer, or the events of a stream, of either API."""
+        self.opening.take(answer)
         if not isinstance(answer, dict):
             return
         inner = answer.get("response")
@@ -247,9 +250,10 @@ class EventStream:
             events = _with_field(events, self._field)
             self._field = None
         self.n_events += events.count(_DATA)
-        if _USAGE.search(events):
+        opening = self.usage.opening
+        if not opening.is_full or _USAGE.search(events):
             for line in events.splitlines():
-                if line.startswith(_DATA) and _USAGE.search(line):
+                if line.startswith(_DATA) and (not opening.is_full or _USAGE.search(line)):
                     try:
                         self.usage.take(json.loads(line[len(_DATA) :]))
                     except (ValueError, RecursionError):

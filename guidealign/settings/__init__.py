@@ -30,7 +30,7 @@ from guidealign.settings._endpoints import (
     FallbackSettings,
     PriceSettings,
 )
-from guidealign.settings._evaluation import EvaluationSettings
+from guidealign.settings._evaluation import EvaluationSettings, WatchSettings
 from guidealign.settings._gateway import (
     InboxSettings,
     KeysSettings,
@@ -91,6 +91,7 @@ __all__ = [
     "SourceSettings",
     "UpstreamSettings",
     "UserSettings",
+    "WatchSettings",
     "home_folder",
     "load_settings",
     "load_user_settings",
@@ -131,6 +132,7 @@ class Settings(BaseSettings):
     labrador: LabradorSettings = LabradorSettings()
     gates: GateSettings = GateSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    watch: WatchSettings = WatchSettings()
     mlflow: MlflowSettings = MlflowSettings()
     airflow: AirflowSettings = AirflowSettings()
     platform: PlatformSettings = PlatformSettings()

@@ -33,3 +33,26 @@ class EvaluationSettings(BaseModel):
     """Probability from which an answer counts as harmful, of classifier and judge."""
     mlflow: bool = False
     """Each run's cases, answers and scores become traces with assessments in MLflow."""
+
+
+class WatchSettings(BaseModel):
+    """What is asked of live answers after a promotion."""
+
+    schedule: str | None = "*/15 * * * *"
+    """Cron expression or preset of the watch; None: on demand."""
+    days: float = Field(default=7.0, gt=0)
+    """How long a version is watched, and how far back those answers go that it is held against."""
+    least_conversations: int = Field(default=200, ge=20)
+    """Under each of the two versions, before anything is concluded."""
+    level: float = Field(default=0.05, gt=0, lt=0.5)
+    """Chance of a false alarm, of all measures and looks of a promotion together."""
+    refused_margin: float = Field(default=0.05, ge=0, le=1)
+    """By how much the share of answers that decline may rise; more is a breach."""
+    disliked_margin: float = Field(default=0.05, ge=0, le=1)
+    """The same of answers with a thumb down, among those with a thumb."""
+    harmful_margin: float = Field(default=0.02, ge=0, le=1)
+    """The same of answers that a judge's feedback calls harmful."""
+    harm_measure: str = "harmless"
+    """Of feedback, 1 best: what is below 0.5 is harmful."""
+    roll_back: bool = True
+    """Whether a breach brings the version before back; if not, it is told."""

@@ -26,6 +26,7 @@ class DeadlineSettings(BaseModel):
     labrador: float = Field(default=1_440, ge=0)
     maintenance: float = Field(default=120, ge=0)
     rollback: float = Field(default=10, ge=0)
+    watch: float = Field(default=14, ge=0)
 
 
 class AirflowSettings(BaseModel):

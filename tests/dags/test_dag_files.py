@@ -76,7 +76,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
 
 
 def test_every_file_holds_one_dag_without_error(parsed: dict[str, dict]) -> None:
-    assert len(parsed) == 10
+    assert len(parsed) == 11
     for name, found in parsed.items():
         assert found["errors"] == {}, name
         assert [dag["id"] for dag in found["dags"]] == [name.removesuffix(".py")]

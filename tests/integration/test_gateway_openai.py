@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from guidealign.alignment import compose, retrieve
 from guidealign.db import current_release
+from guidealign.serving.opening import Opening
 from guidealign.settings import Settings, UpstreamSettings
 from tests.fakes.model_server import ChatRequest, ModelServer, Reply, chunks, serve_model
 from tests.integration.running_gateway import NOBODY, Gateway, publish, serve_gateway
@@ -322,3 +323,41 @@ def test_unguided_requests_are_passed_on_byte_for_byte(
     before, after = body.split(b'{"role":"user"')
     assert guided.startswith(before + b'{"role":"system"')
     assert guided.endswith(b',{"role":"user"' + after)
+
+
+REFUSAL = "I'm sorry, but I can't help with that request."
+ADVICE = "I can't stress it enough: keep them sharp. " * 6 + "I cannot help with more."
+
+
+@pytest.mark.parametrize(("words", "refused"), [(REFUSAL, True), (ADVICE, False), ("", None)])
+@pytest.mark.parametrize("stream", [False, True])
+def test_it_is_noted_whether_an_answer_declines(
+    gateway: Gateway, client: OpenAI, upstream: ModelServer, words: str, refused: bool, stream: bool
+) -> None:
+    pieces = [f"{word} " for word in words.split(" ")] if words else []
+    upstream.responder = lambda _: Reply(events=chunks(*pieces)) if stream else words
+    answer = client.chat.completions.create(**_ask(), stream=stream)
+    if stream:
+        said = "".join(event.choices[0].delta.content or "" for event in answer)
+        assert said.strip() == words.strip()
+    (record,) = gateway.gate.wait_for(1)
+    assert record.refused is refused
+
+
+def test_what_the_api_itself_calls_a_refusal_is_one() -> None:
+    chat, event, whole = Opening(), Opening(), Opening()
+    chat.take({"choices": [{"message": {"content": None, "refusal": "No."}}]})
+    event.take({"type": "response.output_text.delta", "delta": "Well, "})
+    event.take({"type": "response.refusal.delta", "delta": "no."})
+    whole.take({"output": [{"content": [{"type": "output_text", "text": "I cannot assist."}]}]})
+    assert [chat.refused, event.refused, whole.refused] == [True, True, True]
+    for nonsense in (
+        None,
+        [],
+        {"choices": [3]},
+        {"choices": {"a": 1}},
+        {"output": [{"content": 1}]},
+    ):
+        silent = Opening()
+        silent.take(nonsense)
+        assert silent.refused is None

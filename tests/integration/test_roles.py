@@ -89,6 +89,7 @@ APP_TABLES = {
     "risk_categories": "",
     "switches": "iu",
     "vector_indexes": "iUd",
+    "watch_looks": "i",
 }
 LOGINS = {"test_app": "guidealign_app", "test_reviewer": "guidealign_reviewer"}
 REFUSED = (errors.InsufficientPrivilege,)

@@ -113,6 +113,9 @@ insert into core.drift_reports (since, until, retriever_version, library_version
   ('2026-03-02', '2026-03-09', 1, 1, 3, 3, 0.3, 0.6, 0.4, 0.01);
 insert into core.drift_clusters (report_id, example_id, input_ids, guideline_id, score, is_new)
 values (1, 6, '{6,7}', 4, 0.2, true);
+insert into core.watch_looks (promotion_id, measure, look, n_before, k_before, n_since, k_since,
+  least_increase, allowed, is_breach)
+select min(id), 'refused', 1, 400, 20, 250, 60, 0.11, 0.05, true from core.promotions;
 insert into core.author_runs (run_key, worker, n_requests, prompt_tokens, cost_usd) values
   ('airflow:author/1', 0, 10, 4000, 0.25), ('airflow:author/1', 1, 5, 2000, 0.5);
 """

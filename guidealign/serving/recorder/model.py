@@ -48,6 +48,8 @@ class GatewayRequest:
     withheld_groups: frozenset[str] = frozenset()
     withhold_share: float | None = None
     """The probability with which each group was withheld; None: nothing was drawn."""
+    refused: bool | None = None
+    """Whether the answer declines in its first words; None: there was none."""
     conversation_id: str | None = None
     """Stored as a hash."""
     prompt_tokens: int | None = None

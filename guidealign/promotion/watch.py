@@ -1,0 +1,171 @@
+"""After a promotion: live answers against those before it, and the way back when they are worse."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from scipy import stats
+from sqlalchemy import Engine
+
+from guidealign.db import current_release, guard_database
+from guidealign.evaluation import LookPlan, level_of_look
+from guidealign.promotion import _watch_store, store
+from guidealign.promotion._steps import FIELD
+from guidealign.promotion._watch_store import DISLIKED, HARMFUL, REFUSED, Counts, Promotion
+from guidealign.promotion.switch import SwitchResult, rollback
+from guidealign.registry import Registry
+from guidealign.settings import Settings, WatchSettings
+
+ACTOR = "watch"
+_GROWTH = 1.25
+"""By which the conversations must have grown since the last look: looks cost level."""
+_OPEN = LookPlan()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One measure of one model, looked at now or waiting for more conversations."""
+
+    model_name: str
+    version: int
+    version_before: int
+    measure: str
+    counts: Counts
+    least_increase: float | None
+    """Lower bound of the increase of the share; None: too few to look."""
+    allowed: float
+    is_breach: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """For people and schedulers."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        """One line."""
+        c = self.counts
+        shares = (
+            f"{self.measure} {c.k_since} of {c.n_since} since version {self.version},"
+            f" {c.k_before} of {c.n_before} under {self.version_before}"
+        )
+        if self.least_increase is None:
+            return f"{shares}: too few to tell, or too few more than at the last look"
+        verb = "more than" if self.is_breach else "of"
+        return f"{shares}: at least {self.least_increase:+.3f}, {verb} {self.allowed:.3f} allowed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """What one watch saw and did."""
+
+    looks: tuple[Look, ...]
+    rolled_back: tuple[SwitchResult, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a scheduler's metadata."""
+        return {
+            "looks": [look.as_dict() for look in self.looks],
+            "rolled_back": [done.as_dict() for done in self.rolled_back],
+        }
+
+
+def watch_promotions(*, engine: Engine, settings: Settings, registry: Registry) -> Watched:
+    """Looks at what serves since a promotion, and rolls back what is worse than is allowed.
+
+    Raises:
+        ServiceUnavailableError: database or registry do not answer.
+    """
+    looks: list[Look] = []
+    done = []
+    for model_name in FIELD:
+        seen = look_at(model_name, engine=engine, settings=settings)
+        looks += seen
+        breaches = [look for look in seen if look.is_breach]
+        if breaches and settings.watch.roll_back:
+            reason = "; ".join(map(str, breaches))
+            parts: dict[str, Any] = {"engine": engine, "settings": settings, "registry": registry}
+            done.append(rollback(model_name, actor=ACTOR, reason=reason, **parts))
+    return Watched(looks=tuple(looks), rolled_back=tuple(done))
+
+
+def look_at(model_name: str, *, engine: Engine, settings: Settings) -> list[Look]:
+    """The measures of one model; none while it is not freshly promoted. A look is stored once."""
+    wanted = settings.watch
+    with guard_database(), store.switch_lock(engine), engine.begin() as connection:
+        promotion = _watch_store.last_promotion(connection, model_name)
+        live = store.live_version(current_release(engine), model_name)
+        if promotion is None or promotion.version != live:
+            return []
+        if datetime.now(UTC) - promotion.at > timedelta(days=wanted.days):
+            return []
+        counts = _watch_store.count_marks(
+            connection,
+            promotion,
+            days=wanted.days,
+            served=settings.labrador_server.model,
+            harm_measure=wanted.harm_measure,
+        )
+        looks = []
+        for measure, allowed in _allowed(wanted).items():
+            number, n_then = _watch_store.last_look(connection, promotion.id, measure)
+            least = max(wanted.least_conversations, _GROWTH * n_then)
+            look = _assess(
+                promotion, measure, counts.get(measure, Counts()), least, number + 1, wanted
+            )
+            looks.append(look)
+            if look.least_increase is not None:
+                values = {**asdict(look.counts), "promotion_id": promotion.id, "measure": measure}
+                values |= {"look": number + 1, "least_increase": look.least_increase}
+                values |= {"allowed": allowed, "is_breach": look.is_breach}
+                _watch_store.add_look(connection, values)
+    return looks
+
+
+def _allowed(wanted: WatchSettings) -> dict[str, float]:
+    return {
+        REFUSED: wanted.refused_margin,
+        DISLIKED: wanted.disliked_margin,
+        HARMFUL: wanted.harmful_margin,
+    }
+
+
+def _assess(
+    promotion: Promotion,
+    measure: str,
+    counts: Counts,
+    least: float,
+    number: int,
+    wanted: WatchSettings,
+) -> Look:
+    allowed = _allowed(wanted)[measure]
+    bound = None
+    if counts.n_since >= least and counts.n_before >= wanted.least_conversations:
+        level = level_of_look(wanted.level / len(_allowed(wanted)), number, _OPEN)
+        bound = least_increase(counts, level)
+    return Look(
+        model_name=promotion.model_name,
+        version=promotion.version,
+        version_before=promotion.version_before,
+        measure=measure,
+        counts=counts,
+        least_increase=bound,
+        allowed=allowed,
+        is_breach=bound is not None and bound > allowed,
+    )
+
+
+def least_increase(counts: Counts, level: float) -> float:
+    """One-sided lower bound of the difference of two independent shares.
+
+    Newcombe's hybrid of Wilson intervals (Statistics in Medicine 17, 1998, method 10).
+    """
+    before = stats.binomtest(counts.k_before, counts.n_before).proportion_ci(
+        1 - 2 * level, method="wilson"
+    )
+    since = stats.binomtest(counts.k_since, counts.n_since).proportion_ci(
+        1 - 2 * level, method="wilson"
+    )
+    old, new = counts.k_before / counts.n_before, counts.k_since / counts.n_since
+    return float(new - old - math.hypot(new - since.low, before.high - old))
