@@ -1227,7 +1227,7 @@ class WatchLook(Base):
     is_breach: Mapped[bool] = mapped_column(comment="the lower bound is above that")
     looked_at: Mapped[datetime] = _now()
     __table_args__ = (
-        UniqueConstraint("promotion_id", "measure", "look", name="look"),
+        UniqueConstraint("promotion_id", "measure", "look", name="uq_watch_looks_look"),
         CheckConstraint("measure in ('refused', 'disliked', 'harmful')", name="measure"),
         CheckConstraint(
             "k_before between 0 and n_before and k_since between 0 and n_since and n_since > 0"
