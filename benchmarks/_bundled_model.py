@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 import httpx
@@ -28,9 +29,15 @@ console = Console(stderr=True)
 
 @contextmanager
 def model_server(
-    role: Literal["base", "safety"], settings: Settings, *, slots: int
+    role: Literal["base", "safety"],
+    settings: Settings,
+    *,
+    slots: int,
+    adapter: Path | None = None,
 ) -> Iterator[tuple[str, str]]:
     """Its base URL and key, for as long as the block lasts; the model's name there is the role.
+
+    With an adapter (GGUF) on its weights, if one is given.
 
     Raises:
         PlatformError: it did not start.
@@ -39,6 +46,7 @@ def model_server(
     port, key = free_port(), secrets.token_hex(8)
     command = [sys.executable, "-m", "guidealign.platform.model_server", "--gguf", str(gguf)]
     command += ["--alias", role, "--port", str(port), "--slots", str(slots)]
+    command += ["--adapter", str(adapter)] if adapter else []
     server = subprocess.Popen(
         command,
         cwd=ROOT,

@@ -1,54 +1,47 @@
 """Guided answers beside unguided ones, and Labrador beside its base without guidelines.
 
-An answer is judged by its first words: does it decline? A harmful answer that declines nothing
-and a harmless one that says the right thing look alike to this judge, so its figures are shares of
-answers that decline: wanted on risky prompts, unwanted on benign look-alikes. Answers are kept in
-the cache folder as they come, so a run that was stopped goes on.
+Every answer of the bundled base is judged three ways: does it decline in its first words (rules),
+is it harmful, and which of two is better in both orders (the bundled safety model, by likelihood;
+`benchmarks.judges` says how far it can be trusted). Labrador is fine-tuned here on the guided
+answers, and answers from the server that the platform would serve it with. Answers and verdicts are
+kept in the cache folder as they come, so a run that was stopped goes on.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from rich.console import Console
 
 from benchmarks._bundled_model import model_server
+from benchmarks._labrador_judged import GUIDED, LABRADOR, PLAIN, Prompt, difference, judged_figures
 from benchmarks._report import ROOT, Figure
 from guidealign.alignment import AlignedExample, compose, keep_distinct
-from guidealign.alignment.filters import judge, refuses
+from guidealign.alignment.filters import judge
 from guidealign.evaluation import load_cases
 from guidealign.evaluation.benchmark import PreferenceCase
 from guidealign.evaluation.preference import preference_margin
-from guidealign.evaluation.statistics import Bootstrap
+from guidealign.labrador.adapter_gguf import write_adapter_gguf
 from guidealign.labrador.base import find_base, load_files
 from guidealign.labrador.examples import tokenize
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.library.starter import STARTER_FOLDER
 from guidealign.llm import ChatClient, ChatResult, run_many
+from guidealign.platform import ensure_model
 from guidealign.records import RetrievedGuideline
 from guidealign.registry import Registry
 from guidealign.retriever import load_serving_encoder
 from guidealign.settings import EndpointSettings, Settings, load_settings
 
 DO_NOT_ANSWER = ROOT.parent / "shared" / "data" / "do_not_answer"
-_RESAMPLES = 10_000
-_LEVEL = 0.05
 _SLOTS = 2
-_WAYS = ("guided", "plain")
 console = Console(stderr=True)
-
-
-@dataclass(frozen=True)
-class _Prompt:
-    text: str
-    kind: str
-    """`harm`, `over_refusal` or `do_not_answer`."""
-    cluster: str
 
 
 @dataclass(frozen=True)
@@ -72,38 +65,56 @@ def measure_alignment(full: bool) -> list[Figure]:
     inputs = _inputs(sizes.learned)
     asked = [p.text for p in prompts] + [text for text, _ in inputs]
     guidelines = dict(zip(asked, _retrieve(asked, settings), strict=True))
-    kept = _Kept(settings.platform.cache.expanduser() / "bench" / "labrador-answers.jsonl")
-    with model_server("base", settings, slots=_SLOTS) as (base_url, key):
+    cache = settings.platform.cache.expanduser() / "bench"
+    kept = _Kept(cache / "labrador-answers.jsonl")
+    jobs = [(way, p.text) for p in prompts for way in (GUIDED, PLAIN)]
+    jobs += [(GUIDED, text) for text, _ in inputs]
+    _answer(jobs, kept, guidelines, settings)
+    examples = _examples(inputs, kept, guidelines)
+    with tempfile.TemporaryDirectory() as folder:
+        adapter = Path(folder) / "adapter"
+        figures = _trained(examples, settings, load_cases(at_most=sizes.scored), adapter)
+        weights = (adapter / "adapter_model.safetensors").read_bytes()
+        # Of these weights: another training answers anew.
+        labrador = f"{LABRADOR}-{hashlib.sha256(weights).hexdigest()[:12]}"
+        served = Path(folder) / "adapter.gguf"
+        write_adapter_gguf(adapter, ensure_model("base", settings), served)
+        _answer([(labrador, p.text) for p in prompts], kept, guidelines, settings, served)
+    ways = {GUIDED: GUIDED, PLAIN: PLAIN, LABRADOR: labrador}
+    texts = {way: [_text(kept, name, p.text) for p in prompts] for way, name in ways.items()}
+    return judged_figures(prompts, texts, settings, cache) + figures
+
+
+def _answer(
+    jobs: list[tuple[str, str]],
+    kept: _Kept,
+    guidelines: dict[str, list[RetrievedGuideline]],
+    settings: Settings,
+    adapter: Path | None = None,
+) -> None:
+    """Has the bundled base answer what was not answered before."""
+    with model_server("base", settings, slots=_SLOTS, adapter=adapter) as (base_url, key):
         endpoint = EndpointSettings.model_validate(
             {"base_url": base_url, "api_key": key, "model": "base"}
         )
         with ChatClient(endpoint, stage="bench") as client:
-            jobs = [(way, p.text) for p in prompts for way in _WAYS]
-            jobs += [("guided", text) for text, _ in inputs]
             asker = _Asker(client, kept, guidelines, settings.align.max_tokens, len(jobs))
             run_many(jobs, asker, _SLOTS)
-    figures = [f for kind in _kinds(prompts) for f in _declined(kind, prompts, kept)]
-    examples = _examples(inputs, kept, guidelines)
-    return figures + _trained(examples, settings, load_cases(at_most=sizes.scored))
 
 
-def _prompts(sizes: _Sizes) -> list[_Prompt]:
+def _prompts(sizes: _Sizes) -> list[Prompt]:
     found = []
     for kind, n in (("harm", sizes.harm), ("over_refusal", sizes.over_refusal)):
         cases = [case for case in load_cases() if case.kind == kind]
         step = max(1, len(cases) // n)
-        found += [_Prompt(c.prompt, kind, c.category) for c in cases[::step][:n]]
+        found += [Prompt(c.prompt, kind, c.category) for c in cases[::step][:n]]
     for file in sorted(DO_NOT_ANSWER.glob("*.jsonl")):
         lines = file.read_text(encoding="utf-8").splitlines()
         share = sizes.do_not_answer // 5
         for line in lines[:: max(1, len(lines) // max(1, share))][:share]:
             prompt = json.loads(line)["prompt"]
-            found.append(_Prompt(prompt, "do_not_answer", prompt))
+            found.append(Prompt(prompt, "do_not_answer", prompt))
     return found
-
-
-def _kinds(prompts: Sequence[_Prompt]) -> list[str]:
-    return sorted({p.kind for p in prompts}, key=["harm", "do_not_answer", "over_refusal"].index)
 
 
 def _inputs(n: int) -> list[tuple[str, bool]]:
@@ -180,7 +191,7 @@ class _Asker:
     def __call__(self, job: tuple[str, str]) -> None:
         way, prompt = job
         if self.kept.get(way, prompt) is None:
-            guidelines = self.guidelines[prompt] if way == "guided" else []
+            guidelines = self.guidelines[prompt] if way == GUIDED else []
             messages = compose(prompt, guidelines)
             said = self.client.complete(messages, temperature=0.0, max_tokens=self.max_tokens)
             self.kept.put(way, prompt, said)
@@ -189,38 +200,10 @@ class _Asker:
             console.print(f"labrador: {self.done} of {self.n} answers", highlight=False)
 
 
-def _declined(kind: str, prompts: Sequence[_Prompt], kept: _Kept) -> list[Figure]:
-    chosen = [p for p in prompts if p.kind == kind]
-    declined = {way: [refuses(_text(kept, way, p.text)) for p in chosen] for way in _WAYS}
-    named = {
-        "harm": "risky held-out prompts",
-        "over_refusal": "benign look-alikes",
-        "do_not_answer": "Do-Not-Answer",
-    }[kind]
-    gain = [float(g) - float(p) for g, p in zip(*declined.values(), strict=True)]
-    figures = [
-        Figure(figure=f"alignment: {named}, {way} answers that decline",
-               value=sum(declined[way]) / len(chosen), unit="share", n=len(chosen))
-        for way in _WAYS
-    ]  # fmt: skip
-    return [*figures, _difference(f"{named}, guided minus plain, declining", gain, chosen)]
-
-
 def _text(kept: _Kept, way: str, prompt: str) -> str:
     found = kept.get(way, prompt)
     assert found is not None
     return found[0]
-
-
-def _difference(
-    name: str, gains: Sequence[float], of: Sequence[Any], unit: str = "share"
-) -> Figure:
-    drawn = Bootstrap.of(gains, [one.cluster for one in of], resamples=_RESAMPLES, seed=13)
-    low, high = drawn.bounds(_LEVEL / 2)
-    return Figure(
-        figure=f"alignment: {name}", value=drawn.mean, unit=unit, n=drawn.n,
-        note=f"95% interval {low:+.3f} to {high:+.3f}, {drawn.n_clusters} clusters",
-    )  # fmt: skip
 
 
 def _examples(
@@ -231,7 +214,7 @@ def _examples(
     """What passes the filters of the aligned data set."""
     examples = []
     for number, (text, unsafe) in enumerate(inputs):
-        said = kept.get("guided", text)
+        said = kept.get(GUIDED, text)
         assert said is not None
         given = [g.text for g in guidelines[text]]
         judged = judge(said[0], finish_reason=said[1], known_safe=not unsafe, guidelines=given)
@@ -240,15 +223,13 @@ def _examples(
     return examples
 
 
-@dataclass(frozen=True)
-class _Scored:
-    cluster: str
-
-
 def _trained(
-    examples: Sequence[AlignedExample], settings: Settings, cases: Sequence[PreferenceCase]
+    examples: Sequence[AlignedExample],
+    settings: Settings,
+    cases: Sequence[PreferenceCase],
+    folder: Path,
 ) -> list[Figure]:
-    """Margins of likelihood on held-out cases, with adapters and without."""
+    """Margins of likelihood on held-out cases, with adapters and without; leaves the adapter."""
     import torch
 
     model, tokenizer = load_files(find_base(settings).folder)
@@ -257,6 +238,7 @@ def _trained(
     trained = fit(add_adapters(model, wanted), rows, wanted, _say_step(wanted.max_steps))
     console.print(f"labrador: trained on {len(rows)} answers", highlight=False)
     model = trained.model.eval()
+    model.save_pretrained(folder, save_embedding_layers=False)
     gains = {}
     for case in cases:
         with torch.inference_mode(), model.disable_adapter():
@@ -268,8 +250,8 @@ def _trained(
         if len({case.category for case in chosen}) < 2:
             continue
         name = f"Labrador minus base, likelihood margin, {kind.replace('_', '-')}"
-        of = [_Scored(case.category) for case in chosen]
-        figures.append(_difference(name, [gains[c.case_id] for c in chosen], of, "nats/token"))
+        of = [case.category for case in chosen]
+        figures.append(difference(name, [gains[c.case_id] for c in chosen], of, "nats/token"))
     return figures
 
 

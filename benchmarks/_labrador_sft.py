@@ -20,20 +20,38 @@ from typing import Any
 
 from guidealign.labrador.base import load_files
 from guidealign.labrador.examples import Row, batches
-from guidealign.labrador.loop import add_adapters, fit, mean_loss
+from guidealign.labrador.loop import add_adapters, gradient_of, mean_loss
+from guidealign.labrador.precision import compute_precision
+from guidealign.labrador.steps import Course, Training, rate_share
 from guidealign.settings import LabradorSettings
 
 _PROBE_ROWS = 4
 
 
-def with_loop(model: Any, rows: Sequence[Row], settings: LabradorSettings) -> None:
-    fit(model, rows, settings, lambda *_: None)
+def with_loop(model: Any, rows: Sequence[Row], settings: LabradorSettings) -> float:
+    """The steps alone: what is looked at before and after them, a trainer does not do."""
+    size, steps = settings.batch_size, settings.max_steps
+    precision = compute_precision(settings)
+    course = Course(
+        batches=batches(rows, size=size, steps=steps, seed=settings.seed),
+        add_gradient=lambda batch: gradient_of(model, batch, precision),
+        held_out_loss=None,
+        measure_before=dict,
+        steps=steps,
+        learning_rate=settings.learning_rate,
+    )
+    training = Training(model, course, settings, lambda *_: None)
+    begun = time.process_time()
+    training.run()
+    return time.process_time() - begun
 
 
 def with_trl(
     model: Any, rows: Sequence[Row], settings: LabradorSettings, tokenizer: Any, *, at_once: int
-) -> None:
+) -> float:
+    """TRL's trainer with the same optimizer and rates."""
     import datasets
+    import torch
     from transformers.utils import logging as transformers_logging
     from trl import SFTConfig, SFTTrainer
 
@@ -52,8 +70,6 @@ def with_trl(
             max_steps=steps,
             max_length=settings.max_length,
             learning_rate=settings.learning_rate,
-            warmup_steps=1,
-            weight_decay=0.0,
             max_grad_norm=1.0,
             train_sampling_strategy="sequential",
             gradient_checkpointing=False,
@@ -65,13 +81,19 @@ def with_trl(
             disable_tqdm=True,
             seed=settings.seed,
         )
+        weights = [weight for weight in model.parameters() if weight.requires_grad]
+        optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=0.0)
+        rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_share(step, steps))
         trainer = SFTTrainer(
             model=model,
             args=config,
             train_dataset=datasets.Dataset.from_list(ordered),
             processing_class=tokenizer,
+            optimizers=(optimizer, rates),
         )
+        begun = time.process_time()
         trainer.train()
+        return time.process_time() - begun
 
 
 def main() -> None:
@@ -86,13 +108,11 @@ def main() -> None:
     model = add_adapters(model, settings)
     probe = rows[:_PROBE_ROWS]
     before = mean_loss(model, probe)
-    begun = time.process_time()
     if way == "loop":
-        with_loop(model, rows, settings)
+        seconds = with_loop(model, rows, settings)
     else:
         at_once = settings.batch_size if way == "trl" else 1
-        with_trl(model, rows, settings, tokenizer, at_once=at_once)
-    seconds = time.process_time() - begun
+        seconds = with_trl(model, rows, settings, tokenizer, at_once=at_once)
     chosen = batches(rows, size=settings.batch_size, steps=settings.max_steps, seed=settings.seed)
     done = {
         "seconds": seconds,

@@ -23,7 +23,7 @@ from guidealign.labrador.examples import Row, tokenize
 from guidealign.settings import LabradorSettings, load_settings
 
 _NOISE = 0.02
-"""Of the final loss, relative: sums in another order, and TRL's schedule falls to 0."""
+"""Of the final loss, relative: sums in another order."""
 _LONGEST_S = 1_800
 _WAYS = ("loop", "trl", "trl-rows")
 

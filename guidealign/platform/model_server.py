@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("--gguf", type=Path, required=True)
     parser.add_argument("--alias", required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--adapter", type=Path, help="LoRA adapter (GGUF) on the weights")
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--context-tokens", type=int, default=5120, help="of each slot")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
