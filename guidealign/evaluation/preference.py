@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 METRIC = "preference_margin"
 _SCORER_VERSION = "likelihood-1"
+_STORED_AT_ONCE = 8
+"""Cases: what is lost when the process is killed."""
+_TOLD_EVERY_S = 15.0
 
 log = structlog.get_logger()
 
@@ -39,7 +43,7 @@ def score_labrador(
 
     A case's value is the mean log-likelihood per token of the better answer minus that of
     the worse one, after the model's own chat template. A case that is stored is not scored
-    again; scores of another precision are another evaluator's.
+    again, also where a scoring was killed; scores of another precision are another evaluator's.
 
     Args:
         version: of `guidealign-labrador`.
@@ -106,9 +110,13 @@ def score_preferences(  # noqa: PLR0913 - cases of any benchmark, and what score
         model, tokenizer = load_model(
             version, settings=settings, registry=registry, precision=precision
         )
-        run = _score_cases(planned, missing, model, tokenizer, progress)
+        told = _Told(version, len(cases), done=len(known), also=progress)
+        for start in range(0, len(missing), _STORED_AT_ONCE):
+            piece = missing[start : start + _STORED_AT_ONCE]
+            run = _score_cases(planned, piece, model, tokenizer, told)
+            with guard_database():
+                store.store_run(run, engine)
         with guard_database():
-            store.store_run(run, engine)
             stored = store.load_run(planned, engine)
     log.info("labrador scored", version=version, n=len(stored.scores), new=len(missing))
     return summarise(stored)
@@ -124,24 +132,48 @@ def summarise(run: EvaluationRun) -> EvaluationRun:
     return replace(run, summary=summary)
 
 
+class _Told:
+    """Says how far a scoring is and how long it goes on, to a log and to who else asks."""
+
+    def __init__(
+        self, version: int, n: int, *, done: int, also: Callable[[int, int], object] | None
+    ) -> None:
+        self._version, self._n, self._also = version, n, also
+        self._done = self._done_before = done
+        self._begun = self._told_at = time.monotonic()
+
+    def one_more(self) -> None:
+        """A case has been scored."""
+        self._done += 1
+        now = time.monotonic()
+        if self._also:
+            self._also(self._done, self._n)
+        if now - self._told_at < _TOLD_EVERY_S:
+            return
+        self._told_at = now
+        each_s = (now - self._begun) / (self._done - self._done_before)
+        log.info(
+            "labrador is scored",
+            version=self._version,
+            done=self._done,
+            of=self._n,
+            left_s=round(each_s * (self._n - self._done)),
+        )
+
+
 def _score_cases(
-    planned: EvaluationRun,
-    cases: list[PreferenceCase],
-    model: Any,
-    tokenizer: Any,
-    progress: Callable[[int, int], object] | None,
+    planned: EvaluationRun, cases: list[PreferenceCase], model: Any, tokenizer: Any, told: _Told
 ) -> EvaluationRun:
     scores: list[CaseScore] = []
     unscored: list[Unscored] = []
-    for done, case in enumerate(cases, start=1):
+    for case in cases:
         value = preference_margin(model, tokenizer, case)
         score = _as_score(case, value)
         if isinstance(score, CaseScore):
             scores.append(score)
         else:
             unscored.append(score)
-        if progress:
-            progress(done, len(cases))
+        told.one_more()
     return replace(planned, scores=tuple(scores), unscored=tuple(unscored))
 
 
