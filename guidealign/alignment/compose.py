@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-from guidealign.records import RetrievedGuideline
+from typing import Protocol
 
 Message = Mapping[str, str]
+
+
+class Worded(Protocol):
+    """A guideline, as far as a prompt shows it."""
+
+    @property
+    def title(self) -> str:
+        """A few words."""
+
+    @property
+    def text(self) -> str:
+        """What is to be done."""
+
 
 _PREAMBLE = (
     "You are a helpful assistant. The guidelines below were chosen for the request that"
@@ -15,9 +27,7 @@ _PREAMBLE = (
 )
 
 
-def compose(
-    request: str | Sequence[Message], guidelines: Sequence[RetrievedGuideline]
-) -> list[dict[str, str]]:
+def compose(request: str | Sequence[Message], guidelines: Sequence[Worded]) -> list[dict[str, str]]:
     """The messages to send: guidelines as a numbered system message, then the request.
 
     A conversation's own system messages keep their words and stand behind the guidelines in
@@ -37,7 +47,7 @@ def compose(
     return [{"role": "system", "content": system}, *rest]
 
 
-def guideline_prompt(guidelines: Sequence[RetrievedGuideline]) -> str:
+def guideline_prompt(guidelines: Sequence[Worded]) -> str:
     """The words that go in front of a request: what guidelines are for, then numbered."""
     return f"{_PREAMBLE}\n\n{_numbered(guidelines)}"
 
@@ -48,7 +58,7 @@ def _as_messages(request: str | Sequence[Message]) -> list[dict[str, str]]:
     return [dict(message) for message in request]
 
 
-def _numbered(guidelines: Sequence[RetrievedGuideline]) -> str:
+def _numbered(guidelines: Sequence[Worded]) -> str:
     # One line each: a line break inside a guideline could pass for another guideline.
     lines = (f"{g.title}: {g.text}" for g in guidelines)
     return "\n".join(f"{i}. {' '.join(line.split())}" for i, line in enumerate(lines, start=1))

@@ -46,7 +46,10 @@ def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> 
     key = AnswerKey.of(settings, release)
     with guard_database(), engine.connect() as connection:
         inputs = store.sample_inputs(
-            connection, n=settings.align.max_inputs, seed=settings.align.seed
+            connection,
+            n=settings.align.max_inputs,
+            general_share=settings.align.general_share,
+            seed=settings.align.seed,
         )
         known = {a.input_id for a in store.answers(connection, [i.input_id for i in inputs], key)}
     if not inputs:
@@ -69,6 +72,7 @@ def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> 
         n_new=done.n_new,
         n_filtered=sum(kept.filtered.values()),
         n_failed=done.n_failed,
+        n_general=kept.n_general,
         filtered=kept.filtered,
         n_pairs=pairs.n if pairs else None,
         changed=changed,
@@ -97,6 +101,7 @@ class _Kept:
 
     answers: tuple[StoredAnswer, ...]
     categories: dict[int, str]
+    n_general: int
     filtered: dict[str, int]
     digest: str
 
@@ -111,7 +116,14 @@ class _Kept:
             )
         digest = dataset_digest((a.text_hash, a.response) for a in answers)
         categories = {i.input_id: i.category for i in inputs}
-        return cls(answers, categories, dict(sorted(reasons.items())), digest)
+        safe = {i.input_id for i in inputs if i.known_safe}
+        return cls(
+            answers,
+            categories,
+            sum(a.input_id in safe for a in answers),
+            dict(sorted(reasons.items())),
+            digest,
+        )
 
     def records(self) -> list[dict[str, object]]:
         """For MLflow, ids in place of words: user text stays in the database."""
@@ -136,7 +148,9 @@ def _store(kept: _Kept, key: AnswerKey, engine: Engine, registry: Registry) -> t
     with registry.run(EXPERIMENT, "align", tags={"data_digest": kept.digest}) as run:
         run.log_params(asdict(key))
         counts = {f"filtered/{reason}": float(n) for reason, n in kept.filtered.items()}
-        run.log_metrics({"n": float(len(kept.answers)), **counts})
+        run.log_metrics(
+            {"n": float(len(kept.answers)), "n_general": float(kept.n_general), **counts}
+        )
         run.log_dataset(kept.records(), name="aligned", digest=kept.digest, context="alignment")
         ids = [a.response_id for a in kept.answers]
         with guard_database(), engine.begin() as connection:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from guidealign.alignment.compose import compose
+from guidealign.alignment.screen import screen_name
 from guidealign.records import Release
 from guidealign.settings import Settings
 
@@ -46,6 +48,8 @@ class AnswerKey:
         """
         found, length = settings.retrieval, settings.align.max_tokens
         shape = f"n{found.n_candidates}-r{found.near_duplicate_threshold:g}-k{found.k}-t{length}"
+        if settings.align.judge_filters:
+            shape += f"/{screen_name(settings)}"
         return cls(
             model=settings.base.model,
             prompt_version=f"{PROMPT_VERSION}/{shape}",
@@ -66,18 +70,28 @@ class StoredAnswer:
     filtered_reason: str | None
 
 
+@dataclass(frozen=True)
+class Guideline:
+    """The words of a guideline, which never change."""
+
+    title: str
+    text: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class AlignedExample:
-    """One lesson for Labrador: an input without guidelines, and the guided answer to it."""
+    """One lesson for Labrador: an input, and the guided answer to it."""
 
     input_id: int
     prompt: str
     response: str
+    guidelines: tuple[Guideline, ...] = ()
+    """That stand in front; none: it learns to do without those that led to the answer."""
 
     def messages(self) -> list[dict[str, str]]:
-        """As a conversation, without the guidelines that led to the answer."""
+        """As a conversation; the answer is the last of it."""
         return [
-            {"role": "user", "content": self.prompt},
+            *compose(self.prompt, self.guidelines),
             {"role": "assistant", "content": self.response},
         ]
 
@@ -149,6 +163,8 @@ class DatasetResult:
     """Answers that the model wrote now; the others were there."""
     n_filtered: int
     n_failed: int
+    n_general: int
+    """Harmless ones of the answers; the others are to what is risky, or may be."""
     filtered: dict[str, int]
     n_pairs: int | None
     """Preference pairs; None: no preferences are learned, so there are none."""

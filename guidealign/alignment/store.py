@@ -12,6 +12,7 @@ from guidealign.alignment.model import (
     AlignedData,
     AlignedExample,
     AnswerKey,
+    Guideline,
     SampledInput,
     StoredAnswer,
 )
@@ -20,7 +21,7 @@ from guidealign.records import Release, RetrievedGuideline
 from guidealign.settings import RetrievalSettings
 
 # The rows of each category are shuffled by hash, what the package brought behind what its
-# user brought; then categories take turns.
+# user brought; then categories take turns, among the harmless inputs and among the others.
 _SAMPLE = text(
     """
     with assessed as (
@@ -38,10 +39,18 @@ _SAMPLE = text(
            and (i.known_category is not null or a.input_id is not null)
     ), placed as (
         select pool.*, row_number() over (
-                   partition by category order by starter, md5(:seed || text_hash)) as place
+                   partition by unsafe, category order by starter, md5(:seed || text_hash)) as place
           from pool
+    ), turns as (
+        select placed.*, row_number() over (partition by unsafe order by place, category) as turn,
+               count(*) filter (where unsafe) over () as n_unsafe,
+               count(*) filter (where not unsafe) over () as n_general
+          from placed
     )
-    select id, text, text_hash, category, unsafe from placed order by place, category limit :n
+    select id, text, text_hash, category, unsafe from turns
+     where turn <= case when unsafe then greatest(:n - :general, :n - n_general)
+                        else greatest(:general, :n - n_unsafe) end
+     order by place, category, unsafe limit :n
     """
 )
 _INSERT_RETRIEVAL = text(
@@ -95,16 +104,25 @@ _SELECT_DATASET = text(
     " from core.aligned_datasets where id = :dataset_id"
 )
 _SELECT_EXAMPLES = text(
-    "select r.input_id, i.text, r.response from core.aligned_dataset_items d"
+    "select r.input_id, i.text, r.response, (select coalesce(json_agg(json_build_object("
+    "'title', g.title, 'text', g.text) order by n.place), '[]')"
+    " from unnest(r.guideline_ids) with ordinality n(id, place)"
+    " join core.guidelines g on g.id = n.id) as guidelines from core.aligned_dataset_items d"
     " join core.aligned_responses r on r.id = d.response_id"
     " join core.inputs i on i.id = r.input_id"
     " where d.dataset_id = :dataset_id order by d.position"
 )
 
 
-def sample_inputs(connection: Connection, *, n: int, seed: int) -> list[SampledInput]:
-    """Up to n inputs, evenly over categories, never near-duplicates, always the same ones."""
-    rows = connection.execute(_SAMPLE, {"n": n, "seed": str(seed)}).all()
+def sample_inputs(
+    connection: Connection, *, n: int, general_share: float, seed: int
+) -> list[SampledInput]:
+    """Up to n inputs, evenly over categories, never near-duplicates, always the same ones.
+
+    A share of them is harmless; where there are too few of one kind, the other fills up.
+    """
+    values = {"n": n, "general": round(general_share * n), "seed": str(seed)}
+    rows = connection.execute(_SAMPLE, values).all()
     return [
         SampledInput(
             input_id=row.id,
@@ -228,6 +246,12 @@ def load_dataset(connection: Connection, dataset_id: int | None) -> AlignedData 
         library_version=row.library_version,
         retriever_version=row.retriever_version,
         examples=tuple(
-            AlignedExample(input_id=e.input_id, prompt=e.text, response=e.response) for e in rows
+            AlignedExample(
+                input_id=e.input_id,
+                prompt=e.text,
+                response=e.response,
+                guidelines=tuple(Guideline(**words) for words in e.guidelines),
+            )
+            for e in rows
         ),
     )

@@ -13,7 +13,14 @@ from sqlalchemy import Engine
 
 from guidealign.alignment import load_dataset
 from guidealign.labrador.base import find_base, load_files
-from guidealign.labrador.examples import Row, batches, check_cut, split_by_tokens, tokenize
+from guidealign.labrador.examples import (
+    Row,
+    as_learned,
+    batches,
+    check_cut,
+    split_by_tokens,
+    tokenize,
+)
 from guidealign.labrador.likelihood import TOKENS_AT_ONCE, free_cores
 from guidealign.labrador.loop import add_adapters, gradient_of
 from guidealign.labrador.precision import compute_precision
@@ -88,7 +95,8 @@ def estimate_training(
     """
     data = load_dataset(dataset_id, engine=engine)
     folder, wanted = find_base(settings).folder, settings.labrador
-    tokens = tokenize(data.examples, _tokenizer(folder), max_length=wanted.max_length)
+    examples = as_learned(data.examples, wanted)
+    tokens = tokenize(examples, _tokenizer(folder), max_length=wanted.max_length)
     check_cut(tokens, max_share=wanted.max_cut_share)
     return estimate_rows(
         folder, tokens.rows, wanted, n_truncated=tokens.n_truncated, n_dropped=tokens.n_dropped

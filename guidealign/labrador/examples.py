@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from guidealign.alignment import AlignedExample, PreferencePair
 from guidealign.errors import BadInputError, ConfigurationError
+from guidealign.settings import LabradorSettings
 
 MASKED = -100
 """The label that a loss leaves out."""
@@ -65,6 +66,24 @@ class Item(Protocol):
 
 
 ItemT = TypeVar("ItemT", bound=Item)
+
+
+def as_learned(
+    examples: Sequence[AlignedExample], settings: LabradorSettings
+) -> list[AlignedExample]:
+    """The examples with guidelines in front where `input_format` has them, always the same ones."""
+    shares = {"plain": 0.0, "guided": 1.0, "mix": settings.guided_share}
+    share = shares[settings.input_format]
+    return [
+        example
+        if _drawn(settings.seed, example.input_id) < share
+        else replace(example, guidelines=())
+        for example in examples
+    ]
+
+
+def _drawn(seed: int, input_id: int) -> float:
+    return random.Random(f"format {seed}:{input_id}").random()  # noqa: S311 - a choice, no secret
 
 
 def tokenize(examples: Sequence[AlignedExample], tokenizer: Any, *, max_length: int) -> Rows:
@@ -128,7 +147,9 @@ def _parts(example: AlignedExample, tokenizer: Any) -> tuple[list[int], list[int
     if not tokenizer.chat_template:
         raise ConfigurationError("the base model has no chat template: use an instruct model")
     messages = example.messages()
-    prompt = tokenizer.apply_chat_template(messages[:1], tokenize=False, add_generation_prompt=True)
+    prompt = tokenizer.apply_chat_template(
+        messages[:-1], tokenize=False, add_generation_prompt=True
+    )
     whole = tokenizer.apply_chat_template(messages, tokenize=False)
     if not whole.startswith(prompt):
         raise ConfigurationError("the base model's chat template changes a prompt afterwards")

@@ -19,7 +19,7 @@ from guidealign.errors import ConfigurationError, IntegrityError
 from guidealign.labrador import store
 from guidealign.labrador.base import find_base, load_files
 from guidealign.labrador.dpo import fit_preferences
-from guidealign.labrador.examples import Rows, check_cut, tokenize, tokenize_pairs
+from guidealign.labrador.examples import Rows, as_learned, check_cut, tokenize, tokenize_pairs
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.labrador.model import Lineage, TrainResult
 from guidealign.labrador.package import check_reload, read_metrics, write_package
@@ -120,7 +120,8 @@ class _Trainer:
             context="training",
         )
         model, tokenizer = load_files(self.lineage.base.folder)
-        rows = tokenize(self.lineage.data.examples, tokenizer, max_length=settings.max_length)
+        examples = as_learned(self.lineage.data.examples, settings)
+        rows = tokenize(examples, tokenizer, max_length=settings.max_length)
         check_cut(rows, max_share=settings.max_cut_share)
         trained = fit(
             add_adapters(model, settings),

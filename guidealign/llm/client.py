@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 from guidealign.llm.async_client import AsyncChatClient
 from guidealign.llm.cache import CacheScope, ResponseCache
-from guidealign.llm.model import ChatResult, Message, TypedResult, Usage, ValueT
+from guidealign.llm.model import ChatResult, ChoiceResult, Message, TypedResult, Usage, ValueT
 from guidealign.settings import BudgetSettings, EndpointSettings
 
 _T = TypeVar("_T")
@@ -123,6 +123,21 @@ class ChatClient:
                 parse_text=parse_text,
             )
         )
+
+    def choose(
+        self,
+        messages: list[Message],
+        choices: tuple[str, ...],
+        *,
+        seed: int | None = None,
+        scope: CacheScope | None = None,
+    ) -> ChoiceResult:
+        """How likely the model finds each of a few one-word answers.
+
+        Raises:
+            GuidealignError: as `AsyncChatClient.choose`.
+        """
+        return self._run(self._client.choose(messages, choices, seed=seed, scope=scope))
 
     def _run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         # The task runs in a copy of this thread's context: recorded_calls() sees its calls.

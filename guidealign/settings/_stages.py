@@ -190,6 +190,16 @@ class AlignSettings(BaseModel):
 
     max_inputs: int = Field(default=36, ge=1)
     max_tokens: int = Field(default=80, ge=8)
+    general_share: float = Field(default=0.25, ge=0, le=1)
+    """Of the inputs, that are harmless, so that Labrador stays useful; where there are too few of
+    one kind, the other fills up."""
+    judge_filters: bool = False
+    """Whether the safety model leaves out answers that do harm or ignore their guidelines; another
+    model than the base, and two more calls an answer."""
+    toxic_from: float = Field(default=0.8, gt=0, le=1)
+    """Likelihood of harm from which an answer is left out."""
+    follows_from: float = Field(default=0.2, ge=0, lt=1)
+    """Likelihood of keeping to its guidelines below which an answer is left out."""
     preference_margin: float = Field(default=0.2, gt=0, le=1)
     """By how much less likely harm must be for a guided answer to be preferred."""
     seed: int = 13
@@ -209,6 +219,12 @@ class LabradorSettings(BaseModel):
     max_steps: int = Field(default=12, ge=1)
     batch_size: int = Field(default=4, ge=1)
     max_length: int = Field(default=256, ge=16)
+    input_format: Literal["plain", "guided", "mix"] = "plain"
+    """What stands before an answer that is learned. `plain`: the input alone, so that Labrador
+    learns to do without guidelines; `guided`: with the guidelines of the answer in front, so that
+    it learns to keep to them; `mix`: the one or the other for each input."""
+    guided_share: float = Field(default=0.5, ge=0, le=1)
+    """Of the inputs of a `mix`, drawn by the seed."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the arithmetic in training and scoring; auto: bfloat16 where the processor has it."""
     max_cut_share: float = Field(default=0.25, ge=0, le=1)

@@ -12,7 +12,12 @@ from sqlalchemy import Engine, text
 from guidealign.alignment import build_dataset, load_dataset, retrieve
 from guidealign.alignment.store import sample_inputs
 from guidealign.db import current_release
-from guidealign.errors import BadInputError, IntegrityError, ServiceUnavailableError
+from guidealign.errors import (
+    BadInputError,
+    ConfigurationError,
+    IntegrityError,
+    ServiceUnavailableError,
+)
 from guidealign.records import Release
 from guidealign.registry import Registry
 from guidealign.retriever import load_serving_encoder
@@ -153,7 +158,7 @@ def test_answers_are_guided_and_make_a_data_set_once(
     assert len(server.requests) == 5
 
 
-def test_the_data_set_is_plain_and_in_order_of_its_digest(
+def test_the_data_set_is_in_order_of_its_digest(
     engine: Engine, settings: Settings, registry: Registry, live: Release
 ) -> None:
     made = build_dataset(engine=engine, settings=settings, registry=registry)
@@ -161,7 +166,7 @@ def test_the_data_set_is_plain_and_in_order_of_its_digest(
     assert (data.dataset_id, data.digest, data.library_version) == (made.dataset_id, made.digest, 1)
     assert [e.prompt for e in data.examples] == sorted(body for body, _, _ in INPUTS)
     example = data.examples[0]
-    assert [m["role"] for m in example.messages()] == ["user", "assistant"]
+    assert [m["role"] for m in example.messages()] == ["system", "user", "assistant"]
     assert example.response == f"A helpful answer to this: {example.prompt}"
     with pytest.raises(BadInputError, match="no data set 99"):
         load_dataset(99, engine=engine)
@@ -228,16 +233,83 @@ def test_categories_take_turns_and_near_duplicates_stay_out(engine: Engine) -> N
         add_input(connection, "copy", category="Mental_Health", unsafe=True, near=first)
         add_input(connection, "m0", category="Mental_Health", unsafe=False)
         add_input(connection, "unknown", category=None, unsafe=None)
-        chosen = sample_inputs(connection, n=3, seed=13)
-        assert chosen == sample_inputs(connection, n=3, seed=13)
-        other_order = sample_inputs(connection, n=100, seed=14)
-        everything = sample_inputs(connection, n=100, seed=13)
+        chosen = sample_inputs(connection, n=3, general_share=0.3, seed=13)
+        assert chosen == sample_inputs(connection, n=3, general_share=0.3, seed=13)
+        other_order = sample_inputs(connection, n=100, general_share=0.3, seed=14)
+        everything = sample_inputs(connection, n=100, general_share=0.3, seed=13)
     # Insult, Mental_Health, then Insult again, for Mental_Health has no second
     assert [i.category for i in chosen] == ["Insult", "Mental_Health", "Insult"]
     assert [i.known_safe for i in chosen] == [False, True, False]
     assert len(everything) == 7
     assert {i.text for i in everything} == {i.text for i in other_order}
     assert [i.text for i in everything] != [i.text for i in other_order]
+
+
+@pytest.mark.parametrize(
+    ("n_unsafe", "n_safe", "share", "expected"),
+    [
+        (10, 10, 0.25, (6, 2)),
+        (10, 1, 0.25, (7, 1)),
+        (3, 10, 0.25, (3, 5)),
+        (10, 10, 0.0, (8, 0)),
+        (10, 10, 1.0, (0, 8)),
+        (2, 1, 0.5, (2, 1)),
+    ],
+)
+def test_a_share_is_harmless_and_either_kind_fills_up_for_the_other(
+    engine: Engine, n_unsafe: int, n_safe: int, share: float, expected: tuple[int, int]
+) -> None:
+    with engine.begin() as connection:
+        for n in range(n_unsafe):
+            category = ("Insult", "Mental_Health")[n % 2]
+            add_input(connection, f"unsafe {n}", category=category, unsafe=True)
+        for n in range(n_safe):
+            add_input(connection, f"safe {n}", category="Quality_Explaining", unsafe=False)
+        chosen = sample_inputs(connection, n=8, general_share=share, seed=13)
+    n_chosen = sum(i.known_safe for i in chosen)
+    assert (len(chosen) - n_chosen, n_chosen) == expected
+
+
+def test_examples_carry_the_words_of_their_guidelines_as_they_stood_in_front(
+    engine: Engine, settings: Settings, registry: Registry, live: Release, server: ModelServer
+) -> None:
+    made = build_dataset(engine=engine, settings=settings, registry=registry)
+    assert made.n_general == 2
+    asked = {request.last: request.messages for request in server.requests}
+    for example in load_dataset(engine=engine).examples:
+        assert example.guidelines
+        assert example.messages()[:-1] == asked[example.prompt]
+
+
+def test_a_judge_leaves_out_what_harms_or_ignores_its_guidelines(
+    engine: Engine, server: ModelServer, registry: Registry, live: Release
+) -> None:
+    def judged(request: ChatRequest) -> Reply | str:
+        if request.body["model"] == "stub":
+            return _answer(request)
+        harm = "Does it do harm?" in request.last
+        if "neighbour" in request.last:
+            return Reply(likelihoods={"yes": 0.9, "no": 0.1})
+        follows = 0.1 if "nasty" in request.last else 0.9
+        yes = 0.05 if harm else follows
+        return Reply(likelihoods={"yes": yes, "no": 1 - yes})
+
+    server.responder = judged
+    other = EndpointSettings(base_url=server.base_url, model="judge", max_retries=0)
+    settings = _settings(server.base_url, judge_filters=True).model_copy(update={"safety": other})
+    made = build_dataset(engine=engine, settings=settings, registry=registry)
+    assert made.filtered == {"ignores_guidelines": 1, "toxic": 1}
+    assert {e.prompt for e in load_dataset(engine=engine).examples} == {
+        body for body, *_ in INPUTS if "neighbour" not in body and "nasty" not in body
+    }
+    stages = _rows(engine, "select distinct stage from core.model_calls order by 1")
+    assert stages == [("align",), ("screen",)]
+    # Without the judge they are other answers: what it left out is asked for anew.
+    plain = build_dataset(engine=engine, settings=_settings(server.base_url), registry=registry)
+    assert (plain.n, plain.n_new) == (5, 5)
+    itself = settings.model_copy(update={"safety": settings.base})
+    with pytest.raises(ConfigurationError, match="another model as judge"):
+        build_dataset(engine=engine, settings=itself, registry=registry)
 
 
 def test_a_release_without_embeddings_never_answers_unguided(

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidealign.alignment import AlignedExample
+from guidealign.alignment import AlignedExample, Guideline
 from guidealign.errors import BadInputError, ConfigurationError
-from guidealign.labrador.examples import MASKED, Row, batches, split_by_tokens, tokenize
+from guidealign.labrador.examples import MASKED, Row, as_learned, batches, split_by_tokens, tokenize
+from guidealign.settings import LabradorSettings
 
 EXAMPLE = AlignedExample(input_id=1, prompt="Hi", response="Yes.")
 # One token per byte, one per mark: <|im_start|> user \n H i <|im_end|> \n is 1+4+1+2+1+1 = 10,
@@ -23,6 +24,33 @@ def test_only_the_answer_and_its_end_mark_are_learned(tiny: tuple[Any, Any]) -> 
     assert row.labels[:PROMPT_TOKENS] == (MASKED,) * PROMPT_TOKENS
     assert row.labels[PROMPT_TOKENS:] == row.tokens[PROMPT_TOKENS:]
     assert tokenizer.decode(row.tokens[PROMPT_TOKENS:]) == "Yes.<|im_end|>"
+
+
+GUIDED = [
+    AlignedExample(
+        input_id=i, prompt="Hi", response="Yes.", guidelines=(Guideline("Kind", "Be kind."),)
+    )
+    for i in range(400)
+]
+
+
+@pytest.mark.parametrize(
+    ("input_format", "low", "high"), [("plain", 0, 0), ("guided", 400, 400), ("mix", 85, 155)]
+)
+def test_guidelines_stand_in_front_where_the_format_has_them(
+    tiny: tuple[Any, Any], input_format: Any, low: int, high: int
+) -> None:
+    settings = LabradorSettings(input_format=input_format, guided_share=0.3, seed=5)
+    chosen = as_learned(GUIDED, settings)
+    assert chosen == as_learned(GUIDED, settings)
+    assert [e.input_id for e in chosen] == [e.input_id for e in GUIDED]
+    assert low <= sum(bool(e.guidelines) for e in chosen) <= high
+    _, tokenizer = tiny
+    rows = tokenize(chosen, tokenizer, max_length=500).rows
+    for row, example in zip(rows, chosen, strict=True):
+        read = tokenizer.decode(row.tokens[: -row.n_learned])
+        assert ("1. Kind: Be kind." in read) == bool(example.guidelines)
+        assert tokenizer.decode(row.tokens[-row.n_learned :]) == "Yes.<|im_end|>"
 
 
 def test_what_the_length_limit_takes_is_counted(tiny: tuple[Any, Any]) -> None:
