@@ -21,9 +21,10 @@ def answer_log_likelihoods(model: Any, rows: Sequence[Row]) -> torch.Tensor:
     import torch
 
     width = max(len(row.tokens) for row in rows)
-    tokens = torch.tensor([_pad(row.tokens, 0, width) for row in rows])  # (rows, width)
-    mask = torch.tensor([_pad([1] * len(row.tokens), 0, width) for row in rows])
-    labels = torch.tensor([_pad(row.labels, MASKED, width) for row in rows])[:, 1:]
+    device = model.device
+    tokens = torch.tensor([_pad(r.tokens, 0, width) for r in rows], device=device)  # (rows, width)
+    mask = torch.tensor([_pad([1] * len(r.tokens), 0, width) for r in rows], device=device)
+    labels = torch.tensor([_pad(r.labels, MASKED, width) for r in rows], device=device)[:, 1:]
     # The output layer is a third of a small model's work: it is run only where an answer
     # token is predicted.
     places = (labels != MASKED).any(dim=0).nonzero().squeeze(1)  # (places,)

@@ -19,12 +19,13 @@ from guidealign.labrador.likelihood import (
     answer_log_likelihoods,
     free_cores,
 )
-from guidealign.labrador.precision import Precision, autocast, compute_precision
+from guidealign.labrador.precision import Precision, autocast, compute_device, compute_precision
 from guidealign.labrador.steps import Course, LogStep, Training
-from guidealign.retriever import Checkpoint
+from guidealign.retriever import Checkpoint, Processes
 from guidealign.settings import LabradorSettings
 
 _PROBE_ROWS = 4
+_ALONE = Processes()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,7 @@ def fit(
     log_step: LogStep,
     *,
     checkpoint: Checkpoint | None = None,
+    processes: Processes = _ALONE,
 ) -> Trained:
     """Trains the adapters and checks that something was learned.
 
@@ -73,6 +75,7 @@ def fit(
         settings: of the training.
         log_step: told the figures of each step.
         checkpoint: of this training alone: one that was killed goes on there.
+        processes: that train together, each on the same rows.
 
     Raises:
         IntegrityError: no label is learned, a loss is not finite, the loss has not fallen, or
@@ -83,18 +86,19 @@ def fit(
         raise IntegrityError("all labels are masked: there is no answer token to learn")
     learned, held_out = split_held_out(learnable, share=settings.held_out_share, seed=settings.seed)
     probe = learned[:_PROBE_ROWS]
+    model.to(compute_device())
     precision = compute_precision(settings)
     size, steps = settings.batch_size, settings.max_steps
     course = Course(
         batches=batches(learned, size=size, steps=steps, seed=settings.seed),
-        add_gradient=lambda batch: gradient_of(model, batch, precision),
+        add_gradient=lambda batch: gradient_of(model, batch, precision, processes),
         held_out_loss=(lambda: mean_loss(model, held_out)) if held_out else None,
         measure_before=lambda: {"probe_loss": mean_loss(model, probe)},
         steps=steps,
         learning_rate=settings.learning_rate,
     )
     with free_cores():
-        done = Training(model, course, settings, log_step, checkpoint).run()
+        done = Training(model, course, settings, log_step, checkpoint, processes).run()
         after = mean_loss(model, probe)
     metrics = {
         "probe_loss_before": done.before["probe_loss"],
@@ -143,16 +147,25 @@ def mean_loss(model: Any, rows: Sequence[Row]) -> float:
     return total / sum(row.n_learned for row in rows)
 
 
-def gradient_of(model: Any, batch: Sequence[Row], precision: Precision) -> dict[str, float]:
-    """Adds the gradient of the batch's mean loss, a part at a time."""
+def gradient_of(
+    model: Any, batch: Sequence[Row], precision: Precision, processes: Processes = _ALONE
+) -> dict[str, float]:
+    """Adds the gradient of the batch's mean loss, a part at a time.
+
+    The loss is a sum over rows, so several processes that each do some of them and add their
+    gradients up take the step that one would.
+    """
     n_learned = sum(row.n_learned for row in batch)
     loss = 0.0
-    for part in split_by_tokens(batch, TOKENS_AT_ONCE):
+    own = processes.share_of(sorted(batch, key=lambda row: row.n_tokens))
+    for part in split_by_tokens(own, TOKENS_AT_ONCE):
         with autocast(precision):
             part_loss = -answer_log_likelihoods(model, part).sum() / n_learned
         part_loss.backward()
         loss += float(part_loss.detach())
-    return {"loss": loss, "tokens": float(sum(len(row.tokens) for row in batch))}
+    processes.add_up_gradients(model.parameters())
+    tokens = float(sum(len(row.tokens) for row in batch))
+    return {"loss": processes.add_up(loss), "tokens": tokens}
 
 
 def _logit_change(model: Any, row: Row) -> float:
@@ -161,7 +174,7 @@ def _logit_change(model: Any, row: Row) -> float:
 
     model.eval()
     with torch.inference_mode():
-        tokens = torch.tensor([row.tokens])
+        tokens = torch.tensor([row.tokens], device=model.device)
         adapted = model(input_ids=tokens, logits_to_keep=1).logits
         with model.disable_adapter():
             plain = model(input_ids=tokens, logits_to_keep=1).logits

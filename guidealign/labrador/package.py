@@ -59,6 +59,7 @@ def write_package(
 
     Merging happens in place: the model cannot be trained further afterwards.
     """
+    trained.cpu()
     # The path on this machine would mean nothing to whoever loads the adapter.
     trained.peft_config["default"].base_model_name_or_path = lineage.base.name
     # "auto" would look the base up in the model hub.

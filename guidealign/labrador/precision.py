@@ -20,6 +20,8 @@ def compute_precision(settings: LabradorSettings) -> Precision:
         return settings.precision
     import torch
 
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     has = torch.cpu.get_capabilities()
     quick = bool(has.get("avx512_bf16") or has.get("amx_bf16"))
     return "bfloat16" if quick else "float32"
@@ -31,4 +33,11 @@ def autocast(precision: Precision) -> AbstractContextManager[object]:
         return nullcontext()
     import torch
 
-    return torch.autocast("cpu", torch.bfloat16)
+    return torch.autocast(compute_device(), torch.bfloat16)
+
+
+def compute_device() -> Literal["cuda", "cpu"]:
+    """Where training runs: this process's GPU, if there is one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -12,11 +12,12 @@ from typing import Any
 import structlog
 
 from guidealign.errors import IntegrityError
-from guidealign.retriever import Checkpoint
+from guidealign.retriever import Checkpoint, Processes
 from guidealign.settings import LabradorSettings
 
 _WARMUP_SHARE = 0.1
 _CLIP_NORM = 1.0
+_ALONE = Processes()
 
 LogStep = Callable[[dict[str, float], int], None]
 
@@ -67,6 +68,7 @@ class Training:
         settings: for the seed and the looks.
         log_step: told the figures of each step; those of a training that goes on, again.
         checkpoint: of this course alone; None: a killed training begins anew.
+        processes: that make each step together; the first one logs, looks and keeps.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Training:
         settings: LabradorSettings,
         log_step: LogStep,
         checkpoint: Checkpoint | None = None,
+        processes: Processes = _ALONE,
     ) -> None:
         import torch
 
@@ -84,6 +87,7 @@ class Training:
         self._settings = settings
         self._log_step = log_step
         self._checkpoint = checkpoint
+        self._processes = processes
         self._weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.AdamW(
             self._weights.values(), lr=course.learning_rate, weight_decay=0.0
@@ -112,9 +116,11 @@ class Training:
         return now
 
     def _begin(self) -> Progress:
-        state = self._checkpoint.load() if self._checkpoint else None
+        processes = self._processes
+        state = processes.told(self._checkpoint.load() if self._checkpoint else None)
         if state is None:
-            return Progress(before=self._course.measure_before())
+            before = self._course.measure_before() if processes.is_first else {}
+            return Progress(before=processes.told(before))
         import torch
 
         self._put(state["weights"])
@@ -157,7 +163,8 @@ class Training:
         if self._course.held_out_loss is None:
             return
         started = time.monotonic()
-        loss = self._course.held_out_loss()
+        is_first = self._processes.is_first
+        loss = self._processes.told(self._course.held_out_loss() if is_first else 0.0)
         now.seconds += time.monotonic() - started
         if not math.isfinite(loss):
             raise IntegrityError(f"the held-out loss of step {now.step} is not finite")
@@ -174,10 +181,11 @@ class Training:
         if len(now.curve) < now.step:
             now.curve.append({})
         now.curve[-1] |= named
-        self._log_step(named, now.step)
+        if self._processes.is_first:
+            self._log_step(named, now.step)
 
     def _save(self, now: Progress) -> None:
-        if self._checkpoint is None:
+        if self._checkpoint is None or not self._processes.is_first:
             return
         import torch
 

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from guidealign.alignment import PreferenceData, load_dataset, load_preferences
 from guidealign.db import guard_database
-from guidealign.errors import ConfigurationError, IntegrityError
+from guidealign.errors import BadInputError, ConfigurationError, IntegrityError
 from guidealign.labrador import store
 from guidealign.labrador.base import find_base, load_files
 from guidealign.labrador.dpo import fit_preferences
@@ -25,8 +25,8 @@ from guidealign.labrador.model import Lineage, TrainResult
 from guidealign.labrador.package import check_reload, read_metrics, write_package
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry, Run
-from guidealign.retriever import Checkpoint
-from guidealign.settings import Settings, home_folder
+from guidealign.retriever import Checkpoint, Processes, together
+from guidealign.settings import LabradorSettings, Settings, home_folder
 
 EXPERIMENT = "guidealign-labrador"
 _CHALLENGER = "challenger"
@@ -45,6 +45,9 @@ def train_labrador(
     its last checkpoint; a version whose making was cut short after its registration is checked
     and finished instead of trained again. Stage 3 of Guide-Align (arXiv 2403.11838), with LoRA.
 
+    Under `torchrun` or `accelerate launch` all processes train one model on the same machine's
+    base; the first one registers it, and the others need neither the database nor the registry.
+
     Args:
         engine: the guidealign database.
         settings: `labrador` holds the base and the training's settings.
@@ -57,6 +60,48 @@ def train_labrador(
         IntegrityError: training learned nothing, or the registered files give other logits.
         ServiceUnavailableError: the database or the registry does not answer.
     """
+    with together() as processes:
+        check_alone(processes, settings.labrador)
+        if not processes.is_first:
+            return _assist(processes, settings)
+        parts = (engine, settings, registry)
+        result = processes.told(_train_once(dataset_id, *parts, processes))
+    log.info("labrador trained", reused=result.reused, version=result.version)
+    return result
+
+
+def check_alone(processes: Processes, settings: LabradorSettings) -> None:
+    """Refuses to learn preferences in several processes.
+
+    Raises:
+        BadInputError: what to do instead.
+    """
+    if processes.n > 1 and settings.dpo:
+        raise BadInputError(
+            "preferences are learned in one process: start one, or set LABRADOR__DPO=false"
+        )
+
+
+def _assist(processes: Processes, settings: Settings) -> TrainResult:
+    """What processes beside the first do: they learn what it has tokenised, and no more."""
+    said: TrainResult | Rows | None = processes.told(None)
+    if isinstance(said, Rows):
+        model, _ = load_files(find_base(settings).folder)
+        wanted = settings.labrador
+        fit(add_adapters(model, wanted), said.rows, wanted, lambda *_: None, processes=processes)
+        said = processes.told(None)
+    if not isinstance(said, TrainResult):
+        raise IntegrityError("the first process has said nothing of its training: see its error")
+    return said
+
+
+def _train_once(
+    dataset_id: int | None,
+    engine: Engine,
+    settings: Settings,
+    registry: Registry,
+    processes: Processes,
+) -> TrainResult:
     data = load_dataset(dataset_id, engine=engine)
     lineage = Lineage(
         base=find_base(settings),
@@ -64,7 +109,7 @@ def train_labrador(
         settings=settings.labrador,
         preferences=_preferences(data.dataset_id, engine, settings),
     )
-    trainer = _Trainer(engine, settings, registry, lineage)
+    trainer = _Trainer(engine, settings, registry, lineage, processes)
     found = trainer.find()
     if found is None:
         version, run_id = trainer.train_and_register()
@@ -72,7 +117,6 @@ def train_labrador(
         return TrainResult(version=version, reused=False, metrics=metrics)
     version, checked = found
     metrics = trainer.stored_metrics(version) if checked else trainer.finish(version, None)
-    log.info("labrador reused", version=version)
     return TrainResult(version=version, reused=True, metrics=metrics)
 
 
@@ -82,6 +126,7 @@ class _Trainer:
     settings: Settings
     registry: Registry
     lineage: Lineage
+    processes: Processes
 
     def find(self) -> tuple[int, bool] | None:
         """A version of this making, and whether it was checked; None: there is none."""
@@ -125,17 +170,17 @@ class _Trainer:
         check_cut(rows, max_share=settings.max_cut_share)
         trained = fit(
             add_adapters(model, settings),
-            rows.rows,
+            self.processes.told(rows).rows,
             settings,
             lambda metrics, step: run.log_metrics(metrics, step=step),
             checkpoint=self._checkpoint("answers"),
+            processes=self.processes,
         )
         metrics = {**trained.metrics, **_counts(rows)}
         if self.lineage.preferences is not None:
             metrics |= self._prefer(trained.model, tokenizer, self.lineage.preferences, run)
         metrics["peak_rss_gb"] = _peak_rss_gb()
         run.log_metrics(metrics)
-        log.info("labrador trained", **metrics)
         write_package(
             trained.model,
             tokenizer,

@@ -2,6 +2,7 @@
 
 from guidealign.retriever._checkpoint import Checkpoint
 from guidealign.retriever._drift_store import DriftCluster, DriftReport
+from guidealign.retriever._processes import Processes, together
 from guidealign.retriever.drift import drift_in_words, drift_reports, measure_drift
 from guidealign.retriever.evaluate import Ranking, case_of, rank_held_out, rank_with_bm25
 from guidealign.retriever.model import EmbedResult, Encoder, TrainResult
@@ -16,6 +17,7 @@ __all__ = [
     "DriftReport",
     "EmbedResult",
     "Encoder",
+    "Processes",
     "Ranking",
     "ScoredInput",
     "ServingEncoder",
@@ -32,5 +34,6 @@ __all__ = [
     "prepare_base",
     "rank_held_out",
     "rank_with_bm25",
+    "together",
     "train_challenger",
 ]

@@ -1,8 +1,8 @@
-"""Several processes that train one encoder: each embeds its part of a batch, all take one step.
+"""Several processes that train one model: each does its part of a batch, all take one step.
 
-A batch's loss is over all its vectors, so it is the same on any number of processes: vectors are
-gathered, every process works out the whole loss and passes the gradient of its own vectors on to
-its weights; summed over the processes, that is the gradient of the whole batch.
+Of an encoder, a batch's loss is over all its vectors, so it is the same on any number of processes:
+vectors are gathered, every process works out the whole loss and passes the gradient of its own
+vectors on to its weights; summed over the processes, that is the gradient of the whole batch.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Processes:
         """Whether this one reports, keeps checkpoints and registers."""
         return self.rank == 0
 
-    def share_of(self, texts: Sequence[str]) -> list[str]:
-        """What this one embeds of a batch: texts by length are dealt out in turns."""
-        return list(texts[self.rank :: self.n])
+    def share_of(self, items: Sequence[_T]) -> list[_T]:
+        """What this one does of a batch: items by length are dealt out in turns."""
+        return list(items[self.rank :: self.n])
 
     def gather(self, own: torch.Tensor, n_texts: int) -> torch.Tensor:
         """Vectors of all texts in their order, (n_texts, dimensions); gradients reach one's own.
@@ -55,6 +55,17 @@ class Processes:
         received[self.rank] = torch.cat([own, sent[len(own) :]])
         # Dealt out in turns: text i is the (i // n)-th of process i % n.
         return torch.stack(received, dim=1).flatten(0, 1)[:n_texts]
+
+    def add_up(self, value: float) -> float:
+        """The sum of all processes' values."""
+        if self.n == 1:
+            return value
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        total = torch.tensor(value, dtype=torch.float64, device=device)
+        torch.distributed.all_reduce(total)
+        return float(total)
 
     def add_up_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Every process gets the sum of all processes' gradients."""

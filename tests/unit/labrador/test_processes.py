@@ -1,0 +1,101 @@
+"""Fine-tuning in several processes: the same adapters as in one, and one that reports."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from guidealign.alignment import AlignedExample
+from guidealign.errors import BadInputError
+from guidealign.labrador.base import load_files
+from guidealign.labrador.examples import tokenize
+from guidealign.labrador.loop import add_adapters, fit
+from guidealign.labrador.train import check_alone
+from guidealign.retriever import Processes
+from guidealign.settings import LabradorSettings
+
+ROOT = Path(__file__).resolve().parents[3]
+EXAMPLES = [
+    AlignedExample(
+        input_id=i, prompt=f"Question {i} " * (1 + i % 3), response="Be kind. " * (1 + i % 4)
+    )
+    for i in range(12)
+]
+SETTINGS: dict[str, Any] = {
+    "rank": 4, "learning_rate": 1e-2, "max_steps": 6, "batch_size": 3, "held_out_share": 0.2,
+    "check_every": 2, "precision": "float32",
+}  # fmt: skip
+_SCRIPT = """
+import json, sys, torch
+from pathlib import Path
+from guidealign.labrador.base import load_files
+from guidealign.labrador.examples import tokenize
+from guidealign.labrador.loop import add_adapters, fit
+from guidealign.retriever import Checkpoint, together
+from guidealign.settings import LabradorSettings
+from tests.unit.labrador.test_processes import EXAMPLES
+base, folder = Path(sys.argv[1]), Path(sys.argv[2])
+settings = LabradorSettings(**json.loads(sys.argv[3]))
+torch.set_num_threads(1)
+steps = []
+with together() as processes:
+    model, tokenizer = load_files(base)
+    rows = tokenize(EXAMPLES, tokenizer, max_length=256).rows
+    checkpoint = Checkpoint(folder / "kept") if processes.is_first else None
+    done = fit(
+        add_adapters(model, settings), rows, settings, lambda _, step: steps.append(step),
+        checkpoint=checkpoint, processes=processes,
+    )
+weights = {n: p.detach() for n, p in done.model.named_parameters() if p.requires_grad}
+told = {"weights": weights, "steps": steps, "metrics": done.metrics}
+torch.save(told, folder / f"{processes.rank}.pt")
+"""
+
+
+def _in_two(base: Path, folder: Path) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    file = folder / "train.py"
+    file.write_text(_SCRIPT, encoding="utf-8")
+    done = subprocess.run(
+        [*command, str(file), str(base), str(folder), json.dumps(SETTINGS)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2_000:]
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def test_two_processes_train_the_adapters_that_one_does(tiny_folder: Path, tmp_path: Path) -> None:
+    first, second = _in_two(tiny_folder, tmp_path)
+    settings = LabradorSettings(**SETTINGS)
+    model, tokenizer = load_files(tiny_folder)
+    rows = tokenize(EXAMPLES, tokenizer, max_length=256).rows
+    alone = fit(add_adapters(model, settings), rows, settings, lambda *_: None)
+    expected = {n: p.detach() for n, p in alone.model.named_parameters() if p.requires_grad}
+    assert first["weights"].keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(first["weights"][name], second["weights"][name])
+        assert torch.allclose(first["weights"][name], value, atol=1e-4), name
+    for figure in ("loss_first", "loss_last", "held_out_loss", "probe_loss_after"):
+        assert first["metrics"][figure] == pytest.approx(alone.metrics[figure], abs=1e-3)
+    # One of them reports, and keeps what it would go on from.
+    assert set(first["steps"]) == set(range(1, 7))
+    assert second["steps"] == []
+    assert (tmp_path / "kept" / "last.pt").exists()
+
+
+def test_preferences_in_several_processes_are_refused() -> None:
+    check_alone(Processes(0, 1), LabradorSettings(dpo=True))
+    check_alone(Processes(0, 2), LabradorSettings(dpo=False))
+    with pytest.raises(BadInputError, match="in one process"):
+        check_alone(Processes(0, 2), LabradorSettings(dpo=True))
