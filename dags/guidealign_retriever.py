@@ -6,16 +6,10 @@ from typing import Any
 
 from airflow.sdk import dag, task
 
-from guidealign_airflow import (
-    LIBRARY,
-    RETRIEVER,
-    STAGE_DEFAULTS,
-    TRAINING_POOL,
-    actor,
-    announce,
-    services,
-)
+from guidealign_airflow import LIBRARY, STAGE_DEFAULTS, TRAINING_POOL, services
 from guidealign_airflow.deadlines import stage_deadline
+from guidealign_airflow.operators import GateOperator, SwitchOperator
+from guidealign_airflow.stages import stage_task
 
 DOC = """
 ### Retriever
@@ -27,12 +21,13 @@ says *promote*. Nothing new to learn from: no training. Starts **guidealign_alig
 """
 
 
-@task(pool=TRAINING_POOL)
+@stage_task("train", pool=TRAINING_POOL)
 def train() -> dict[str, Any]:
     """Trains and registers a challenger, or finds the one that was trained on the same data."""
+    from guidealign.records import RETRIEVER_MODEL
     from guidealign.retriever import train_challenger
 
-    return train_challenger(**services().all()).as_dict()
+    return {"model_name": RETRIEVER_MODEL, **train_challenger(**services().all()).as_dict()}
 
 
 @task(pool=TRAINING_POOL)
@@ -41,24 +36,6 @@ def embed(trained: dict[str, Any]) -> dict[str, Any]:
     from guidealign.retriever import embed_library
 
     return embed_library(trained["version"], **services().all()).as_dict()
-
-
-@task(pool=TRAINING_POOL)
-def gate(trained: dict[str, Any]) -> dict[str, Any]:
-    """Compares challenger and champion case by case."""
-    from guidealign.evaluation import judge_retriever
-
-    return judge_retriever(trained["version"], **services().all()).as_dict()
-
-
-@task(outlets=[RETRIEVER])
-def switch(judged: dict[str, Any]) -> dict[str, Any]:
-    """Does what the gate decided."""
-    from guidealign.promotion import follow_judgement
-
-    result = follow_judgement(judged, actor=actor(), **services().all()).as_dict()
-    announce(RETRIEVER, {"changed": result["action"] == "promote", **result})
-    return result
 
 
 @dag(
@@ -73,9 +50,16 @@ def switch(judged: dict[str, Any]) -> dict[str, Any]:
 def guidealign_retriever() -> None:
     """Wiring only."""
     trained = train()
-    judged = gate(trained)
+    judged = GateOperator(
+        task_id="gate", trained=trained, doc_md="Compares challenger and champion case by case."
+    )
     embed(trained) >> judged
-    switch(judged)
+    SwitchOperator(
+        task_id="switch",
+        model_name="guidealign-retriever",
+        judged=judged.output,
+        doc_md="Does what the gate decided; the run's note says what that was.",
+    )
 
 
 guidealign_retriever()

@@ -72,6 +72,8 @@ def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> 
         filtered=kept.filtered,
         n_pairs=pairs.n if pairs else None,
         changed=changed,
+        library_version=release.library_version,
+        retriever_version=release.retriever_version,
     )
     log.info("aligned", **result.as_dict())
     return result
