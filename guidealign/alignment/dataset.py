@@ -93,6 +93,12 @@ def load_dataset(dataset_id: int | None = None, *, engine: Engine) -> AlignedDat
     return data
 
 
+def dataset_run(dataset_id: int, *, engine: Engine) -> str | None:
+    """The MLflow run of a data set; None: it has none, or there is no such data set."""
+    with guard_database(), engine.connect() as connection:
+        return store.dataset_run(connection, dataset_id)
+
+
 @dataclass(frozen=True)
 class _Kept:
     """The answers that make the data set, in its order."""

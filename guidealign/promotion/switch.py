@@ -59,7 +59,7 @@ class SwitchResult:
             "promote": f"{after} serves in place of {before}",
             "rollback": f"{after} serves again in place of {before}",
             "hold": f"{after} is held, {before} serves on",
-            "keep": f"{after} serves already",
+            "keep": "nothing moved",
         }[self.action]
         moved = self.action in {"promote", "rollback"}
         release = f" (release {self.release_id})" if moved else ""

@@ -99,9 +99,9 @@ class Places:
         url = make_url(settings.require_database_url())
         self._server = f"postgres://{url.host or 'localhost'}:{url.port or _POSTGRES_PORT}"
         self._database = url.database
+        scheme, _, rest = (settings.mlflow.tracking_uri or "mlflow").partition("://")
         # A store of MLflow's may be a database with a password.
-        mlflow = make_url(settings.mlflow.tracking_uri or "mlflow://")
-        self._mlflow = mlflow.set(username=None, password=None).render_as_string().rstrip("/")
+        self._mlflow = f"{scheme}://{rest.rpartition('@')[2]}".rstrip("/")
 
     def table(self, name: str, version: object = None, n: int | None = None) -> DataSet:
         """A view of schema `library`, which shows what the tables of the platform hold."""
