@@ -8,6 +8,7 @@ what a switch makes of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -99,9 +100,9 @@ class Places:
         url = make_url(settings.require_database_url())
         self._server = f"postgres://{url.host or 'localhost'}:{url.port or _POSTGRES_PORT}"
         self._database = url.database
-        scheme, _, rest = (settings.mlflow.tracking_uri or "mlflow").partition("://")
         # A store of MLflow's may be a database with a password.
-        self._mlflow = f"{scheme}://{rest.rpartition('@')[2]}".rstrip("/")
+        uri = settings.mlflow.tracking_uri or "mlflow"
+        self._mlflow = re.sub(r"(?<=://)[^/@]*@", "", uri).rstrip("/")
 
     def table(self, name: str, version: object = None, n: int | None = None) -> DataSet:
         """A view of schema `library`, which shows what the tables of the platform hold."""

@@ -1,4 +1,4 @@
-"""Charts as SVG that follows the page's colours; each has its figures in words beside it."""
+"""Charts that follow the page's colours and width; each has its figures in words beside it."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ def intervals(rows: Sequence[Interval]) -> Markup:
     height = _ROW * len(rows) + 24
     plot = [
         f'<line class="axis" x1="50%" x2="50%" y1="0" y2="{height - 18}"/>'
+        f'<text x="0" y="{height - 4}">worse</text>'
         f'<text x="50%" y="{height - 4}" text-anchor="middle">equal</text>'
-        f'<text x="100%" y="{height - 4}" text-anchor="end">challenger better</text>'
+        f'<text x="100%" y="{height - 4}" text-anchor="end">better</text>'
     ]
     for i, row in enumerate(rows):
         y = _ROW * i + _ROW / 2
@@ -48,7 +49,7 @@ def intervals(rows: Sequence[Interval]) -> Markup:
             f'<circle cx="{x(row.value)}" cy="{y}" r="4"/></g>'
         )
     label = "; ".join(f"{r.name} {r.value:+.3f} [{r.low:+.3f}, {r.high:+.3f}]" for r in rows)
-    return _svg(plot, height, label, "intervals", names=[row.name for row in rows])
+    return _chart(plot, height, label, "intervals", names=[row.name for row in rows])
 
 
 def lines(points: Sequence[tuple[str, float]], unit: str) -> Markup:
@@ -80,7 +81,7 @@ def lines(points: Sequence[tuple[str, float]], unit: str) -> Markup:
     ]
     first, last = points[0], points[-1]
     label = f"{unit}: {first[1]:,.0f} at {first[0]}, {last[1]:,.0f} at {last[0]}"
-    return _svg(plot, height, label, "lines")
+    return _chart(plot, height, label, "lines")
 
 
 def stacks(rows: Sequence[tuple[str, Sequence[tuple[str, int]]]]) -> Markup:
@@ -103,10 +104,10 @@ def stacks(rows: Sequence[tuple[str, Sequence[tuple[str, int]]]]) -> Markup:
         plot.append(f'<text x="{at:.2f}%" dx="6" y="{y + 17}">{total:,}</text></g>')
     names = [name for name, _ in rows]
     label = "Guidelines of each category by state"
-    return _svg(plot, _ROW * len(rows), label, "stacks", names=names)
+    return _chart(plot, _ROW * len(rows), label, "stacks", names=names)
 
 
-def _svg(
+def _chart(
     plot: Sequence[str], height: float, label: str, kind: str, names: Sequence[str] = ()
 ) -> Markup:
     """As wide as there is room: what is drawn is placed in per cent, what is written is not scaled.
@@ -118,12 +119,9 @@ def _svg(
         kind: a class of the style sheet.
         names: of the rows.
     """
-    written = [
-        f'<text x="0" y="{_ROW * i + 17}">{escape(name)}</text>' for i, name in enumerate(names)
-    ]
-    beside = " named" if names else ""
+    written = "".join(f'<div title="{escape(name)}">{escape(name)}</div>' for name in names)
+    beside = f'<div class="names">{written}</div>' if names else ""
     return Markup(  # noqa: S704 - every text in it went through escape
-        f'<svg class="chart {kind}{beside}" height="{height:.0f}" role="img"'
-        f' aria-label="{escape(label)}"><svg class="names">{"".join(written)}</svg>'
-        f'<svg class="plot">{"".join(plot)}</svg></svg>'
+        f'<div class="chart {kind}" role="img" aria-label="{escape(label)}">{beside}'
+        f'<svg height="{height:.0f}">{"".join(plot)}</svg></div>'
     )
