@@ -18,6 +18,7 @@ from guidealign_airflow import (
 )
 from guidealign_airflow.deadlines import stage_deadline
 from guidealign_airflow.schedules import author_schedule
+from guidealign_airflow.stages import stage_task
 
 DOC = """
 ### Author
@@ -69,7 +70,7 @@ def author(batch: int, budget: dict[str, Any]) -> dict[str, Any]:
     return author_batch(batch, budget=share, run_key=actor(), **services().data()).as_dict()
 
 
-@task(outlets=[CANDIDATES])
+@stage_task("author", outlets=[CANDIDATES])
 def summarise(results: list[dict[str, Any]]) -> dict[str, Any]:
     """Adds the workers' figures up; fails when no input at all came through."""
     from guidealign.authoring import add_up_batches

@@ -17,6 +17,7 @@ from guidealign_airflow.assets import INBOX_NAME
 from guidealign_airflow.deadlines import stage_deadline
 from guidealign_airflow.schedules import ingest_schedule
 from guidealign_airflow.sources import read_source as read
+from guidealign_airflow.stages import stage_task
 
 DOC = """
 ### Ingest
@@ -45,7 +46,7 @@ def starter_library() -> dict[str, Any]:
     return {"library_version": install_starter(**services().data())}
 
 
-@task(outlets=[INPUTS])
+@stage_task("ingest", outlets=[INPUTS])
 def read_source() -> dict[str, Any]:
     """Reads what is new in the source that the params name."""
     context = get_current_context()

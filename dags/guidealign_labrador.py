@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from airflow.sdk import dag
 
-from airflow.sdk import dag, task
-
-from guidealign_airflow import (
-    ALIGNED_DATASET,
-    LABRADOR,
-    STAGE_DEFAULTS,
-    TRAINING_POOL,
-    actor,
-    announce,
-    services,
-)
+from guidealign_airflow import ALIGNED_DATASET, STAGE_DEFAULTS
 from guidealign_airflow.deadlines import stage_deadline
-from guidealign_airflow.people import approval_of, ask_people
+from guidealign_airflow.operators import GateOperator, SwitchOperator, TrainLabradorOperator
+from guidealign_airflow.people import ask_people
 
 DOC = """
 ### Labrador
@@ -26,34 +17,6 @@ in MLflow as `guidealign-labrador@challenger`, loaded again and compared before 
 compares it with the champion on held-out preference cases: better on risky prompts, not worse at
 helping with harmless ones, not worse at everyday quality.
 """
-
-
-@task(pool=TRAINING_POOL)
-def train() -> dict[str, Any]:
-    """Trains and registers a challenger, or finds the one that was trained on the same data."""
-    from guidealign.labrador import train_labrador
-
-    return train_labrador(**services().all()).as_dict()
-
-
-@task(pool=TRAINING_POOL)
-def gate(trained: dict[str, Any]) -> dict[str, Any]:
-    """Compares challenger and champion case by case."""
-    from guidealign.evaluation import judge_labrador
-
-    return judge_labrador(trained["version"], **services().all()).as_dict()
-
-
-@task(outlets=[LABRADOR])
-def switch(judged: dict[str, Any], answer: dict[str, Any] | None) -> dict[str, Any]:
-    """Does what the gate decided, and people approved where they are to."""
-    from guidealign.promotion import follow_judgement
-
-    approval = approval_of(answer)
-    ready = services().all()
-    result = follow_judgement(judged, actor=actor(), approval=approval, **ready).as_dict()
-    announce(LABRADOR, {"changed": result["action"] == "promote", **result})
-    return result
 
 
 @dag(
@@ -67,8 +30,22 @@ def switch(judged: dict[str, Any], answer: dict[str, Any] | None) -> dict[str, A
 )
 def guidealign_labrador() -> None:
     """Wiring only."""
-    judged = gate(train())
-    switch(judged, ask_people(judged))
+    trained = TrainLabradorOperator(
+        task_id="train",
+        doc_md="Trains and registers a challenger, or finds the one of the same data.",
+    )
+    judged = GateOperator(
+        task_id="gate",
+        trained=trained.output,
+        doc_md="Compares challenger and champion case by case.",
+    )
+    SwitchOperator(
+        task_id="switch",
+        model_name="guidealign-labrador",
+        judged=judged.output,
+        answer=ask_people(judged.output),
+        doc_md="Does what the gate decided, and people approved; the run's note says what it was.",
+    )
 
 
 guidealign_labrador()

@@ -8,6 +8,7 @@ from airflow.sdk import dag, task
 
 from guidealign_airflow import CANDIDATES, LIBRARY, STAGE_DEFAULTS, actor, announce, services
 from guidealign_airflow.deadlines import stage_deadline
+from guidealign_airflow.stages import stage_task
 
 DOC = """
 ### Library
@@ -18,7 +19,7 @@ version is served. Without a change there is no new version. Starts **guidealign
 """
 
 
-@task
+@stage_task("publish")
 def publish() -> dict[str, Any]:
     """Publishes what has passed the filter and the review policy."""
     from guidealign.library import publish as publish_library
@@ -40,7 +41,7 @@ def embed() -> dict[str, Any]:
     return embed_library(release.retriever_version if release else 0, **ready.all()).as_dict()
 
 
-@task(outlets=[LIBRARY])
+@stage_task("serve", outlets=[LIBRARY])
 def serve(published: dict[str, Any]) -> dict[str, Any]:
     """Makes a release with the new library version."""
     from guidealign.promotion import adopt_library

@@ -6,17 +6,11 @@ from typing import Any
 
 from airflow.sdk import dag, task
 
-from guidealign_airflow import (
-    LIBRARY,
-    RETRIEVER,
-    STAGE_DEFAULTS,
-    TRAINING_POOL,
-    actor,
-    announce,
-    services,
-)
+from guidealign_airflow import LIBRARY, STAGE_DEFAULTS, TRAINING_POOL, services
 from guidealign_airflow.deadlines import stage_deadline
-from guidealign_airflow.people import approval_of, ask_people
+from guidealign_airflow.operators import GateOperator, SwitchOperator
+from guidealign_airflow.people import ask_people
+from guidealign_airflow.stages import stage_task
 
 DOC = """
 ### Retriever
@@ -28,12 +22,13 @@ says *promote*. Nothing new to learn from: no training. Starts **guidealign_alig
 """
 
 
-@task(pool=TRAINING_POOL)
+@stage_task("train", pool=TRAINING_POOL)
 def train() -> dict[str, Any]:
     """Trains and registers a challenger, or finds the one that was trained on the same data."""
+    from guidealign.records import RETRIEVER_MODEL
     from guidealign.retriever import train_challenger
 
-    return train_challenger(**services().all()).as_dict()
+    return {"model_name": RETRIEVER_MODEL, **train_challenger(**services().all()).as_dict()}
 
 
 @task(pool=TRAINING_POOL)
@@ -42,26 +37,6 @@ def embed(trained: dict[str, Any]) -> dict[str, Any]:
     from guidealign.retriever import embed_library
 
     return embed_library(trained["version"], **services().all()).as_dict()
-
-
-@task(pool=TRAINING_POOL)
-def gate(trained: dict[str, Any]) -> dict[str, Any]:
-    """Compares challenger and champion case by case."""
-    from guidealign.evaluation import judge_retriever
-
-    return judge_retriever(trained["version"], **services().all()).as_dict()
-
-
-@task(outlets=[RETRIEVER])
-def switch(judged: dict[str, Any], answer: dict[str, Any] | None) -> dict[str, Any]:
-    """Does what the gate decided, and people approved where they are to."""
-    from guidealign.promotion import follow_judgement
-
-    approval = approval_of(answer)
-    ready = services().all()
-    result = follow_judgement(judged, actor=actor(), approval=approval, **ready).as_dict()
-    announce(RETRIEVER, {"changed": result["action"] == "promote", **result})
-    return result
 
 
 @dag(
@@ -76,9 +51,17 @@ def switch(judged: dict[str, Any], answer: dict[str, Any] | None) -> dict[str, A
 def guidealign_retriever() -> None:
     """Wiring only."""
     trained = train()
-    judged = gate(trained)
+    judged = GateOperator(
+        task_id="gate", trained=trained, doc_md="Compares challenger and champion case by case."
+    )
     embed(trained) >> judged
-    switch(judged, ask_people(judged))
+    SwitchOperator(
+        task_id="switch",
+        model_name="guidealign-retriever",
+        judged=judged.output,
+        answer=ask_people(judged.output),
+        doc_md="Does what the gate decided, and people approved; the run's note says what it was.",
+    )
 
 
 guidealign_retriever()

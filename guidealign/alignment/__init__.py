@@ -1,7 +1,7 @@
 """Puts guidelines in front of inputs, and keeps the guided answers as a data set."""
 
 from guidealign.alignment.compose import compose, guideline_prompt
-from guidealign.alignment.dataset import build_dataset, load_dataset
+from guidealign.alignment.dataset import build_dataset, dataset_run, load_dataset
 from guidealign.alignment.filters import REFUSAL_WINDOW, refuses
 from guidealign.alignment.model import (
     PROMPT_VERSION,
@@ -29,6 +29,7 @@ __all__ = [
     "build_dataset",
     "build_preferences",
     "compose",
+    "dataset_run",
     "guideline_prompt",
     "keep_distinct",
     "load_dataset",

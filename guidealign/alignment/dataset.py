@@ -76,6 +76,8 @@ def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> 
         filtered=kept.filtered,
         n_pairs=pairs.n if pairs else None,
         changed=changed,
+        library_version=release.library_version,
+        retriever_version=release.retriever_version,
     )
     log.info("aligned", **result.as_dict())
     return result
@@ -93,6 +95,12 @@ def load_dataset(dataset_id: int | None = None, *, engine: Engine) -> AlignedDat
         named = "no aligned data set yet" if dataset_id is None else f"no data set {dataset_id}"
         raise BadInputError(f"there is {named}: run the align stage first")
     return data
+
+
+def dataset_run(dataset_id: int, *, engine: Engine) -> str | None:
+    """The MLflow run of a data set; None: it has none, or there is no such data set."""
+    with guard_database(), engine.connect() as connection:
+        return store.dataset_run(connection, dataset_id)
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,9 @@ class DatasetResult:
     n_pairs: int | None
     """Preference pairs; None: no preferences are learned, so there are none."""
     changed: bool
+    library_version: int
+    retriever_version: int
+    """Which found the guidelines in front of the answers."""
 
     def as_dict(self) -> dict[str, Any]:
         """For a scheduler's metadata."""

@@ -98,6 +98,7 @@ _INSERT_ITEM = text(
     "insert into core.aligned_dataset_items (dataset_id, response_id, position)"
     " values (:dataset_id, :response_id, :position)"
 )
+_DATASET_RUN = text("select mlflow_run_id from core.aligned_datasets where id = :dataset_id")
 _LATEST_DATASET = text("select max(id) from core.aligned_datasets")
 _SELECT_DATASET = text(
     "select id, digest, model, library_version, retriever_version"
@@ -207,6 +208,12 @@ def dataset_id(connection: Connection, digest: str) -> int | None:
     """The data set with this content, if there is one."""
     found = connection.execute(_DATASET_ID, {"digest": digest}).scalar_one_or_none()
     return None if found is None else int(found)
+
+
+def dataset_run(connection: Connection, dataset_id: int) -> str | None:
+    """The MLflow run that it was recorded in."""
+    found = connection.execute(_DATASET_RUN, {"dataset_id": dataset_id}).scalar_one_or_none()
+    return None if found is None else str(found)
 
 
 def add_dataset(

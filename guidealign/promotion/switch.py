@@ -50,6 +50,22 @@ class SwitchResult:
         """For a scheduler's metadata."""
         return asdict(self)
 
+    def in_words(self) -> str:
+        """What serves now, and why."""
+        before, after = (
+            "the untrained base" if n == UNTRAINED_VERSION else f"version {n}"
+            for n in (self.from_version, self.to_version)
+        )
+        said = {
+            "promote": f"{after} serves in place of {before}",
+            "rollback": f"{after} serves again in place of {before}",
+            "hold": f"{after} is held, {before} serves on",
+            "keep": "nothing moved",
+        }[self.action]
+        moved = self.action in {"promote", "rollback"}
+        release = f" (release {self.release_id})" if moved else ""
+        return f"{self.model_name}: {said}{release}: {self.reason}"
+
 
 def adopt_library(*, engine: Engine, settings: Settings, actor: str) -> Release:
     """Serves the newest library version with the live models.

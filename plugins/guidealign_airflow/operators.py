@@ -20,7 +20,8 @@ from guidealign_airflow.assets import (
     RETRIEVER,
 )
 from guidealign_airflow.hooks import DEFAULT_CONNECTION
-from guidealign_airflow.links import DecisionLink, GuidelinesLink, MlflowLink, links_of
+from guidealign_airflow.lineage import Facts
+from guidealign_airflow.links import PAGES, DecisionLink, GuidelinesLink, MlflowLink
 from guidealign_airflow.people import approval_of
 from guidealign_airflow.runtime import (
     MODEL_SERVER_POOL,
@@ -34,6 +35,7 @@ from guidealign_airflow.runtime import (
     services,
 )
 from guidealign_airflow.sources import read_source
+from guidealign_airflow.stages import TellsOfItself
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -42,7 +44,7 @@ Stage = dict[str, Any]
 _MODELS = {"guidealign-retriever": RETRIEVER, "guidealign-labrador": LABRADOR}
 
 
-class StageOperator(BaseOperator):
+class StageOperator(TellsOfItself, BaseOperator):
     """What the stages have in common.
 
     Args:
@@ -64,7 +66,7 @@ class StageOperator(BaseOperator):
             given.setdefault("pool", self.stage_pool)
         super().__init__(**given)
         self.guidealign_conn_id = guidealign_conn_id
-        self.links: dict[type[BaseOperatorLink], str] = {}
+        self.links = {}
 
     def run_stage(self, ready: Services) -> Stage:
         """The stage itself."""
@@ -75,7 +77,7 @@ class StageOperator(BaseOperator):
         del context
         ready = services(self.guidealign_conn_id)
         result = self.run_stage(ready)
-        self.links = links_of(result, ready)
+        self.tell(result, ready)
         for asset in self.outlets:
             if isinstance(asset, Asset):
                 announce(asset, {"changed": _changed(result), **result})
@@ -109,6 +111,7 @@ class IngestOperator(StageOperator):
         *StageOperator.template_fields, "path", "query", "conn_id", "fields", "start", "end",
     )  # fmt: skip
     template_fields_renderers: ClassVar[dict[str, str]] = {"query": "sql", "fields": "json"}
+    stage = "ingest"
     outlet = INPUTS
 
     def __init__(  # noqa: PLR0913 - the ways to name a source
@@ -150,6 +153,7 @@ class AuthorOperator(StageOperator):
 
     template_fields: ClassVar[Sequence[str]] = (*StageOperator.template_fields, "budget")
     operator_extra_links = (GuidelinesLink(),)
+    stage = "author"
     outlet = CANDIDATES
     stage_pool = MODEL_SERVER_POOL
 
@@ -185,6 +189,7 @@ class PublishOperator(StageOperator):
 
     template_fields: ClassVar[Sequence[str]] = (*StageOperator.template_fields, "note")
     operator_extra_links = (GuidelinesLink(),)
+    stage = "publish"
     outlet = LIBRARY
 
     def __init__(self, *, note: str = "published after authoring", **operator: Any) -> None:
@@ -208,6 +213,7 @@ class PublishOperator(StageOperator):
 class TrainRetrieverOperator(StageOperator):
     """Trains a challenger for the retriever and embeds the library with it."""
 
+    stage = "train"
     operator_extra_links = (MlflowLink(), DecisionLink())
     stage_pool = TRAINING_POOL
 
@@ -224,6 +230,7 @@ class TrainRetrieverOperator(StageOperator):
 class AlignOperator(StageOperator):
     """Has the base model answer inputs with guidelines in front: the aligned data set."""
 
+    stage = "align"
     outlet = ALIGNED_DATASET
     stage_pool = MODEL_SERVER_POOL
 
@@ -238,6 +245,7 @@ class AlignOperator(StageOperator):
 class TrainLabradorOperator(StageOperator):
     """Fine-tunes Labrador on the aligned data set."""
 
+    stage = "train"
     operator_extra_links = (MlflowLink(), DecisionLink())
     stage_pool = TRAINING_POOL
 
@@ -257,12 +265,20 @@ class GateOperator(StageOperator):
     """
 
     template_fields: ClassVar[Sequence[str]] = (*StageOperator.template_fields, "trained")
+    stage = "gate"
     operator_extra_links = (DecisionLink(), MlflowLink())
     stage_pool = TRAINING_POOL
 
     def __init__(self, *, trained: Any, **operator: Any) -> None:
         super().__init__(**operator)
         self.trained = trained
+
+    def given(self) -> Facts:
+        """Which challenger."""
+        return {
+            "model_name": self.trained["model_name"],
+            "challenger_version": self.trained["version"],
+        }
 
     def run_stage(self, ready: Services) -> Stage:
         """The judgement, with its evidence."""
@@ -287,6 +303,7 @@ class SwitchOperator(StageOperator):
     template_fields: ClassVar[Sequence[str]] = (
         *StageOperator.template_fields, "judged", "answer",
     )  # fmt: skip
+    stage = "switch"
     operator_extra_links = (DecisionLink(), MlflowLink())
 
     def __init__(
@@ -298,14 +315,27 @@ class SwitchOperator(StageOperator):
         self.judged = judged
         self.answer = answer
 
+    def given(self) -> Facts:
+        """The challenger, and the decision about it."""
+        return {
+            "model_name": self.model_name,
+            "to_version": self.judged["challenger_version"],
+            "decision_id": self.judged["decision_id"],
+        }
+
     def run_stage(self, ready: Services) -> Stage:
-        """Nothing moves that the gate did not pass, or that people held."""
+        """Nothing moves that the gate did not pass, or that people held; a note says what came."""
         from guidealign.promotion import follow_judgement
 
         approval = approval_of(self.answer)
-        return follow_judgement(
-            self.judged, actor=actor(), approval=approval, **ready.all()
-        ).as_dict()
+        done = follow_judgement(self.judged, actor=actor(), approval=approval, **ready.all())
+        note_run(f"{self._decision()}{done.in_words()}")
+        return done.as_dict()
+
+    def _decision(self) -> str:
+        """A link, in front: Airflow cuts long notes at their end."""
+        number = self.judged["decision_id"]
+        return f"[Decision {number}]({PAGES}/decisions/{number}): " if number else ""
 
 
 class RollbackOperator(StageOperator):
@@ -319,6 +349,7 @@ class RollbackOperator(StageOperator):
     template_fields: ClassVar[Sequence[str]] = (
         *StageOperator.template_fields, "model_name", "reason",
     )  # fmt: skip
+    stage = "switch"
     operator_extra_links = (DecisionLink(), MlflowLink())
 
     def __init__(self, *, model_name: str, reason: str, **operator: Any) -> None:
@@ -328,15 +359,14 @@ class RollbackOperator(StageOperator):
         self.model_name = model_name
         self.reason = reason
 
+    def given(self) -> Facts:
+        """Which model; the version is the registry's to say."""
+        return {"model_name": self.model_name}
+
     def run_stage(self, ready: Services) -> Stage:
         """The alias, the release and the ledger move together."""
         from guidealign.promotion import rollback
 
-        done = rollback(
-            self.model_name, actor=person(), reason=self.reason, **ready.all()
-        ).as_dict()
-        note_run(
-            f"{done['model_name']}: version {done['to_version']} serves again in place of"
-            f" {done['from_version']} (release {done['release_id']}): {self.reason}"
-        )
-        return done
+        done = rollback(self.model_name, actor=person(), reason=self.reason, **ready.all())
+        note_run(done.in_words())
+        return done.as_dict()

@@ -34,7 +34,10 @@ def read_source(
     result = ingest.ingest_source(spec, run_key=actor(), **ready.data()).as_dict()
     if spec.kind == "inbox":
         ingest.prune_inbox(**ready.data())
-    return result
+    if spec.kind in {"sql", "inbox"}:
+        # A query's address has the password in it.
+        return {**result, "source_kind": spec.kind, "source": spec.name}
+    return {**result, "source_kind": "file", "source": spec.uri}
 
 
 def source_of(given: Mapping[str, Any]) -> SourceSpec:

@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
 
-from guidealign.db import make_engine
-from tests.integration.running_pages import Pages, serve_pages
+from tests.integration.browsing import CHROMIUM, WAIT_MS
+from tests.integration.running_pages import Pages, fill, open_pages
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, where there is one."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    expect.set_options(timeout=WAIT_MS)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")
@@ -16,16 +29,5 @@ def pages(
 ) -> Iterator[Pages]:
     """One API server for all: each test looks at, or decides about, guidelines of its own."""
     folder = tmp_path_factory.mktemp("pages")
-    server = make_engine(postgres_url).execution_options(isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.exec_driver_sql(f"create database test_pages template {migrated_template}")
-    url = postgres_url.rsplit("/", 1)[0] + "/test_pages"
-    engine = make_engine(url)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GUIDEALIGN_HOME", str(folder / "home"))
-        with serve_pages(engine, url, folder) as running:
-            yield running
-    engine.dispose()
-    with server.connect() as connection:
-        connection.exec_driver_sql("drop database test_pages with (force)")
-    server.dispose()
+    with open_pages(postgres_url, migrated_template, folder, fill) as running:
+        yield running

@@ -8,14 +8,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import pytest
 from sqlalchemy import Engine, text
 
+from guidealign.db import make_engine
 from guidealign.evaluation import CheckResult
 from guidealign.promotion import decide_and_switch
 from guidealign.records import LABRADOR_MODEL
@@ -81,7 +83,9 @@ def _promote(version: int, engine: Engine, registry: Registry, folder: Path) -> 
     model.mkdir()
     (model / "model.safetensors").write_text(str(version))
     with registry.run("test", f"labrador-{version}", tags={}) as run:
-        made = registry.register(LABRADOR_MODEL, model, run, tags={}, description="for tests")
+        made = registry.register(
+            LABRADOR_MODEL, model, run, tags={"reload_checked": "yes"}, description="for tests"
+        )
     assert made == version
     with engine.begin() as connection:
         connection.execute(_LINEAGE, {"model": LABRADOR_MODEL, "version": version, "run": run.id})
@@ -116,10 +120,41 @@ def _promote(version: int, engine: Engine, registry: Registry, folder: Path) -> 
 
 
 @contextmanager
-def serve_pages(engine: Engine, database_url: str, folder: Path) -> Iterator[Pages]:
-    """Starts Airflow's API server with a user of each role, whose password is her name."""
+def open_pages(
+    postgres_url: str,
+    template: str,
+    folder: Path,
+    prepare: Callable[[Engine, Registry, Path], None],
+) -> Iterator[Pages]:
+    """The pages over a database of their own.
+
+    Args:
+        postgres_url: of the server's maintenance database.
+        template: a migrated database, which is copied.
+        folder: an empty one, whose name the database gets.
+        prepare: fills database and registry.
+    """
+    name = f"pages_{folder.name}"
+    server = make_engine(postgres_url).execution_options(isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"create database {name} template {template}")
+    url = postgres_url.rsplit("/", 1)[0] + f"/{name}"
+    engine = make_engine(url)
     with local_registry(folder) as registry:
-        fill(engine, registry, folder)
+        prepare(engine, registry, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GUIDEALIGN_HOME", str(folder / "home"))
+        with _serve(Pages("", engine, registry), url, folder) as running:
+            yield running
+    engine.dispose()
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"drop database {name} with (force)")
+    server.dispose()
+
+
+@contextmanager
+def _serve(pages: Pages, database_url: str, folder: Path) -> Iterator[Pages]:
+    """Starts Airflow's API server with a user of each role, whose password is her name."""
     port = _free_port()
     (folder / "passwords.json").write_text(json.dumps({role: role for role in ROLES}))
     with serve_model(lambda _: "Put the knife away and call somebody.") as server:
@@ -137,7 +172,7 @@ def serve_pages(engine: Engine, database_url: str, folder: Path) -> Iterator[Pag
             "AIRFLOW__API_AUTH__JWT_SECRET": "j" * 96,
             "AIRFLOW_CONN_GUIDEALIGN_DB": database_url,
             "GUIDEALIGN_DATABASE_URL": database_url,
-            "GUIDEALIGN_MLFLOW__TRACKING_URI": registry.tracking_uri,
+            "GUIDEALIGN_MLFLOW__TRACKING_URI": pages.registry.tracking_uri,
             "GUIDEALIGN_BASE__BASE_URL": server.base_url,
             "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
         }
@@ -147,7 +182,7 @@ def serve_pages(engine: Engine, database_url: str, folder: Path) -> Iterator[Pag
             process = subprocess.Popen(
                 [*airflow, "api-server", "--workers", "1"], env=env, stdout=log, stderr=log
             )
-        pages = Pages(f"http://127.0.0.1:{port}", engine, registry)
+        pages.url = f"http://127.0.0.1:{port}"
         try:
             _log_in(pages, process, folder)
             yield pages

@@ -13,7 +13,9 @@ import pytest
 from sqlalchemy import text
 
 from guidealign.db import current_release
+from guidealign.promotion import LineageStep
 from guidealign.records import LABRADOR_MODEL, RETRIEVER_MODEL
+from guidealign_airflow.pages.model_pages import target_of
 from tests.integration.running_pages import HEADERS, ROOT, Pages
 
 # What is asked of each route, and which permission it needs.
@@ -29,6 +31,10 @@ ROUTES = {
     ("GET", "/coverage"): ("read", None),
     ("GET", "/models"): ("read", None),
     ("POST", "/models/rollback"): ("operate", {"model_name": RETRIEVER_MODEL, "reason": "x"}),
+    ("POST", "/models/promote"): (
+        "operate",
+        {"model_name": RETRIEVER_MODEL, "version": 1, "reason": "x"},
+    ),
     ("GET", "/models/guidealign-labrador/2"): ("read", None),
     ("GET", "/decisions/1"): ("read", None),
     ("GET", "/try"): ("read", None),
@@ -282,7 +288,7 @@ def test_a_roll_back_is_served_and_audited_under_the_persons_name(pages: Pages) 
         answer = client.post("/models/rollback", json=body, headers=HEADERS)
         page = client.get("/models").text
     assert answer.json()["message"].startswith(
-        "guidealign-labrador: version 1 serves again in place of 2"
+        "guidealign-labrador: version 1 serves again in place of version 2"
     )
     live = current_release(pages.engine)
     assert live is not None
@@ -311,8 +317,32 @@ def test_a_model_is_followed_back_to_its_inputs(pages: Pages) -> None:
     ]
     assert [step.step for step in steps[3:5]] == ["training", "gate"]
     assert "promote: better on 120 cases" in page
+    for path in ("/guidealign/?version=1", f"/guidealign/decisions/{steps[4].id}"):
+        assert f'href="{path}"' in page
     assert missing.status_code == 400
-    assert "there is no version 9 of guidealign-labrador" in missing.text
+    assert "There is no version 9 of guidealign-labrador" in missing.text
+
+
+@pytest.mark.parametrize(
+    ("step", "id_", "run_id", "text", "href"),
+    [
+        ("retriever", "3", None, "version 3", "/models/guidealign-retriever/3"),
+        ("retriever", "0", None, "untrained base", ""),
+        ("data set", "5", "ab1", "data set 5", "https://mlflow.example.org/#/runs/ab1"),
+        ("data set", "5", None, "data set 5", ""),
+        ("training", "cd2", "cd2", "run cd2", "https://mlflow.example.org/#/runs/cd2"),
+        ("inputs", "starter", None, "starter", ""),
+    ],
+)
+def test_a_step_leads_to_its_page(
+    step: str, id_: str, run_id: str | None, text: str, href: str
+) -> None:
+    row = LineageStep(place=1, step=step, id=id_, n=None, detail=None, actor=None, happened_at=None)
+    found = target_of(row, "https://mlflow.example.org", run_id)
+    assert (found.text, found.href) == (text, href)
+    if run_id:
+        # A store of MLflow's that is no server has no page.
+        assert target_of(row, "", run_id).href == ""
 
 
 def test_a_key_works_once_made_and_its_secret_is_shown_once(pages: Pages) -> None:

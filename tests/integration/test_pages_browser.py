@@ -5,20 +5,16 @@ With the environment variable SCREENSHOTS set to a folder, each page is saved th
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import text
 
+from guidealign.db import current_release
+from tests.integration.browsing import WAIT_MS, grave_faults, logged_in, save, too_wide
 from tests.integration.running_pages import Pages
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 PATHS = (
     "",
     "guidelines/1",
@@ -29,32 +25,11 @@ PATHS = (
     "try",
     "keys",
 )
-_WAIT_MS = 20_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-def _logged_in(
-    browser: Browser, pages: Pages, role: str, *, width: int = 1280, dark: bool = False
-) -> BrowserContext:
-    """A window of somebody who is logged in, by the cookie that Airflow's own page sets."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
-    )
-    context.add_cookies([{"name": "_token", "value": pages.tokens[role], "url": pages.url}])
-    context.set_default_timeout(_WAIT_MS)
-    return context
 
 
 @pytest.fixture
 def reviewer(browser: Browser, pages: Pages) -> Iterator[Page]:
-    context = _logged_in(browser, pages, "user")
+    context = logged_in(browser, pages, "user")
     yield context.new_page()
     context.close()
 
@@ -69,7 +44,7 @@ def test_people_log_in_and_find_the_library_in_airflows_navigation(
     browser: Browser, pages: Pages
 ) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(_WAIT_MS)
+    context.set_default_timeout(WAIT_MS)
     page = context.new_page()
     page.goto(pages.url)
     page.get_by_label("Username").fill("user")
@@ -82,7 +57,7 @@ def test_people_log_in_and_find_the_library_in_airflows_navigation(
     frame.get_by_label("By", exact=True).select_option("meaning")
     frame.get_by_role("button", name="Search").click()
     expect(frame.get_by_text("nearest in meaning")).to_be_visible()
-    _save(page, "airflow")
+    save(page, "airflow")
     context.close()
 
 
@@ -135,7 +110,7 @@ def test_many_are_approved_at_once_and_undone(reviewer: Page, pages: Pages) -> N
 def test_somebody_quicker_is_told_and_nothing_overwritten(
     browser: Browser, reviewer: Page, pages: Pages
 ) -> None:
-    other = _logged_in(browser, pages, "op")
+    other = logged_in(browser, pages, "op")
     second = other.new_page()
     for page in (reviewer, second):
         page.goto(f"{pages.url}/guidealign/review?category=Physical_Harm")
@@ -159,7 +134,7 @@ def test_an_input_is_tried_side_by_side(reviewer: Page, pages: Pages) -> None:
     expect(reviewer.locator("#found li").first).to_be_visible()
     for box in ("#guided", "#unguided"):
         expect(reviewer.locator(box)).to_contain_text("Put the knife away")
-    _save(reviewer, "try-answered")
+    save(reviewer, "try-answered")
 
 
 def test_a_model_is_rolled_back_with_a_reason_and_only_by_who_may(
@@ -167,7 +142,7 @@ def test_a_model_is_rolled_back_with_a_reason_and_only_by_who_may(
 ) -> None:
     reviewer.goto(f"{pages.url}/guidealign/models")
     expect(reviewer.get_by_role("button", name="Roll back")).to_have_count(0)
-    context = _logged_in(browser, pages, "op")
+    context = logged_in(browser, pages, "op")
     operator = context.new_page()
     operator.goto(f"{pages.url}/guidealign/models")
     before = operator.locator("main p").first.text_content()
@@ -181,8 +156,40 @@ def test_a_model_is_rolled_back_with_a_reason_and_only_by_who_may(
     context.close()
 
 
+def test_a_version_is_promoted_with_a_reason_and_rolled_back(
+    browser: Browser, reviewer: Page, pages: Pages
+) -> None:
+    live = current_release(pages.engine)
+    assert live is not None
+    other = {1: 2, 2: 1}[live.labrador_version]
+    path = f"{pages.url}/guidealign/models/guidealign-labrador/{other}"
+    reviewer.goto(path)
+    expect(reviewer.get_by_role("heading", level=1)).to_have_text(f"guidealign-labrador {other}")
+    expect(reviewer.get_by_role("button", name="Promote")).to_have_count(0)
+    context = logged_in(browser, pages, "op")
+    operator = context.new_page()
+    operator.goto(path)
+    operator.get_by_role("button", name="Promote").click()
+    expect(operator.get_by_role("dialog")).to_contain_text(f"in place of version {other % 2 + 1}")
+    operator.get_by_label("Reason (goes into the history)").fill("read fifty answers")
+    operator.get_by_role("button", name="Do it").click()
+    expect(operator.get_by_text("It serves.")).to_be_visible()
+    expect(operator.get_by_role("button", name="Promote")).to_have_count(0)
+    operator.goto(f"{pages.url}/guidealign/models")
+    row = operator.get_by_role("row", name="read fifty answers (by hand, the gate said promote)")
+    expect(row).to_contain_text("airflow-user:op")
+    operator.get_by_role("button", name="Roll back").first.click()
+    operator.get_by_label("Reason (goes into the history)").fill("worse than it read")
+    operator.get_by_role("button", name="Do it").click()
+    expect(operator.get_by_role("cell", name="worse than it read")).to_be_visible()
+    after = current_release(pages.engine)
+    assert after is not None
+    assert after.labrador_version == live.labrador_version
+    context.close()
+
+
 def test_a_key_is_made_shown_once_and_revoked(browser: Browser, pages: Pages) -> None:
-    context = _logged_in(browser, pages, "op")
+    context = logged_in(browser, pages, "op")
     page = context.new_page()
     page.on("dialog", lambda dialog: dialog.accept())
     page.goto(f"{pages.url}/guidealign/keys")
@@ -198,7 +205,7 @@ def test_a_key_is_made_shown_once_and_revoked(browser: Browser, pages: Pages) ->
 
 
 def test_a_viewer_reads_and_is_told_what_she_lacks(browser: Browser, pages: Pages) -> None:
-    context = _logged_in(browser, pages, "viewer")
+    context = logged_in(browser, pages, "viewer")
     page = context.new_page()
     page.goto(f"{pages.url}/guidealign/review")
     expect(page.get_by_text("deciding needs the permission")).to_be_visible()
@@ -215,24 +222,12 @@ def test_a_viewer_reads_and_is_told_what_she_lacks(browser: Browser, pages: Page
 def test_each_page_is_accessible_and_fits(
     browser: Browser, pages: Pages, path: str, width: int, dark: bool
 ) -> None:
-    context = _logged_in(browser, pages, "admin", width=width, dark=dark)
+    context = logged_in(browser, pages, "admin", width=width, dark=dark)
     page = context.new_page()
     page.goto(f"{pages.url}/guidealign/{path}")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    found = Axe().run(page).response["violations"]
-    grave = [
-        (rule["id"], [node["html"] for node in rule["nodes"]][:3])
-        for rule in found
-        if rule["impact"] in {"serious", "critical"}
-    ]
-    assert grave == []
-    wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert wide <= 0, f"{wide} px too wide"
+    assert grave_faults(page) == []
+    assert too_wide(page) <= 0
     look = "dark" if dark else "light"
-    _save(page, f"{path.replace('/', '-') or 'library'}-{width}-{look}")
+    save(page, f"{path.replace('/', '-') or 'library'}-{width}-{look}")
     context.close()
-
-
-def _save(page: Page, name: str) -> None:
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{name}.png")

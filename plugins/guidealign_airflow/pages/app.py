@@ -10,7 +10,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException as AnyHttpError
 
-from guidealign.errors import GuidealignError, TransientError
+from guidealign.errors import (
+    ConfigurationError,
+    GuidealignError,
+    PermanentError,
+    TransientError,
+)
 from guidealign_airflow.pages import (
     coverage_pages,
     key_pages,
@@ -62,18 +67,23 @@ def build_app() -> FastAPI:
     app.add_exception_handler(GuidealignError, _refused)
     app.add_exception_handler(AnyHttpError, _http_error)
     app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(Exception, _broken)
     return app
 
 
 def _answer(request: Request, status: int, message: str) -> Response:
     """As a page for people, as JSON for scripts."""
     if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-        return page("problem", request, None, status=status, message=message)
+        return page("problem", request, None, status=status, message=message, again=status >= 500)
     return JSONResponse({"detail": message}, status_code=status)
 
 
 def _refused(request: Request, error: Any) -> Response:
-    return _answer(request, 503 if isinstance(error, TransientError) else 400, str(error))
+    if isinstance(error, TransientError):
+        return _answer(request, 503, str(error))
+    # What is neither asked for wrongly nor refused for what it is: the installation's.
+    ours = type(error) in {PermanentError, ConfigurationError}
+    return _answer(request, 500 if ours else 400, str(error))
 
 
 def _http_error(request: Request, error: Any) -> Response:
@@ -89,3 +99,9 @@ def _malformed(request: Request, error: Any) -> Response:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:])
     return _answer(request, 422, f"{where or 'the request'}: {first['msg']}")
+
+
+def _broken(request: Request, error: Any) -> Response:
+    # The server raises it again for its log.
+    del error
+    return _answer(request, 500, "This page has failed. The log of Airflow's API server says why.")

@@ -1,4 +1,4 @@
-"""Charts as SVG that follows the page's colours; each has its figures in words beside it."""
+"""Charts that follow the page's colours and width; each has its figures in words beside it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-_WIDTH = 640.0
-_LABEL = 220.0
 _ROW = 26.0
+_EDGE = 2.0
+"""Per cent of the plot that stay free on either side."""
 
 
 @dataclass(frozen=True)
@@ -29,28 +29,27 @@ def intervals(rows: Sequence[Interval]) -> Markup:
         return Markup()
     ends = [abs(x) for row in rows for x in (row.low, row.high, row.value)]
     reach = max([*ends, 1e-9]) * 1.1
-    middle, half = _LABEL + (_WIDTH - _LABEL) / 2, (_WIDTH - _LABEL) / 2 - 8
 
-    def x(value: float) -> float:
-        return middle + half * value / reach
+    def x(value: float) -> str:
+        return f"{50 + (50 - _EDGE) * value / reach:.2f}%"
 
     height = _ROW * len(rows) + 24
-    parts = [
-        f'<line class="axis" x1="{middle}" x2="{middle}" y1="0" y2="{height - 18}"/>'
-        f'<text x="{middle}" y="{height - 4}" text-anchor="middle">equal</text>'
-        f'<text x="{_WIDTH - 4}" y="{height - 4}" text-anchor="end">challenger better</text>'
+    plot = [
+        f'<line class="axis" x1="50%" x2="50%" y1="0" y2="{height - 18}"/>'
+        f'<text x="0" y="{height - 4}">worse</text>'
+        f'<text x="50%" y="{height - 4}" text-anchor="middle">equal</text>'
+        f'<text x="100%" y="{height - 4}" text-anchor="end">better</text>'
     ]
     for i, row in enumerate(rows):
         y = _ROW * i + _ROW / 2
         told = f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]: {row.outcome}"
-        parts.append(
+        plot.append(
             f'<g class="{escape(row.outcome)}"><title>{escape(row.name)}: {escape(told)}</title>'
-            f'<text x="0" y="{y + 4}">{escape(_short(row.name))}</text>'
-            f'<line x1="{x(row.low):.1f}" x2="{x(row.high):.1f}" y1="{y}" y2="{y}"/>'
-            f'<circle cx="{x(row.value):.1f}" cy="{y}" r="4"/></g>'
+            f'<line x1="{x(row.low)}" x2="{x(row.high)}" y1="{y}" y2="{y}"/>'
+            f'<circle cx="{x(row.value)}" cy="{y}" r="4"/></g>'
         )
     label = "; ".join(f"{r.name} {r.value:+.3f} [{r.low:+.3f}, {r.high:+.3f}]" for r in rows)
-    return _svg(parts, height, label, "intervals")
+    return _chart(plot, height, label, "intervals", names=[row.name for row in rows])
 
 
 def lines(points: Sequence[tuple[str, float]], unit: str) -> Markup:
@@ -58,62 +57,71 @@ def lines(points: Sequence[tuple[str, float]], unit: str) -> Markup:
     if len(points) < 2:
         return Markup()
     top = max(value for _, value in points) or 1.0
-    left, bottom, height = 56.0, 150.0, 178.0
-    step = (_WIDTH - left - 8) / (len(points) - 1)
+    bottom, height = 150.0, 178.0
+    step = (100 - 2 * _EDGE) / (len(points) - 1)
 
     def y(value: float) -> float:
         return bottom - 130 * value / top
 
-    path = " ".join(f"{left + step * i:.1f},{y(v):.1f}" for i, (_, v) in enumerate(points))
-    parts = [
-        f'<line class="axis" x1="{left}" x2="{_WIDTH}" y1="{bottom}" y2="{bottom}"/>'
-        f'<text x="{left - 6}" y="{bottom}" text-anchor="end">0</text>'
-        f'<text x="{left - 6}" y="{y(top) + 4}" text-anchor="end">{top:,.0f}</text>'
-        f'<text x="{left}" y="{height - 8}">{escape(points[0][0])}</text>'
-        f'<text x="{_WIDTH - 4}" y="{height - 8}" text-anchor="end">{escape(points[-1][0])}</text>'
-        f'<polyline points="{path}"/>'
+    at = [(_EDGE + step * i, y(value)) for i, (_, value) in enumerate(points)]
+    path = " ".join(f"{x:.2f},{y:.1f}" for x, y in at)
+    plot = [
+        f'<line class="axis" x1="0" x2="100%" y1="{bottom}" y2="{bottom}"/>'
+        f'<text x="0" y="{y(top) - 6}">{top:,.0f}</text>'
+        f'<text x="0" y="{height - 8}">{escape(points[0][0])}</text>'
+        f'<text x="100%" y="{height - 8}" text-anchor="end">{escape(points[-1][0])}</text>'
+        # Only a picture of its own can be stretched in one direction.
+        f'<svg width="100%" height="{height}" viewBox="0 0 100 {height}"'
+        f' preserveAspectRatio="none"><polyline points="{path}"/></svg>'
     ]
-    parts += [
-        f'<circle cx="{left + step * i:.1f}" cy="{y(value):.1f}" r="3">'
+    plot += [
+        f'<circle cx="{x:.2f}%" cy="{y:.1f}" r="3">'
         f"<title>{escape(name)}: {value:,.0f} {escape(unit)}</title></circle>"
-        for i, (name, value) in enumerate(points)
+        for (x, y), (name, value) in zip(at, points, strict=True)
     ]
     first, last = points[0], points[-1]
     label = f"{unit}: {first[1]:,.0f} at {first[0]}, {last[1]:,.0f} at {last[0]}"
-    return _svg(parts, height, label, "lines")
+    return _chart(plot, height, label, "lines")
 
 
 def stacks(rows: Sequence[tuple[str, Sequence[tuple[str, int]]]]) -> Markup:
     """Bars made of named parts, one below the other, on one scale."""
     top = max((sum(n for _, n in parts) for _, parts in rows), default=0) or 1
-    width = _WIDTH - _LABEL - 60
-    drawn = []
+    plot = []
     for i, (name, parts) in enumerate(rows):
-        at, y = _LABEL, _ROW * i
+        at, y = 0.0, _ROW * i
         told = ", ".join(f"{n:,} {part}" for part, n in parts if n) or "none"
-        drawn.append(
-            f"<g><title>{escape(name)}: {escape(told)}</title>"
-            f'<text x="0" y="{y + 17}">{escape(_short(name))}</text>'
-        )
+        plot.append(f"<g><title>{escape(name)}: {escape(told)}</title>")
         for part, n in parts:
-            size = width * n / top
-            drawn.append(
-                f'<rect class="{escape(part)}" x="{at:.1f}" y="{y + 4}" width="{size:.1f}"'
+            # What is left of the whole is for the figure beside the longest bar.
+            size = 80 * n / top
+            plot.append(
+                f'<rect class="{escape(part)}" x="{at:.2f}%" y="{y + 4}" width="{size:.2f}%"'
                 f' height="{_ROW - 8}"/>'
             )
             at += size
         total = sum(n for _, n in parts)
-        drawn.append(f'<text x="{at + 6:.1f}" y="{y + 17}">{total:,}</text></g>')
-    return _svg(drawn, _ROW * len(rows), "Guidelines of each category by state", "stacks")
+        plot.append(f'<text x="{at:.2f}%" dx="6" y="{y + 17}">{total:,}</text></g>')
+    names = [name for name, _ in rows]
+    label = "Guidelines of each category by state"
+    return _chart(plot, _ROW * len(rows), label, "stacks", names=names)
 
 
-def _svg(parts: Sequence[str], height: float, label: str, kind: str) -> Markup:
+def _chart(
+    plot: Sequence[str], height: float, label: str, kind: str, names: Sequence[str] = ()
+) -> Markup:
+    """As wide as there is room: what is drawn is placed in per cent, what is written is not scaled.
+
+    Args:
+        plot: what is right of the names.
+        height: in pixels.
+        label: the figures in words.
+        kind: a class of the style sheet.
+        names: of the rows.
+    """
+    written = "".join(f'<div title="{escape(name)}">{escape(name)}</div>' for name in names)
+    beside = f'<div class="names">{written}</div>' if names else ""
     return Markup(  # noqa: S704 - every text in it went through escape
-        '<div class="scroll" tabindex="0" role="group" aria-label="Chart">'
-        f'<svg class="chart {kind}" viewBox="0 0 {_WIDTH:.0f} {height:.0f}" role="img"'
-        f' aria-label="{escape(label)}">{"".join(parts)}</svg></div>'
+        f'<div class="chart {kind}" role="img" aria-label="{escape(label)}">{beside}'
+        f'<svg height="{height:.0f}">{"".join(plot)}</svg></div>'
     )
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 34 else name[:33] + "…"

@@ -47,6 +47,11 @@ class Asked(BaseModel):
     sort: str = "best match"
     page: int = Field(1, ge=1, le=1_000_000)
 
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing limits the list."""
+        return self == Asked(by=self.by, sort=self.sort)
+
     def filters(self) -> BrowseFilter:
         """For the library."""
         return BrowseFilter(

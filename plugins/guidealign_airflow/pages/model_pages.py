@@ -9,18 +9,22 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 
+from guidealign.alignment import dataset_run
 from guidealign.db import current_release
 from guidealign.errors import GuidealignError
 from guidealign.evaluation import decision_page
 from guidealign.promotion import (
     CheckRow,
+    LineageStep,
+    Note,
     lineage_steps,
     model_lineage,
+    promote_by_hand,
     recent_decisions,
     recent_moves,
     rollback,
 )
-from guidealign.records import LABRADOR_MODEL, RETRIEVER_MODEL
+from guidealign.records import LABRADOR_MODEL, RETRIEVER_MODEL, Release
 from guidealign_airflow.pages.access import Operator, OwnPage, Reader
 from guidealign_airflow.pages.charts import Interval
 from guidealign_airflow.pages.context import platform
@@ -50,6 +54,14 @@ def _serving(name: str, live: int) -> Serving:
         return Serving(name, live, dict.fromkeys(_ALIASES), str(error))
 
 
+def _live(release: Release | None) -> dict[str, int]:
+    """Versions that serve; 0: the untrained base."""
+    return {
+        RETRIEVER_MODEL: release.retriever_version if release else 0,
+        LABRADOR_MODEL: release.labrador_version if release else 0,
+    }
+
+
 def _address(tracking_uri: str) -> str:
     """What a browser can open; a database of MLflow's is nothing to link to."""
     return tracking_uri.rstrip("/") if tracking_uri.startswith(("http://", "https://")) else ""
@@ -68,17 +80,13 @@ def models(request: Request, person: Reader) -> HTMLResponse:
     """Champions and challengers, gates as intervals, the ledger, where models come from."""
     ready = platform()
     release = current_release(ready.engine)
-    live = {
-        RETRIEVER_MODEL: release.retriever_version if release else 0,
-        LABRADOR_MODEL: release.labrador_version if release else 0,
-    }
     decisions = recent_decisions(engine=ready.engine)
     return page(
         "models",
         request,
         person,
         release=release,
-        models=[_serving(name, version) for name, version in live.items()],
+        models=[_serving(name, version) for name, version in _live(release).items()],
         decisions=[(d, _drawn(d.checks)) for d in decisions],
         moves=recent_moves(engine=ready.engine),
         lineage=model_lineage(engine=ready.engine),
@@ -93,18 +101,56 @@ def decision(person: Reader, decision_id: int) -> HTMLResponse:
     return plain_page(decision_page(decision_id, engine=platform().engine))
 
 
+@dataclass(frozen=True)
+class Target:
+    """Where the page of a step is, and what it is called there."""
+
+    text: str
+    href: str = ""
+    """Under the pages' own root, or a whole address in MLflow; empty: it has no page."""
+
+
+def target_of(step: LineageStep, mlflow: str, run_id: str | None) -> Target:
+    """What a step of a model's lineage leads to.
+
+    Args:
+        step: of `library.lineage`.
+        mlflow: where a browser finds MLflow; empty: nowhere.
+        run_id: of MLflow, for a step that was recorded there.
+    """
+    run = f"{mlflow}/#/runs/{run_id}" if mlflow and run_id else ""
+    found = {
+        "library": Target(f"version {step.id}", f"/?version={step.id}"),
+        "retriever": Target(f"version {step.id}", f"/models/{RETRIEVER_MODEL}/{step.id}"),
+        "data set": Target(f"data set {step.id}", run),
+        "training": Target(f"run {step.id}" if step.id else "", run),
+        "gate": Target(f"decision {step.id}", f"/decisions/{step.id}"),
+        "switch": Target(""),
+    }.get(step.step, Target(step.id or ""))
+    # The untrained base was never registered.
+    return Target("untrained base") if (step.step, step.id) == ("retriever", "0") else found
+
+
 @router.get("/models/{model_name}/{version}")
 def lineage(request: Request, person: Reader, model_name: str, version: int) -> HTMLResponse:
     """One version, from the inputs it came from to what was decided about it."""
     ready = platform()
+    mlflow = _address(ready.settings.mlflow.tracking_uri or "")
+    steps = []
+    for step in lineage_steps(model_name, version, engine=ready.engine):
+        run_id = step.id if step.step == "training" else None
+        if step.step == "data set" and step.id:
+            run_id = dataset_run(int(step.id), engine=ready.engine)
+        steps.append((step, target_of(step, mlflow, run_id)))
     return page(
         "lineage",
         request,
         person,
         model_name=model_name,
         version=version,
-        steps=lineage_steps(model_name, version, engine=ready.engine),
-        mlflow=_address(ready.settings.mlflow.tracking_uri or ""),
+        live=_live(current_release(ready.engine)).get(model_name, 0),
+        steps=steps,
+        mlflow=mlflow,
     )
 
 
@@ -120,9 +166,18 @@ def roll_back(person: Operator, given: Rollback) -> JSONResponse:
     """Serves the previous champion again."""
     ready = platform()
     done = rollback(given.model_name, actor=person.actor, reason=given.reason, **ready.all())
-    return JSONResponse(
-        {
-            "message": f"{done.model_name}: version {done.to_version} serves again in place of"
-            f" {done.from_version} (release {done.release_id})"
-        }
-    )
+    return JSONResponse({"message": done.in_words()})
+
+
+class Promotion(Rollback):
+    """Which version is served on a person's word, and why."""
+
+    version: int = Field(ge=1)
+
+
+@router.post("/models/promote", dependencies=[OwnPage])
+def promote(person: Operator, given: Promotion) -> JSONResponse:
+    """Serves a version whatever its gate has said; a retriever embeds the library first."""
+    note = Note(person.actor, given.reason)
+    done = promote_by_hand(given.model_name, given.version, note=note, **platform().all())
+    return JSONResponse({"message": done.in_words()})

@@ -90,6 +90,7 @@ function askReason(title, fields = []) {
 
 async function change(button, path, body) {
   button.disabled = true;
+  button.setAttribute("aria-busy", "true");
   try {
     const told = await send(path, body);
     toast(told.message);
@@ -97,6 +98,7 @@ async function change(button, path, body) {
   } catch (error) {
     toast(error.message, { error: true });
     button.disabled = false;
+    button.removeAttribute("aria-busy");
   }
 }
 
@@ -110,13 +112,12 @@ for (const button of document.querySelectorAll("[data-change]")) {
   });
 }
 
-for (const button of document.querySelectorAll("[data-rollback]")) {
+// What moves a model: where it is asked for and about which one, the button says.
+for (const button of document.querySelectorAll("[data-post]")) {
   button.addEventListener("click", async () => {
     const given = await askReason(button.dataset.title);
     if (!given) return;
-    await change(button, "/models/rollback", {
-      model_name: button.dataset.rollback,
-      reason: given.reason,
-    });
+    const body = { ...JSON.parse(button.dataset.body), reason: given.reason };
+    await change(button, button.dataset.post, body);
   });
 }
