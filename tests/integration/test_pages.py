@@ -266,9 +266,9 @@ def _listed(answer: httpx.Response) -> list[int]:
 @pytest.mark.parametrize(
     ("params", "status", "told"),
     [
-        ({"page": "0"}, 422, "page"),
-        ({"version": "two"}, 422, "version"),
-        ({"sort": "luck"}, 400, "no sorting"),
+        ({"page": "0"}, 422, "Page: Input"),
+        ({"version": "two"}, 422, "Version: String"),
+        ({"sort": "luck"}, 400, "No sorting"),
         ({"q": "'; drop table core.guidelines; --"}, 200, "guidelines"),
         ({"q": "<script>alert(1)</script>"}, 200, "&lt;script&gt;"),
     ],
