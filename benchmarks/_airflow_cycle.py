@@ -37,15 +37,15 @@ _TABLES = ("inputs", "ingest_batches", "ingest_watermarks", "rejects", "input_ba
 
 
 @contextmanager
-def _platform(full: bool) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
+def _platform() -> Iterator[tuple[dict[str, str], dict[str, str]]]:
     """A platform of its own; the environment of its commands, and what it generated."""
     with tempfile.TemporaryDirectory(prefix="guidealign-bench-") as folder:
         home = Path(folder) / "home"
         env = os.environ | {
             "GUIDEALIGN_HOME": str(home),
             "GUIDEALIGN_AUTHOR__REVIEW_POLICY": "auto",
+            **SMALL,
         }
-        env |= {} if full else SMALL
         try:
             _call(env, "-m", "guidealign.cli", "up")
             made = dotenv_values(home / "run" / "platform.env")
@@ -66,8 +66,8 @@ def _call(env: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def _plain_s(full: bool) -> dict[str, float]:
-    with _platform(full) as (env, _):
+def _plain_s() -> dict[str, float]:
+    with _platform() as (env, _):
         said = _call(env, "-m", "benchmarks._airflow_plain")
     seconds: dict[str, float] = json.loads(said.splitlines()[-1])
     return seconds
@@ -130,7 +130,9 @@ def _backfill(client: httpx.Client, api: AirflowApi, n_runs: int) -> float:
     }
     client.post("/api/v2/backfills", json=body).raise_for_status()
     while True:
-        states = [run["state"] for run in api.runs(_DAG, limit=100)]
+        # A DAG that is unpaused begins a scheduled run beside those that were asked for.
+        runs = [run for run in api.runs(_DAG, limit=100) if run["run_type"] == "backfill"]
+        states = [run["state"] for run in runs]
         assert "failed" not in states, "a run of the backfill failed"
         if states.count("success") >= n_runs:
             return time.monotonic() - begun
@@ -164,22 +166,28 @@ def _backfill_figures(made: dict[str, str], api: AirflowApi) -> list[Figure]:
 
 
 def measure_orchestration(full: bool) -> list[Figure]:
-    """Two platforms, one after the other: a cycle through the scheduler, and as functions."""
-    plain = _plain_s(full)
-    with _platform(full) as (env, made):
+    """Two platforms, one after the other: a cycle through the scheduler, and as functions.
+
+    At either scale the stages are as short as stages with real models are: what the scheduler adds
+    is the same for longer ones, and the ratio smaller.
+    """
+    del full
+    plain = _plain_s()
+    with _platform() as (env, made):
         api = _api(made)
         scheduled_s = _scheduled_s(env, api)
         backfills = _backfill_figures(made, api)
     plain_s = sum(plain.values())
     ratio, added_s = scheduled_s / plain_s, scheduled_s - plain_s
     note = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in plain.items())
+    short = "the shortest stages with real models: longer ones make it smaller"
     return [
         Figure(figure="orchestration: stages as plain functions", value=plain_s, unit="s", n=1,
                note=note),
         Figure(figure="orchestration: cycle through the scheduler", value=scheduled_s, unit="s",
                n=1),
         Figure(figure="orchestration: scheduler over plain", value=ratio, unit="times", n=1,
-               target=f"<= {_MAX_RATIO}", met=ratio <= _MAX_RATIO),
+               note=short, target=f"<= {_MAX_RATIO}", met=ratio <= _MAX_RATIO),
         Figure(figure="orchestration: added by the scheduler", value=added_s, unit="s", n=1,
                target=f"< {_MAX_ADDED_S:.0f}", met=added_s < _MAX_ADDED_S),
         *backfills,

@@ -27,7 +27,8 @@ K = 6
 _LEAST_RATIO = 1.3
 _SCRIPT = ROOT / "benchmarks" / "_retriever_trainer_process.py"
 _OURS, _THEIRS = "ours", "sentence-transformers' trainer"
-_TIMED_EPOCHS = 2
+_TIMED_EPOCHS = 4
+_WHOLE_EPOCHS = 5
 _ROUNDS = 3
 
 
@@ -49,7 +50,7 @@ def measure_training(server_url: str, full: bool) -> list[Figure]:
             for name in spent:
                 folder = Path(scratch) / f"{name}-{turn}"
                 spent[name].append(_run(short, name, folder))
-        whole_task = _task(library, data, str(base), epochs=settings.epochs if full else 1)
+        whole_task = _task(library, data, str(base), epochs=_WHOLE_EPOCHS if full else 1)
         for name in spent:
             _run(whole_task, name, Path(scratch) / name)
             recalls[name] = _recall(Path(scratch) / name, queries, library)
