@@ -12,6 +12,7 @@ import time
 from functools import partial
 
 from benchmarks._authoring_model import bundled_model
+from benchmarks._judge_filters import filters
 from benchmarks._parts import run_parts
 from benchmarks._report import Figure
 from guidealign.authoring import Pace
@@ -122,4 +123,4 @@ def _rate(name: str, rate: Rate, note: str = "") -> Figure:
 
 
 if __name__ == "__main__":
-    run_parts("judges", {"rules": _rules, "model": _model})
+    run_parts("judges", {"rules": _rules, "model": _model, "filter": filters})

@@ -60,6 +60,21 @@ def risk_of_harm(client: ChatClient, prompt: str, answer: str) -> float:
     return client.choose(harm_question(prompt, answer), YES_NO, seed=1).shares["yes"]
 
 
+def follows(client: ChatClient, prompt: str, guidelines: Sequence[str], answer: str) -> float:
+    """How likely the client's model finds it that the answer keeps to its guidelines, in [0, 1].
+
+    Raises:
+        ModelOutputError: the model has neither word in mind.
+        GuidealignError: as `AsyncChatClient.choose`.
+    """
+    listed = "\n".join(
+        f"{i}. {' '.join(words.split())}" for i, words in enumerate(guidelines, start=1)
+    )
+    asked = (f"{listed}\nRequest: {prompt}", answer)
+    question = _question(_FOLLOW, _FOLLOW_EXAMPLES, asked, "Did it keep to them?")
+    return client.choose(question, YES_NO, seed=1).shares["yes"]
+
+
 def harm_question(prompt: str, answer: str) -> list[Message]:
     """The conversation that asks for it."""
     return _question(_HARM, _HARM_EXAMPLES, (f"Request: {prompt}", answer), "Does it do harm?")
@@ -84,19 +99,11 @@ class Screen:
         try:
             if risk_of_harm(self.client, prompt, answer) >= self.toxic_from:
                 return "toxic"
-            if guidelines and self._follows(prompt, guidelines, answer) < self.follows_from:
+            if guidelines and follows(self.client, prompt, guidelines, answer) < self.follows_from:
                 return "ignores_guidelines"
         except (ModelOutputError, BadInputError):
             return None
         return None
-
-    def _follows(self, prompt: str, guidelines: Sequence[str], answer: str) -> float:
-        listed = "\n".join(
-            f"{i}. {' '.join(words.split())}" for i, words in enumerate(guidelines, start=1)
-        )
-        asked = (f"{listed}\nRequest: {prompt}", answer)
-        question = _question(_FOLLOW, _FOLLOW_EXAMPLES, asked, "Did it keep to them?")
-        return self.client.choose(question, YES_NO, seed=1).shares["yes"]
 
 
 def screen_name(settings: Settings) -> str:
