@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from benchmarks._parts import run_parts, with_postgres
 from benchmarks._report import Figure
-from benchmarks._retriever_quality import measure_quality
+from benchmarks._retriever_quality import measure_quality, measure_variants
 from benchmarks._retriever_serving import measure_serving
 from benchmarks._retriever_switch import measure_switch
 from benchmarks._retriever_training import measure_training
@@ -23,6 +23,7 @@ if __name__ == "__main__":
         "retriever",
         {
             "quality": with_postgres(measure_quality),
+            "variants": with_postgres(measure_variants),
             "training": with_postgres(measure_training),
             "serving": with_postgres(_serving),
             "switch": with_postgres(measure_switch),
