@@ -45,7 +45,7 @@ _VARIANTS: dict[str, dict[str, Any]] = {
     "five epochs, 2 hard negatives": {"epochs": 5, "hard_negatives": 2},
     "five epochs, with dropout": {"epochs": 5, "dropout": True},
 }
-"""Settings that differ from the default's; of few epochs, since each is trained with three seeds."""
+"""Settings that differ from the default's; of few epochs, since each has three seeds."""
 _SEEDS = (13, 14, 15)
 Ranking = Callable[[Queries], NDArray[np.floating]]
 """Scores of all guidelines, by id, for each query: (queries, guidelines)."""
@@ -130,7 +130,7 @@ def _scores(
 def _compared(
     queries: Queries, rankings: Mapping[str, Sequence[Ranking]], ids: Sequence[int], ours: str
 ) -> list[Figure]:
-    """Each ranking's figures, and one of them against it; several seeds of one are averaged by case."""
+    """Each ranking's figures, and one of them against it; seeds of one are averaged by case."""
     measure = "of the six, of a fitting category" if queries.by_category else "recall@6"
     values, others = {}, {}
     for name, runs in rankings.items():
@@ -146,7 +146,7 @@ def _compared(
             target = "ours is above it, interval of the difference above 0" if bar else ""
             met = low > 0 if bar else None
             mean = float((values[ours] - value).mean())
-            note = f"{ours}: {mean:+.3f} [{low:+.3f}, {high:+.3f}] above it; {note}"
+            note = f"{ours} is {mean:+.3f} [{low:+.3f}, {high:+.3f}] above it; {note}"
         figures.append(
             Figure(
                 figure=f"{queries.name}, {name}",
