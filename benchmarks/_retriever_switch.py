@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,7 @@ _APART = 0.01
 _LATENCY_MS = 5.0
 _MAX_ROLLBACK_S = 2.0
 _ARRIVES_S = 60.0
+_LOOK_S = 0.01
 
 
 @dataclass(kw_only=True)
@@ -60,6 +62,7 @@ class _Seen:
     last_release: int = 0
     switched: threading.Event = field(default_factory=threading.Event)
     awaited: int = 0
+    load: Future[None] | None = None
 
     def take(self, question: str, status: int, headers: Mapping[str, str]) -> None:
         """Counts an answer, and whether its scores are those of its release's retriever."""
@@ -112,15 +115,15 @@ def measure_switch(server_url: str, full: bool) -> list[Figure]:
         # What neither serves nor served before has lost its vectors.
         embed_library(versions[1], **parts)
         stop = threading.Event()
-        load = threading.Thread(
-            target=lambda: asyncio.run(_load(server.base_url, headers, texts, seen, stop))
+        callers = stack.enter_context(ThreadPoolExecutor(max_workers=1))
+        seen.load = callers.submit(
+            lambda: asyncio.run(_load(server.base_url, headers, texts, seen, stop))
         )
-        load.start()
         try:
             spent = [_round(versions[1], url, uri, home, parts, seen) for _ in range(n_rounds)]
         finally:
             stop.set()
-            load.join()
+        seen.load.result()
     return _figures(seen, spent)
 
 
@@ -242,7 +245,13 @@ def _arrival(seen: _Seen, engine: Engine) -> float:
     assert live is not None
     seen.switched.clear()
     seen.awaited = live.release_id
-    assert seen.switched.wait(_ARRIVES_S), f"release {live.release_id} does not arrive"
+    deadline = time.monotonic() + _ARRIVES_S
+    while not seen.switched.wait(_LOOK_S):
+        assert seen.load is not None
+        if seen.load.done():
+            seen.load.result()
+        late = f"release {live.release_id} does not arrive, {seen.last_release} does"
+        assert time.monotonic() < deadline, f"{late}: {dict(seen.outcomes)}"
     return time.monotonic()
 
 
