@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.client import CONFLICT
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,11 @@ def _backfill(client: httpx.Client, api: AirflowApi, n_runs: int) -> float:
         "reprocess_behavior": "completed",
         "max_active_runs": 4,
     }
-    client.post("/api/v2/backfills", json=body).raise_for_status()
+    while (asked := client.post("/api/v2/backfills", json=body)).status_code == CONFLICT:
+        # The scheduler has not noticed yet that the runs of the one before are over.
+        assert time.monotonic() - begun < _TIMEOUT_S, "the backfill before does not end"
+        time.sleep(1)
+    asked.raise_for_status()
     while True:
         # A DAG that is unpaused begins a scheduled run beside those that were asked for.
         runs = [run for run in api.runs(_DAG, limit=100) if run["run_type"] == "backfill"]
