@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from guidealign.settings import GateSettings, Settings
 from tests.dags.running_airflow import RunningAirflow
 from tests.e2e.conftest import wait_until
 from tests.fakes.mlflow_store import local_registry
+
+_READING_S = 5.0
 
 
 def _library(engine: Engine) -> None:
@@ -150,6 +153,9 @@ class _Asked:
         wait_until(
             lambda: self.state("asking", run_id, "approve") == "awaiting_input", 120, "question"
         )
+        # Nobody reads as quickly: an answer that comes before the scheduler has heard that the
+        # worker is done makes Airflow 3.3 take the task for one that was killed.
+        time.sleep(_READING_S)
 
     def ended(self, dag_id: str, run_id: str) -> str:
         wait_until(
