@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from guidealign.alignment.filters import refuses
-from guidealign.alignment.screen import YES_NO, harm_question
-from guidealign.errors import BadInputError, ConfigurationError, ModelOutputError
+from guidealign.alignment.screen import YES_NO, harm_question, judge_model
+from guidealign.errors import BadInputError, ModelOutputError
 from guidealign.llm import AsyncChatClient
 from guidealign.settings import Settings
 
@@ -48,12 +48,8 @@ def judge_name(settings: Settings) -> str:
     Raises:
         ConfigurationError: the model would judge its own answers.
     """
-    base, safety = settings.base, settings.safety
-    if (base.base_url, base.model) == (safety.base_url, safety.model):
-        raise ConfigurationError(
-            "preferences need another model as judge than the one that answers: set SAFETY__MODEL"
-        )
-    return f"{_RULE_VERSION}/{safety.model}/m{settings.align.preference_margin:g}"
+    judge = judge_model(settings, "preferences")
+    return f"{_RULE_VERSION}/{judge}/m{settings.align.preference_margin:g}"
 
 
 def without_judge(answers: Answers) -> Verdict | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 Message = Mapping[str, str]
@@ -49,7 +49,7 @@ def compose(request: str | Sequence[Message], guidelines: Sequence[Worded]) -> l
 
 def guideline_prompt(guidelines: Sequence[Worded]) -> str:
     """The words that go in front of a request: what guidelines are for, then numbered."""
-    return f"{_PREAMBLE}\n\n{_numbered(guidelines)}"
+    return f"{_PREAMBLE}\n\n{numbered(f'{g.title}: {g.text}' for g in guidelines)}"
 
 
 def _as_messages(request: str | Sequence[Message]) -> list[dict[str, str]]:
@@ -58,7 +58,6 @@ def _as_messages(request: str | Sequence[Message]) -> list[dict[str, str]]:
     return [dict(message) for message in request]
 
 
-def _numbered(guidelines: Sequence[Worded]) -> str:
-    # One line each: a line break inside a guideline could pass for another guideline.
-    lines = (f"{g.title}: {g.text}" for g in guidelines)
+def numbered(lines: Iterable[str]) -> str:
+    """One line each: a line break inside a guideline could pass for another guideline."""
     return "\n".join(f"{i}. {' '.join(line.split())}" for i, line in enumerate(lines, start=1))

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from guidealign.alignment.compose import numbered
 from guidealign.errors import BadInputError, ConfigurationError, ModelOutputError
 from guidealign.llm import ChatClient, Message
 from guidealign.settings import Settings
@@ -67,10 +68,7 @@ def follows(client: ChatClient, prompt: str, guidelines: Sequence[str], answer: 
         ModelOutputError: the model has neither word in mind.
         GuidealignError: as `AsyncChatClient.choose`.
     """
-    listed = "\n".join(
-        f"{i}. {' '.join(words.split())}" for i, words in enumerate(guidelines, start=1)
-    )
-    asked = (f"{listed}\nRequest: {prompt}", answer)
+    asked = (f"{numbered(guidelines)}\nRequest: {prompt}", answer)
     question = _question(_FOLLOW, _FOLLOW_EXAMPLES, asked, "Did it keep to them?")
     return client.choose(question, YES_NO, seed=1).shares["yes"]
 
@@ -112,13 +110,27 @@ def screen_name(settings: Settings) -> str:
     Raises:
         ConfigurationError: the model would judge its own answers.
     """
-    base, safety, wanted = settings.base, settings.safety, settings.align
+    wanted = settings.align
+    judge = judge_model(settings, "judged filters")
+    return f"{SCREEN_VERSION}/{judge}/h{wanted.toxic_from:g}-f{wanted.follows_from:g}"
+
+
+def judge_model(settings: Settings, what: str) -> str:
+    """The model that judges the base's answers.
+
+    Args:
+        settings: the endpoints.
+        what: needs it; for the message.
+
+    Raises:
+        ConfigurationError: the model would judge its own answers.
+    """
+    base, safety = settings.base, settings.safety
     if (base.base_url, base.model) == (safety.base_url, safety.model):
         raise ConfigurationError(
-            "ALIGN__JUDGE_FILTERS needs another model as judge than the one that answers: set"
-            " SAFETY__MODEL, or turn it off"
+            f"{what} need another model as judge than the one that answers: set SAFETY__MODEL"
         )
-    return f"{SCREEN_VERSION}/{safety.model}/h{wanted.toxic_from:g}-f{wanted.follows_from:g}"
+    return safety.model
 
 
 def _question(

@@ -11,8 +11,6 @@ from sqlalchemy import Connection, text
 from guidealign.promotion._steps import FIELD
 from guidealign.records import LABRADOR_MODEL
 
-REFUSED, DISLIKED, HARMFUL = "refused", "disliked", "harmful"
-
 _LAST_MOVE = text(
     "select id, action, from_version, to_version, created_at from core.promotions"
     " where model_name = :model_name and action in ('promote', 'rollback')"

@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scipy import stats
 from sqlalchemy import Engine
 
-from guidealign.db import current_release, guard_database
+from guidealign.db import guard_database, latest_release
 from guidealign.evaluation import LookPlan, level_of_look
 from guidealign.promotion import _watch_store, store
 from guidealign.promotion._steps import FIELD
-from guidealign.promotion._watch_store import DISLIKED, HARMFUL, REFUSED, Counts, Promotion
+from guidealign.promotion._watch_store import Counts, Promotion
 from guidealign.promotion.switch import SwitchResult, rollback
+from guidealign.rates import Rate
 from guidealign.registry import Registry
 from guidealign.settings import Settings, WatchSettings
 
@@ -23,6 +23,7 @@ ACTOR = "watch"
 _GROWTH = 1.25
 """By which the conversations must have grown since the last look: looks cost level."""
 _OPEN = LookPlan()
+_MEASURES = ("refused", "disliked", "harmful")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ def look_at(model_name: str, *, engine: Engine, settings: Settings) -> list[Look
     wanted = settings.watch
     with guard_database(), store.switch_lock(engine), engine.begin() as connection:
         promotion = _watch_store.last_promotion(connection, model_name)
-        live = store.live_version(current_release(engine), model_name)
+        live = store.live_version(latest_release(connection), model_name)
         if promotion is None or promotion.version != live:
             return []
         if datetime.now(UTC) - promotion.at > timedelta(days=wanted.days):
@@ -108,42 +109,32 @@ def look_at(model_name: str, *, engine: Engine, settings: Settings) -> list[Look
             harm_measure=wanted.harm_measure,
         )
         looks = []
-        for measure, allowed in _allowed(wanted).items():
+        for measure in _MEASURES:
+            known = counts.get(measure, Counts())
             number, n_then = _watch_store.last_look(connection, promotion.id, measure)
-            least = max(wanted.least_conversations, _GROWTH * n_then)
-            look = _assess(
-                promotion, measure, counts.get(measure, Counts()), least, number + 1, wanted
-            )
+            bound = _bound(known, n_then, number + 1, wanted)
+            look = _look(promotion, measure, known, bound, wanted)
             looks.append(look)
-            if look.least_increase is not None:
-                values = {**asdict(look.counts), "promotion_id": promotion.id, "measure": measure}
-                values |= {"look": number + 1, "least_increase": look.least_increase}
-                values |= {"allowed": allowed, "is_breach": look.is_breach}
+            if bound is not None:
+                values = {**asdict(known), "promotion_id": promotion.id, "measure": measure}
+                values |= {"look": number + 1, "least_increase": bound}
+                values |= {"allowed": look.allowed, "is_breach": look.is_breach}
                 _watch_store.add_look(connection, values)
     return looks
 
 
-def _allowed(wanted: WatchSettings) -> dict[str, float]:
-    return {
-        REFUSED: wanted.refused_margin,
-        DISLIKED: wanted.disliked_margin,
-        HARMFUL: wanted.harmful_margin,
-    }
+def _bound(counts: Counts, n_then: int, number: int, wanted: WatchSettings) -> float | None:
+    """What a look finds; None: too few conversations for one, or too few more than at the last."""
+    least = max(wanted.least_conversations, _GROWTH * n_then)
+    if counts.n_since < least or counts.n_before < wanted.least_conversations:
+        return None
+    return least_increase(counts, level_of_look(wanted.level / len(_MEASURES), number, _OPEN))
 
 
-def _assess(
-    promotion: Promotion,
-    measure: str,
-    counts: Counts,
-    least: float,
-    number: int,
-    wanted: WatchSettings,
+def _look(
+    promotion: Promotion, measure: str, counts: Counts, bound: float | None, wanted: WatchSettings
 ) -> Look:
-    allowed = _allowed(wanted)[measure]
-    bound = None
-    if counts.n_since >= least and counts.n_before >= wanted.least_conversations:
-        level = level_of_look(wanted.level / len(_allowed(wanted)), number, _OPEN)
-        bound = least_increase(counts, level)
+    allowed: float = getattr(wanted, f"{measure}_margin")
     return Look(
         model_name=promotion.model_name,
         version=promotion.version,
@@ -161,11 +152,7 @@ def least_increase(counts: Counts, level: float) -> float:
 
     Newcombe's hybrid of Wilson intervals (Statistics in Medicine 17, 1998, method 10).
     """
-    before = stats.binomtest(counts.k_before, counts.n_before).proportion_ci(
-        1 - 2 * level, method="wilson"
-    )
-    since = stats.binomtest(counts.k_since, counts.n_since).proportion_ci(
-        1 - 2 * level, method="wilson"
-    )
-    old, new = counts.k_before / counts.n_before, counts.k_since / counts.n_since
-    return float(new - old - math.hypot(new - since.low, before.high - old))
+    before, since = Rate(counts.k_before, counts.n_before), Rate(counts.k_since, counts.n_since)
+    _, high = before.interval(2 * level)
+    low, _ = since.interval(2 * level)
+    return since.value - before.value - math.hypot(since.value - low, high - before.value)

@@ -25,6 +25,20 @@ _PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
 _START_S = 240
 
 
+def call_python(env: dict[str, str], cwd: Path | None, *arguments: str) -> str:
+    """What Python prints; the test fails where it does."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env=env,
+        cwd=cwd,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-2_000:]
+    return done.stdout
+
+
 @dataclass(frozen=True)
 class RunningAirflow:
     """The environment that its commands run in, and its API."""
@@ -35,15 +49,7 @@ class RunningAirflow:
 
     def airflow(self, *command: str) -> str:
         """What a command of Airflow prints."""
-        done = subprocess.run(
-            [sys.executable, "-m", "airflow", *command],
-            env=self.env,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-2_000:]
-        return done.stdout
+        return call_python(self.env, None, "-m", "airflow", *command)
 
     def wait_for_dag(self, dag_id: str, timeout_s: float = 120) -> None:
         """Until the dag-processor has read it."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +23,7 @@ from guidealign.records import LABRADOR_MODEL, RETRIEVER_MODEL
 from guidealign.retriever import embed_library
 from guidealign.settings import Settings
 from guidealign_airflow.lineage import DataSet, known_before
+from tests.dags.running_airflow import call_python
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import ChatRequest, Reply, serve_model
 from tests.integration.authoring_fixture import RISKY, well_behaved
@@ -136,19 +135,6 @@ def _env(folder: Path, url: str, mlflow: str) -> dict[str, str]:
     }
 
 
-def _call(env: dict[str, str], cwd: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        env=env,
-        cwd=cwd,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-2_000:]
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def cycle(
     postgres_url: str, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
@@ -169,17 +155,17 @@ def cycle(
             "GUIDEALIGN_BASE__BASE_URL": server.base_url,
             "GUIDEALIGN_AIRFLOW__BASE_URL": api,
         }
-        _call(env, folder, "-m", "airflow", "db", "migrate")
+        call_python(env, folder, "-m", "airflow", "db", "migrate")
         dags = str(ROOT / "dags")
-        said = _call(env, folder, "-c", _RUN, dags, _STAGES[0], str(inputs))
+        said = call_python(env, folder, "-c", _RUN, dags, _STAGES[0], str(inputs))
         parts = {"engine": engine, "settings": Settings()}
         with local_registry(folder) as registry:
             install_starter(folder=_starter(folder / "starter"), **parts)
             embed_library(0, registry=registry, **parts)
             adopt_library(actor="test", **parts)
-        said += _call(env, folder, "-c", _RUN, dags, ",".join(_STAGES[1:]), str(inputs))
+        said += call_python(env, folder, "-c", _RUN, dags, ",".join(_STAGES[1:]), str(inputs))
     engine.dispose()
-    found = json.loads(_call(env, folder, "-c", _LINKS).splitlines()[-1])
+    found = json.loads(call_python(env, folder, "-c", _LINKS).splitlines()[-1])
     at = make_url(url)
     return Cycle(
         said=said,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ from guidealign_airflow.links import DecisionLink, GuidelinesLink, MlflowLink, l
 from guidealign_airflow.operators import RollbackOperator, StageOperator, SwitchOperator
 from guidealign_airflow.runtime import Services
 from guidealign_airflow.sources import partition_between
+from tests.dags.running_airflow import call_python
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import serve_model
 from tests.integration.authoring_fixture import RISKY, well_behaved
@@ -67,21 +66,8 @@ def _env(home: Path) -> dict[str, str]:
     }
 
 
-def _call(env: dict[str, str], cwd: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        env=env,
-        cwd=cwd,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-2_000:]
-    return done.stdout
-
-
 def test_every_example_parses(tmp_path: Path) -> None:
-    said = _call(_env(tmp_path), tmp_path, "-c", _PARSE, str(EXAMPLES))
+    said = call_python(_env(tmp_path), tmp_path, "-c", _PARSE, str(EXAMPLES))
     found = json.loads(said.splitlines()[-1])
     assert found["errors"] == []
     assert found["dags"] == sorted(
@@ -113,8 +99,8 @@ def test_a_cycle_of_operators_ends_with_a_decision_and_links_to_it(
     }
     with serve_model(well_behaved) as server:
         env["GUIDEALIGN_SAFETY__BASE_URL"] = server.base_url
-        _call(env, tmp_path, "-m", "airflow", "db", "migrate")
-        said = _call(
+        call_python(env, tmp_path, "-m", "airflow", "db", "migrate")
+        said = call_python(
             env, tmp_path, "-c", _RUN, str(EXAMPLES / "own_cycle.py"),
             json.dumps({"path": str(inputs)}),
         )  # fmt: skip
@@ -124,7 +110,7 @@ def test_a_cycle_of_operators_ends_with_a_decision_and_links_to_it(
             text("select model_name, challenger_version from core.gate_decisions")
         ).all()
     assert [tuple(row) for row in decided] == [(RETRIEVER_MODEL, 1)]
-    xcoms = json.loads(_call(env, tmp_path, "-c", _XCOMS).splitlines()[-1])
+    xcoms = json.loads(call_python(env, tmp_path, "-c", _XCOMS).splitlines()[-1])
     links = {(task, key): value for task, key, value in xcoms if key.startswith("_link_")}
     assert links["train", "_link_DecisionLink"] == f"/guidealign/models/{RETRIEVER_MODEL}/1"
     assert links["publish", "_link_GuidelinesLink"] == "/guidealign/"
