@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,52 +19,22 @@ from guidealign.settings import GateSettings, Settings
 from tests.dags.running_airflow import RunningAirflow
 from tests.e2e.conftest import wait_until
 from tests.fakes.mlflow_store import local_registry
+from tests.integration.promotion_fixture import REASON, decide, empty_library, registered
 
 _READING_S = 5.0
 
 
-def _library(engine: Engine) -> None:
-    with engine.begin() as connection:
-        connection.execute(
-            text(
-                "insert into core.library_versions (version, digest, n_active, n_added, n_retired,"
-                " note, published_by) select 1, 'd', 0, 0, 0, 'test', 'test'"
-                " where not exists (select from core.library_versions)"
-            )
-        )
-
-
 def _judged(engine: Engine, challenger: int, verdict: str = "promote") -> dict[str, Any]:
     """A gate's decision about a version, against what is live."""
-    query = text(
-        "insert into core.gate_decisions (model_name, challenger_version, champion_version,"
-        " verdict, reason, policy, evidence, evaluator, input_digest) select :model, :version,"
-        " coalesce((select labrador_version from core.releases order by id desc limit 1), 0),"
-        " :verdict, 'better by 0.2', '{}', '[]', 'test', :digest returning id, champion_version"
-    )
-    values = {
-        "model": LABRADOR_MODEL,
-        "version": challenger,
-        "verdict": verdict,
-        "digest": uuid.uuid4().hex,
-    }
-    with engine.begin() as connection:
-        made = connection.execute(query, values).one()
+    decision_id, champion = decide(engine, challenger, verdict)
     return {
-        "decision_id": made.id,
+        "decision_id": decision_id,
         "model_name": LABRADOR_MODEL,
         "challenger_version": challenger,
-        "champion_version": made.champion_version,
+        "champion_version": champion,
         "verdict": verdict,
-        "reason": "better by 0.2",
+        "reason": REASON,
     }
-
-
-def _registered(registry: Registry, folder: Path) -> int:
-    folder.mkdir(exist_ok=True)
-    (folder / "weights").write_text("w")
-    with registry.run("test", "test", tags={}) as run:
-        return registry.register(LABRADOR_MODEL, folder, run, tags={}, description="test")
 
 
 def _moves(engine: Engine) -> list[tuple[str, int, str]]:
@@ -79,7 +48,7 @@ def _moves(engine: Engine) -> list[tuple[str, int, str]]:
 @pytest.fixture
 def parts(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("GUIDEALIGN_HOME", str(tmp_path))
-    _library(engine)
+    empty_library(engine)
     with local_registry(tmp_path) as registry:
         settings = Settings(gates=GateSettings(approvers=["ada", "grace"]))
         yield {"engine": engine, "settings": settings, "registry": registry, "actor": "test"}
@@ -98,7 +67,7 @@ def parts(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 def test_without_a_named_persons_yes_nothing_moves(
     parts: Any, tmp_path: Path, approval: Approval | None, why: str
 ) -> None:
-    version = _registered(parts["registry"], tmp_path / "package")
+    version = registered(parts["registry"], tmp_path / "package")
     judged = _judged(parts["engine"], version)
     done = follow_judgement(judged, approval=approval, **parts)
     assert done.action == "hold"
@@ -109,7 +78,7 @@ def test_without_a_named_persons_yes_nothing_moves(
 
 
 def test_a_named_persons_yes_promotes_once(parts: Any, tmp_path: Path) -> None:
-    version = _registered(parts["registry"], tmp_path / "package")
+    version = registered(parts["registry"], tmp_path / "package")
     judged = _judged(parts["engine"], version)
     yes = Approval(granted=True, by="ada", reason="looked at it")
     done = follow_judgement(judged, approval=yes, **parts)
@@ -171,10 +140,10 @@ def asked(
     airflow: RunningAirflow, databases: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> _Asked:
     engine = make_engine(databases[1])
-    _library(engine)
+    empty_library(engine)
     with local_registry(Path(airflow.env["AIRFLOW_HOME"])) as registry:
         for name in "ab":
-            _registered(registry, tmp_path_factory.mktemp("package") / name)
+            registered(registry, tmp_path_factory.mktemp("package") / name)
     return _Asked(airflow, engine)
 
 

@@ -22,6 +22,7 @@ from guidealign.registry import Registry
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.tiny_gguf import write_tiny_gguf
 from tests.fakes.tiny_model import write_tiny_model
+from tests.integration.promotion_fixture import empty_library, registered
 
 KEY = "a-key"
 PROMPT = "Be kind to all."
@@ -169,20 +170,9 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
         yield made
 
 
-def _registered(registry: Registry, package: Path) -> int:
-    with registry.run("test", "test", tags={}) as run:
-        return registry.register(LABRADOR_MODEL, package, run, tags={}, description="test")
-
-
 def _release(engine: Engine, labrador: int) -> None:
+    empty_library(engine)
     with engine.begin() as connection:
-        connection.execute(
-            text(
-                "insert into core.library_versions (version, digest, n_active, n_added, n_retired,"
-                " note, published_by) select 1, 'd', 0, 0, 0, 'test', 'test'"
-                " where not exists (select from core.library_versions)"
-            )
-        )
         connection.execute(
             text(
                 "insert into core.releases (library_version, retriever_version, labrador_version,"
@@ -196,13 +186,13 @@ def _release(engine: Engine, labrador: int) -> None:
 def test_it_follows_the_release_and_serves_on_where_it_cannot(
     engine: Engine, registry: Registry, server: ModelServer, tiny: Path, adapter: Path
 ) -> None:
-    good = _registered(registry, adapter.parent)
+    good = registered(registry, adapter.parent)
     broken = adapter.parent.parent / "broken"
     (broken / "adapter").mkdir(parents=True)
     (broken / "adapter" / "adapter_config.json").write_text(json.dumps({"lora_alpha": 1}))
     save_file({"other": load_file(adapter / "adapter_model.safetensors").popitem()[1]},
               broken / "adapter" / "adapter_model.safetensors")  # fmt: skip
-    bad = _registered(registry, broken)
+    bad = registered(registry, broken)
     follower = Follower(engine, registry, server)
     bare, adapted = _by_transformers(tiny, None), _by_transformers(tiny, adapter)
     try:

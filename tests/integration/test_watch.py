@@ -19,6 +19,7 @@ from guidealign.records import LABRADOR_MODEL
 from guidealign.settings import MlflowSettings, Settings, WatchSettings
 from tests.fakes.mlflow_store import local_registry
 from tests.integration.gateway_fixture import make_key
+from tests.integration.promotion_fixture import decide, empty_library, registered
 
 NOW = datetime.now(UTC)
 _REQUEST = text(
@@ -42,13 +43,8 @@ class World:
             watch=watch, mlflow=MlflowSettings(tracking_uri=registry.tracking_uri)
         )
         self.parts = {"engine": engine, "settings": self.settings, "registry": registry}
+        empty_library(engine)
         with engine.begin() as connection:
-            connection.execute(
-                text(
-                    "insert into core.library_versions (version, digest, n_active, n_added,"
-                    " n_retired, note, published_by) values (1, 'd', 0, 0, 0, 't', 't')"
-                )
-            )
             self.old_release = connection.execute(
                 text(
                     "insert into core.releases (library_version, retriever_version,"
@@ -57,26 +53,11 @@ class World:
                 ),
                 {"at": NOW - timedelta(days=3)},
             ).scalar_one()
-        folder.mkdir()
-        (folder / "weights").write_text("w")
-        with registry.run("test", "test", tags={}) as run:
-            self.version = registry.register(
-                LABRADOR_MODEL, folder, run, tags={}, description="test"
-            )
+        self.version = registered(registry, folder)
         self.new_release = self.promote()
 
     def promote(self) -> int:
-        values = {"model": LABRADOR_MODEL, "version": self.version, "digest": str(next(_ids))}
-        with self.engine.begin() as connection:
-            decision = connection.execute(
-                text(
-                    "insert into core.gate_decisions (model_name, challenger_version,"
-                    " champion_version, verdict, reason, policy, evidence, evaluator,"
-                    " input_digest) values (:model, :version, 0, 'promote', 'r', '{}', '[]',"
-                    " 't', :digest) returning id"
-                ),
-                values,
-            ).scalar_one()
+        decision, _ = decide(self.engine, self.version)
         release = decide_and_switch(decision, actor="test", **self.parts).release_id
         assert release is not None
         return release
