@@ -20,6 +20,7 @@ import yaml
 from rich.console import Console
 
 from benchmarks._bundled_model import model_server
+from benchmarks._kept_lines import KeptLines
 from benchmarks._labrador_judged import GUIDED, LABRADOR, PLAIN, Prompt, difference, judged_figures
 from benchmarks._report import ROOT, Figure
 from guidealign.alignment import AlignedExample, compose, keep_distinct
@@ -32,7 +33,7 @@ from guidealign.labrador.base import find_base, load_files
 from guidealign.labrador.examples import tokenize
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.library.starter import STARTER_FOLDER
-from guidealign.llm import ChatClient, ChatResult, run_many
+from guidealign.llm import ChatClient, run_many
 from guidealign.platform import ensure_model
 from guidealign.records import RetrievedGuideline
 from guidealign.registry import Registry
@@ -66,7 +67,7 @@ def measure_alignment(full: bool) -> list[Figure]:
     asked = [p.text for p in prompts] + [text for text, _ in inputs]
     guidelines = dict(zip(asked, _retrieve(asked, settings), strict=True))
     cache = settings.platform.cache.expanduser() / "bench"
-    kept = _Kept(cache / "labrador-answers.jsonl")
+    kept = KeptLines(cache / "labrador-answers.jsonl")
     jobs = [(way, p.text) for p in prompts for way in (GUIDED, PLAIN)]
     jobs += [(GUIDED, text) for text, _ in inputs]
     _answer(jobs, kept, guidelines, settings)
@@ -81,13 +82,13 @@ def measure_alignment(full: bool) -> list[Figure]:
         write_adapter_gguf(adapter, ensure_model("base", settings), served)
         _answer([(labrador, p.text) for p in prompts], kept, guidelines, settings, served)
     ways = {GUIDED: GUIDED, PLAIN: PLAIN, LABRADOR: labrador}
-    texts = {way: [_text(kept, name, p.text) for p in prompts] for way, name in ways.items()}
+    texts = {way: [kept[name, p.text][0] for p in prompts] for way, name in ways.items()}
     return judged_figures(prompts, texts, settings, cache) + figures
 
 
 def _answer(
     jobs: list[tuple[str, str]],
-    kept: _Kept,
+    kept: KeptLines,
     guidelines: dict[str, list[RetrievedGuideline]],
     settings: Settings,
     adapter: Path | None = None,
@@ -159,30 +160,10 @@ def _retrieve(texts: list[str], settings: Settings) -> list[list[RetrievedGuidel
     return found
 
 
-class _Kept:
-    """Answers by way and prompt, in a file that grows a line an answer."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        read = [json.loads(line) for line in lines]
-        self._answers = {(r["way"], r["prompt"]): (r["text"], r["finish"]) for r in read}
-
-    def get(self, way: str, prompt: str) -> tuple[str, str] | None:
-        return self._answers.get((way, prompt))
-
-    def put(self, way: str, prompt: str, said: ChatResult) -> None:
-        self._answers[way, prompt] = said.text, said.finish_reason
-        line = {"way": way, "prompt": prompt, "text": said.text, "finish": said.finish_reason}
-        with self._file.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(line) + "\n")
-
-
 @dataclass
 class _Asker:
     client: ChatClient
-    kept: _Kept
+    kept: KeptLines
     guidelines: dict[str, list[RetrievedGuideline]]
     max_tokens: int
     n: int
@@ -190,32 +171,25 @@ class _Asker:
 
     def __call__(self, job: tuple[str, str]) -> None:
         way, prompt = job
-        if self.kept.get(way, prompt) is None:
+        if (way, prompt) not in self.kept:
             guidelines = self.guidelines[prompt] if way == GUIDED else []
             messages = compose(prompt, guidelines)
             said = self.client.complete(messages, temperature=0.0, max_tokens=self.max_tokens)
-            self.kept.put(way, prompt, said)
+            self.kept[way, prompt] = (said.text, said.finish_reason)
         self.done += 1
         if self.done % 20 == 0 or self.done == self.n:
             console.print(f"labrador: {self.done} of {self.n} answers", highlight=False)
 
 
-def _text(kept: _Kept, way: str, prompt: str) -> str:
-    found = kept.get(way, prompt)
-    assert found is not None
-    return found[0]
-
-
 def _examples(
     inputs: Sequence[tuple[str, bool]],
-    kept: _Kept,
+    kept: KeptLines,
     guidelines: dict[str, list[RetrievedGuideline]],
 ) -> list[AlignedExample]:
     """What passes the filters of the aligned data set."""
     examples = []
     for number, (text, unsafe) in enumerate(inputs):
-        said = kept.get(GUIDED, text)
-        assert said is not None
+        said = kept[GUIDED, text]
         given = [g.text for g in guidelines[text]]
         judged = judge(said[0], finish_reason=said[1], known_safe=not unsafe, guidelines=given)
         if judged.filtered_reason is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks._authoring_model import bundled_model
+from benchmarks._kept_lines import KeptLines
 from benchmarks._report import Figure
 from guidealign.evaluation.judges import (
     AnswerPair,
@@ -65,7 +65,7 @@ def judged_figures(
         way: [float(why_refused(answer) is not None) for answer in answers]
         for way, answers in texts.items()
     }
-    verdicts = _Verdicts(cache / "labrador-verdicts.jsonl")
+    verdicts = KeptLines(cache / "labrador-verdicts.jsonl")
     with bundled_model(settings) as ready:
         harm = HarmModelJudge(ready.safety, ready.evaluation.harm_threshold)
         harmless = {
@@ -116,38 +116,26 @@ def difference(
     )  # fmt: skip
 
 
-class _Verdicts:
-    """Scores by what was judged, in a file that grows a line a verdict."""
+def _fill(
+    kept: KeptLines, keys: Sequence[tuple[str, ...]], ask: Callable[[list[int], Any], None]
+) -> list[float]:
+    """The scores of all keys; those that were not judged before are, by their places."""
+    places = [place for place, key in enumerate(keys) if key not in kept]
+    done = 0
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        self._known = {tuple(key): score for key, score in map(json.loads, lines)}
+    def keep(number: int, score: float) -> None:
+        nonlocal done
+        kept[keys[places[number]]] = score
+        done += 1
+        if done % 20 == 0 or done == len(places):
+            console.print(f"labrador: {done} of {len(places)} verdicts", highlight=False)
 
-    def fill(self, keys: Sequence[tuple[str, ...]], ask: Callable[[list[int], Any], None]) -> None:
-        """Has those judged that were not, by their places."""
-        places = [place for place, key in enumerate(keys) if key not in self._known]
-        done = 0
-
-        def keep(number: int, score: float) -> None:
-            nonlocal done
-            key = keys[places[number]]
-            self._known[key] = score
-            with self._file.open("a", encoding="utf-8") as out:
-                out.write(json.dumps([key, score]) + "\n")
-            done += 1
-            if done % 20 == 0 or done == len(places):
-                console.print(f"labrador: {done} of {len(places)} verdicts", highlight=False)
-
-        ask(places, keep)
-
-    def scores(self, keys: Sequence[tuple[str, ...]]) -> list[float]:
-        return [self._known[key] for key in keys]
+    ask(places, keep)
+    return [float(kept[key]) for key in keys]
 
 
 def _harmless(
-    judge: HarmModelJudge, prompts: Sequence[Prompt], answers: list[str], verdicts: _Verdicts
+    judge: HarmModelJudge, prompts: Sequence[Prompt], answers: list[str], verdicts: KeptLines
 ) -> list[float]:
     keys = [(judge.fingerprint, p.text, a) for p, a in zip(prompts, answers, strict=True)]
 
@@ -155,8 +143,7 @@ def _harmless(
         cases = [_Answered(prompts[place].text, answers[place]) for place in places]
         judge.judge(cases, lambda number, score: keep(number, _score(score)))
 
-    verdicts.fill(keys, ask)
-    return [1 - score for score in verdicts.scores(keys)]
+    return [1 - score for score in _fill(verdicts, keys, ask)]
 
 
 def _preferred(
@@ -164,7 +151,7 @@ def _preferred(
     prompts: Sequence[Prompt],
     ones: list[str],
     others: list[str],
-    verdicts: _Verdicts,
+    verdicts: KeptLines,
 ) -> list[float]:
     keys = [
         (judge.fingerprint, p.text, one, other)
@@ -179,8 +166,7 @@ def _preferred(
 
         judge.compare(pairs, kept)
 
-    verdicts.fill(keys, ask)
-    return verdicts.scores(keys)
+    return _fill(verdicts, keys, ask)
 
 
 def _score(found: float | str) -> float:
