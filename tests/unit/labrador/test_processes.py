@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +17,8 @@ from guidealign.labrador.loop import add_adapters, fit
 from guidealign.labrador.train import check_alone
 from guidealign.retriever import Processes
 from guidealign.settings import LabradorSettings
+from tests.fakes.two_processes import in_two_processes
 
-ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = [
     AlignedExample(
         input_id=i, prompt=f"Question {i} " * (1 + i % 3), response="Be kind. " * (1 + i % 4)
@@ -41,7 +38,7 @@ from guidealign.labrador.loop import add_adapters, fit
 from guidealign.retriever import Checkpoint, together
 from guidealign.settings import LabradorSettings
 from tests.unit.labrador.test_processes import EXAMPLES
-base, folder = Path(sys.argv[1]), Path(sys.argv[2])
+folder, base = Path(sys.argv[1]), Path(sys.argv[2])
 settings = LabradorSettings(**json.loads(sys.argv[3]))
 torch.set_num_threads(1)
 steps = []
@@ -59,24 +56,8 @@ torch.save(told, folder / f"{processes.rank}.pt")
 """
 
 
-def _in_two(base: Path, folder: Path) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    file = folder / "train.py"
-    file.write_text(_SCRIPT, encoding="utf-8")
-    done = subprocess.run(
-        [*command, str(file), str(base), str(folder), json.dumps(SETTINGS)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-2_000:]
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
-
-
 def test_two_processes_train_the_adapters_that_one_does(tiny_folder: Path, tmp_path: Path) -> None:
-    first, second = _in_two(tiny_folder, tmp_path)
+    first, second = in_two_processes(_SCRIPT, tmp_path, str(tiny_folder), json.dumps(SETTINGS))
     settings = LabradorSettings(**SETTINGS)
     model, tokenizer = load_files(tiny_folder)
     rows = tokenize(EXAMPLES, tokenizer, max_length=256).rows

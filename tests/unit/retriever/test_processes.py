@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from guidealign.errors import BadInputError
 from guidealign.retriever._processes import Processes
 from guidealign.retriever.fit import fit
 from guidealign.settings import RetrieverSettings
+from tests.fakes.two_processes import in_two_processes
 from tests.unit.retriever.test_fit import DATA, SMALL, _encoder
 
 _SCRIPT = """
@@ -40,28 +38,12 @@ torch.save(
 """
 
 
-def _in_two(folder: Path, settings: dict[str, object]) -> list[dict[str, object]]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    file = folder / "train.py"
-    file.write_text(_SCRIPT, encoding="utf-8")
-    done = subprocess.run(
-        [*command, str(file), str(folder), json.dumps(settings)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-2_000:]
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
-
-
 @pytest.mark.parametrize("changes", [{}, {"chunk_size": 2}])
 def test_two_processes_train_the_model_that_one_does(
     tmp_path: Path, changes: dict[str, object]
 ) -> None:
     settings = {**SMALL, "epochs": 2, **changes}
-    first, second = _in_two(tmp_path, settings)
+    first, second = in_two_processes(_SCRIPT, tmp_path, json.dumps(settings))
     alone = _encoder()
     expected = fit(alone, DATA, RetrieverSettings(**settings), lambda *_: None)
     for name, value in alone.model.state_dict().items():
