@@ -10,7 +10,6 @@ machine of their own.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from guidealign.labrador import peak_resident_gb
 from guidealign.labrador.base import load_files
 from guidealign.labrador.examples import Row, batches
 from guidealign.labrador.loop import add_adapters, gradient_of, mean_loss
@@ -117,15 +117,11 @@ def main() -> None:
     done = {
         "seconds": seconds,
         "tokens": sum(len(row.tokens) for batch in chosen for row in batch),
-        "peak_gb": _peak_gb(),
+        "peak_gb": peak_resident_gb(),
         "loss_before": before,
         "loss": mean_loss(model, probe),
     }
     print(json.dumps(done), flush=True)
-
-
-def _peak_gb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import resource
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from guidealign.labrador.base import find_base, load_files
 from guidealign.labrador.dpo import fit_preferences
 from guidealign.labrador.examples import Rows, as_learned, check_cut, tokenize, tokenize_pairs
 from guidealign.labrador.loop import add_adapters, fit
+from guidealign.labrador.memory import peak_resident_gb
 from guidealign.labrador.model import Lineage, TrainResult
 from guidealign.labrador.package import check_reload, read_metrics, write_package
 from guidealign.records import LABRADOR_MODEL
@@ -179,7 +178,7 @@ class _Trainer:
         metrics = {**trained.metrics, **_counts(rows)}
         if self.lineage.preferences is not None:
             metrics |= self._prefer(trained.model, tokenizer, self.lineage.preferences, run)
-        metrics["peak_rss_gb"] = _peak_rss_gb()
+        metrics["peak_rss_gb"] = peak_resident_gb()
         run.log_metrics(metrics)
         write_package(
             trained.model,
@@ -258,9 +257,3 @@ def _counts(rows: Rows) -> dict[str, float]:
         "n_dropped": float(rows.n_dropped),
         "mean_tokens": sum(len(r.tokens) for r in rows.rows) / len(rows.rows),
     }
-
-
-def _peak_rss_gb() -> float:
-    """Largest resident memory of this process so far, in 10^9 bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9

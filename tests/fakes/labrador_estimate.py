@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import resource
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from guidealign.alignment import AlignedExample
+from guidealign.labrador import peak_resident_gb
 from guidealign.labrador.base import load_files
 from guidealign.labrador.estimate import estimate_rows
 from guidealign.labrador.examples import tokenize
@@ -42,8 +42,7 @@ def main() -> None:
     model, tokenizer = load_files(folder)
     rows = tokenize(EXAMPLES, tokenizer, max_length=256).rows
     trained = fit(add_adapters(model, SETTINGS), rows, SETTINGS, lambda *_: None)
-    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    told = {"estimate": estimate, "metrics": trained.metrics, "peak_gb": peak_gb}
+    told = {"estimate": estimate, "metrics": trained.metrics, "peak_gb": peak_resident_gb()}
     sys.stdout.write(json.dumps(told) + "\n")
 
 

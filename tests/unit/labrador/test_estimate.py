@@ -13,13 +13,15 @@ import pytest
 
 from guidealign.alignment import AlignedExample
 from guidealign.labrador import estimate as estimating
+from guidealign.labrador import peak_resident_gb
 from guidealign.labrador.estimate import estimate_rows
 from guidealign.labrador.examples import tokenize
 from guidealign.labrador.loop import add_adapters
 from guidealign.settings import LabradorSettings
 from tests.fakes.tiny_model import write_tiny_model
 
-SCRIPT = Path(__file__).parents[2] / "fakes" / "labrador_estimate.py"
+ROOT = Path(__file__).parents[3]
+SCRIPT = ROOT / "tests" / "fakes" / "labrador_estimate.py"
 EXAMPLES = [AlignedExample(input_id=i, prompt="Q" * i, response="Be kind.") for i in range(8)]
 
 
@@ -32,7 +34,7 @@ def test_memory_is_estimated_near_what_the_training_takes(tmp_path: Path) -> Non
         capture_output=True,
         text=True,
         timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[2])},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
     )
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     estimate = told["estimate"]
@@ -68,3 +70,12 @@ def test_what_does_not_fit_is_not_loaded(
     told = estimate_rows(tiny_folder, rows, LabradorSettings())
     assert not told.fits
     assert told.train_seconds is None
+
+
+def test_a_large_parent_is_no_part_of_a_programs_peak() -> None:
+    held = b"1" * 600_000_000
+    script = "from guidealign.labrador import peak_resident_gb; print(peak_resident_gb())"
+    command = [sys.executable, "-c", script]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    assert float(told.stdout) < 0.5 < peak_resident_gb()
+    del held
