@@ -162,8 +162,12 @@ class _Plan:
     def of(cls, rows: Sequence[Row], settings: LabradorSettings) -> _Plan:
         size, steps = settings.batch_size, settings.max_steps
         chosen = batches(rows, size=size, steps=steps, seed=settings.seed)
-        parts = [part for batch in chosen for part in split_by_tokens(batch, TOKENS_AT_ONCE)]
-        widths = [len(part) * max(row.n_tokens for row in part) for part in parts]
+        parts = [
+            part
+            for batch in chosen
+            for part in split_by_tokens(batch, TOKENS_AT_ONCE, packing=settings.packing)
+        ]
+        widths = [_paid([row.n_tokens for row in part], settings) for part in parts]
         mean = sum(row.n_tokens for row in rows) / len(rows)
         n_held_out = int(settings.held_out_share * len(rows))
         n_looks = -(-steps // settings.check_every) if n_held_out else 0
@@ -171,8 +175,13 @@ class _Plan:
             step_tokens=sum(widths),
             look_tokens=mean * (n_looks * n_held_out + _LOOKS_BESIDE * settings.batch_size),
             most_at_once=max(widths),
-            most_places=max(len(p) * max(row.n_learned for row in p) for p in parts),
+            most_places=max(_paid([row.n_learned for row in p], settings) for p in parts),
         )
+
+
+def _paid(lengths: Sequence[int], settings: LabradorSettings) -> int:
+    """Of rows that pass through the model together, their padding included."""
+    return sum(lengths) if settings.packing else len(lengths) * max(lengths)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +244,7 @@ def _measure(folder: Path, rows: Sequence[Row], settings: LabradorSettings) -> t
         # The first one is slower than those that follow.
         for _ in itertools.repeat(None, 2):
             begun = time.monotonic()
-            gradient_of(adapted, few, precision)
+            gradient_of(adapted, few, precision, packing=settings.packing)
             step_s = time.monotonic() - begun
     return load_s, step_s / (_MEASURED_ROWS * middle.n_tokens)
 

@@ -200,11 +200,14 @@ def batches(items: Sequence[ItemT], *, size: int, steps: int, seed: int) -> Iter
         yield waiting.pop()
 
 
-def split_by_tokens(batch: Sequence[ItemT], budget: int) -> Iterator[list[ItemT]]:
-    """Parts of a batch of at most `budget` padded tokens each, one item at least."""
+def split_by_tokens(
+    batch: Sequence[ItemT], budget: int, *, packing: bool = False
+) -> Iterator[list[ItemT]]:
+    """Parts of a batch of at most `budget` tokens each, padded or packed; one item at least."""
     part: list[ItemT] = []
     for item in sorted(batch, key=lambda item: item.n_tokens):
-        if part and item.n_tokens * (len(part) + 1) > budget:
+        packed = sum(other.n_tokens for other in part) + item.n_tokens
+        if part and (packed if packing else item.n_tokens * (len(part) + 1)) > budget:
             yield part
             part = []
         part.append(item)

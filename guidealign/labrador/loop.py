@@ -17,7 +17,9 @@ from guidealign.labrador.examples import (
 from guidealign.labrador.likelihood import (
     TOKENS_AT_ONCE,
     answer_log_likelihoods,
+    check_packing,
     free_cores,
+    packed_log_likelihoods,
 )
 from guidealign.labrador.precision import Precision, autocast, compute_device, compute_precision
 from guidealign.labrador.steps import Course, LogStep, Training
@@ -79,7 +81,7 @@ def fit(
 
     Raises:
         IntegrityError: no label is learned, a loss is not finite, the loss has not fallen, or
-            the adapters change nothing.
+            the adapters change nothing; or the base lets packed rows see one another.
     """
     learnable = [row for row in rows if row.n_learned]
     if not learnable:
@@ -91,13 +93,17 @@ def fit(
     size, steps = settings.batch_size, settings.max_steps
     course = Course(
         batches=batches(learned, size=size, steps=steps, seed=settings.seed),
-        add_gradient=lambda batch: gradient_of(model, batch, precision, processes),
+        add_gradient=lambda batch: gradient_of(
+            model, batch, precision, processes, packing=settings.packing
+        ),
         held_out_loss=(lambda: mean_loss(model, held_out)) if held_out else None,
         measure_before=lambda: {"probe_loss": mean_loss(model, probe)},
         steps=steps,
         learning_rate=settings.learning_rate,
     )
     with free_cores():
+        if settings.packing:
+            check_packing(model, probe)
         done = Training(model, course, settings, log_step, checkpoint, processes).run()
         after = mean_loss(model, probe)
     metrics = {
@@ -148,19 +154,25 @@ def mean_loss(model: Any, rows: Sequence[Row]) -> float:
 
 
 def gradient_of(
-    model: Any, batch: Sequence[Row], precision: Precision, processes: Processes = _ALONE
+    model: Any,
+    batch: Sequence[Row],
+    precision: Precision,
+    processes: Processes = _ALONE,
+    *,
+    packing: bool = False,
 ) -> dict[str, float]:
-    """Adds the gradient of the batch's mean loss, a part at a time.
+    """Adds the gradient of the batch's mean loss, a part at a time, padded or packed.
 
     The loss is a sum over rows, so several processes that each do some of them and add their
     gradients up take the step that one would.
     """
     n_learned = sum(row.n_learned for row in batch)
+    likelihoods = packed_log_likelihoods if packing else answer_log_likelihoods
     loss = 0.0
     own = processes.share_of(sorted(batch, key=lambda row: row.n_tokens))
-    for part in split_by_tokens(own, TOKENS_AT_ONCE):
+    for part in split_by_tokens(own, TOKENS_AT_ONCE, packing=packing):
         with autocast(precision):
-            part_loss = -answer_log_likelihoods(model, part).sum() / n_learned
+            part_loss = -likelihoods(model, part).sum() / n_learned
         part_loss.backward()
         loss += float(part_loss.detach())
     processes.add_up_gradients(model.parameters())
