@@ -54,5 +54,5 @@ clean: down ## Remove the platform's data (models stay in the cache) and the env
 
 lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --extra openlineage --group dev pyproject.toml -o requirements.lock
+	  --no-emit-index-url --no-emit-find-links --extra nf4 --extra openlineage --group dev pyproject.toml -o requirements.lock
 	@sed -i 's/^torch==\([0-9.]*\)+cpu/torch==\1/' requirements.lock

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
@@ -59,16 +58,20 @@ class _Seen:
     retriever_of: dict[int, int]
     """By release."""
     outcomes: Counter[str] = field(default_factory=Counter)
+    failure: str = ""
+    """The last one's status and text."""
     last_release: int = 0
     switched: threading.Event = field(default_factory=threading.Event)
     awaited: int = 0
     load: Future[None] | None = None
 
-    def take(self, question: str, status: int, headers: Mapping[str, str]) -> None:
+    def take(self, question: str, answer: httpx.Response) -> None:
         """Counts an answer, and whether its scores are those of its release's retriever."""
+        headers = answer.headers
         release = int(headers.get("x-guidealign-release", 0))
-        if status != 200 or not release:
+        if answer.status_code != httpx.codes.OK or not release:
             self.outcomes["failed"] += 1
+            self.failure = f"{answer.status_code} {answer.text[:200]}"
             return
         known = self.expected[self.retriever_of[release]][question]
         named = filter(None, headers.get("x-guidealign-guidelines", "").split(","))
@@ -251,7 +254,7 @@ def _arrival(seen: _Seen, engine: Engine) -> float:
         if seen.load.done():
             seen.load.result()
         late = f"release {live.release_id} does not arrive, {seen.last_release} does"
-        assert time.monotonic() < deadline, f"{late}: {dict(seen.outcomes)}"
+        assert time.monotonic() < deadline, f"{late}: {dict(seen.outcomes)} {seen.failure}"
     return time.monotonic()
 
 
@@ -282,13 +285,11 @@ async def _load(
                 turn += _CALLERS
                 body = {"model": MODEL, "messages": [{"role": "user", "content": question}]}
                 try:
-                    answer = await client.post(
-                        f"{base_url}/chat/completions", content=json.dumps(body)
-                    )
+                    answer = await client.post(f"{base_url}/chat/completions", json=body)
                 except httpx.HTTPError:
                     seen.outcomes["failed"] += 1
                     continue
-                seen.take(question, answer.status_code, answer.headers)
+                seen.take(question, answer)
 
         await asyncio.gather(*(ask(caller) for caller in range(_CALLERS)))
 

@@ -44,8 +44,12 @@ def find_base(settings: Settings) -> BaseModelFiles:
     return BaseModelFiles(folder=folder, name=gguf.name, digest=digest)
 
 
-def load_files(folder: Path) -> tuple[Any, Any]:
+def load_files(folder: Path, **loading: Any) -> tuple[Any, Any]:
     """Model and tokenizer of a folder: fp32, in evaluation mode, nothing fetched.
+
+    Args:
+        folder: of transformers' files.
+        loading: of transformers' `from_pretrained`, as for a base in fewer bits.
 
     Raises:
         ConfigurationError: the folder holds no causal language model.
@@ -61,7 +65,7 @@ def load_files(folder: Path) -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, **loading
         )
     except (OSError, ValueError) as error:
         raise ConfigurationError(

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from guidealign.alignment import load_dataset
-from guidealign.labrador.base import find_base, load_files
+from guidealign.labrador.base import find_base
 from guidealign.labrador.examples import (
     Row,
     as_learned,
@@ -24,6 +24,7 @@ from guidealign.labrador.examples import (
 from guidealign.labrador.likelihood import TOKENS_AT_ONCE, free_cores
 from guidealign.labrador.loop import add_adapters, gradient_of
 from guidealign.labrador.precision import compute_precision
+from guidealign.labrador.quantized import NF4_BYTES, load_base
 from guidealign.settings import LabradorSettings, Settings
 
 _FLOAT_BYTES = 4
@@ -118,7 +119,7 @@ def estimate_rows(
     resident = _resident()
     shape = _Shape.of(folder, settings.rank)
     plan = _Plan.of(rows, settings)
-    memory = resident + _FIXED_BYTES + shape.bytes(plan)
+    memory = resident + _FIXED_BYTES + shape.bytes(plan, settings)
     load_s = train_s = None
     # What the process holds already is not free, and is not asked for again.
     if memory - resident <= free:
@@ -189,6 +190,8 @@ class _Shape:
     """What of a model decides how much memory it takes."""
 
     parameters: int
+    in_linear: int
+    """Of them in the layers that may be held in 4 bits."""
     trained: int
     token_floats: int
     """Kept for the backward pass, a token."""
@@ -215,26 +218,31 @@ class _Shape:
         )
         return cls(
             parameters=sum(p.numel() for p in model.parameters()),
+            in_linear=sum(m.weight.numel() for m in linear),
             trained=sum(rank * (m.in_features + m.out_features) for m in linear),
             token_floats=text.num_hidden_layers * kept,
             vocabulary=text.vocab_size,
         )
 
-    def bytes(self, plan: _Plan) -> int:
-        """At the peak of a step, beside what the process holds before it."""
+    def bytes(self, plan: _Plan, settings: LabradorSettings) -> int:
+        """At the peak, beside what the process holds before it."""
         floats = (
-            self.parameters
-            + _ADAPTER_COPIES * self.trained
+            _ADAPTER_COPIES * self.trained
             + _KEPT_ALLOWANCE * self.token_floats * plan.most_at_once
             + _LOGITS_KEPT * self.vocabulary * plan.most_places
         )
-        return _FLOAT_BYTES * floats
+        full = _FLOAT_BYTES * self.parameters
+        if settings.quantization == "none":
+            return full + _FLOAT_BYTES * floats
+        held = full - round((_FLOAT_BYTES - NF4_BYTES) * self.in_linear)
+        # Behind the training the base is loaded in full, beside the one that was trained on.
+        return held + max(_FLOAT_BYTES * floats, full)
 
 
 def _measure(folder: Path, rows: Sequence[Row], settings: LabradorSettings) -> tuple[float, float]:
     """Seconds to load the base, and of a step a padded token."""
     begun = time.monotonic()
-    model, _ = load_files(folder)
+    model, _ = load_base(folder, settings)
     load_s = time.monotonic() - begun
     adapted = add_adapters(model, settings).train()
     middle = sorted(rows, key=lambda row: row.n_tokens)[len(rows) // 2]

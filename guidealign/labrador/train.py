@@ -22,6 +22,7 @@ from guidealign.labrador.loop import add_adapters, fit
 from guidealign.labrador.memory import peak_resident_gb
 from guidealign.labrador.model import Lineage, TrainResult
 from guidealign.labrador.package import check_reload, read_metrics, write_package
+from guidealign.labrador.quantized import load_base, on_full_weights
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry, Run
 from guidealign.retriever import Checkpoint, Processes, together
@@ -163,7 +164,7 @@ class _Trainer:
             digest=self.lineage.data.digest,
             context="training",
         )
-        model, tokenizer = load_files(self.lineage.base.folder)
+        model, tokenizer = load_base(self.lineage.base.folder, settings)
         examples = as_learned(self.lineage.data.examples, settings)
         rows = tokenize(examples, tokenizer, max_length=settings.max_length)
         check_cut(rows, max_share=settings.max_cut_share)
@@ -178,10 +179,13 @@ class _Trainer:
         metrics = {**trained.metrics, **_counts(rows)}
         if self.lineage.preferences is not None:
             metrics |= self._prefer(trained.model, tokenizer, self.lineage.preferences, run)
+        model = trained.model
+        if settings.quantization != "none":
+            model = on_full_weights(model, self.lineage.base.folder)
         metrics["peak_rss_gb"] = peak_resident_gb()
         run.log_metrics(metrics)
         write_package(
-            trained.model,
+            model,
             tokenizer,
             folder,
             lineage=self.lineage,

@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import Engine
 
 from guidealign.db import guard_database, latest_release
-from guidealign.evaluation import LookPlan, level_of_look
 from guidealign.promotion import _watch_store, store
 from guidealign.promotion._steps import FIELD
 from guidealign.promotion._watch_store import Counts, Promotion
@@ -22,7 +21,6 @@ from guidealign.settings import Settings, WatchSettings
 ACTOR = "watch"
 _GROWTH = 1.25
 """By which the conversations must have grown since the last look: looks cost level."""
-_OPEN = LookPlan()
 _MEASURES = ("refused", "disliked", "harmful")
 
 
@@ -128,7 +126,11 @@ def _bound(counts: Counts, n_then: int, number: int, wanted: WatchSettings) -> f
     least = max(wanted.least_conversations, _GROWTH * n_then)
     if counts.n_since < least or counts.n_before < wanted.least_conversations:
         return None
-    return least_increase(counts, level_of_look(wanted.level / len(_MEASURES), number, _OPEN))
+    # Brings scipy in, which takes seconds: who rolls back does not wait for it.
+    from guidealign.evaluation import LookPlan, level_of_look
+
+    level = level_of_look(wanted.level / len(_MEASURES), number, LookPlan())
+    return least_increase(counts, level)
 
 
 def _look(

@@ -7,6 +7,7 @@ from http import HTTPStatus
 import httpx
 
 from guidealign.errors import ConfigurationError, ServiceUnavailableError
+from guidealign.registry._aliases import ALIAS_PATH
 
 _TIMEOUT_S = 10.0
 
@@ -25,7 +26,7 @@ async def watched_version(tracking_uri: str, model_name: str, alias: str) -> int
             f"an alias can be waited for on an MLflow server, not in {tracking_uri.split(':')[0]}:"
             " set GUIDEALIGN_MLFLOW__TRACKING_URI to its address"
         )
-    path = f"{tracking_uri.rstrip('/')}/api/2.0/mlflow/registered-models/alias"
+    path = tracking_uri.rstrip("/") + ALIAS_PATH
     try:
         async with httpx.AsyncClient(timeout=_TIMEOUT_S) as client:
             answer = await client.get(path, params={"name": model_name, "alias": alias})

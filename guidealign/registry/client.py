@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guidealign.errors import BadInputError, PermanentError, ServiceUnavailableError
+from guidealign.registry._aliases import RestAliases, knows_rest
 from guidealign.registry._cases import EvaluatedCase
 from guidealign.registry._cases import as_entities as case_entities
 from guidealign.registry._files import check_manifest, write_manifest
@@ -47,6 +48,7 @@ class Registry:
     def __init__(self, tracking_uri: str) -> None:
         self.tracking_uri = tracking_uri
         self._client: MlflowClient | None = None
+        self._aliases = RestAliases(tracking_uri) if knows_rest(tracking_uri) else None
 
     @contextmanager
     def _server(self) -> Iterator[MlflowClient]:
@@ -242,6 +244,8 @@ class Registry:
 
     def alias_version(self, model_name: str, alias: str) -> int | None:
         """The version an alias points to; None when there is none."""
+        if self._aliases is not None:
+            return self._aliases.version(model_name, alias)
         try:
             with self._server() as client:
                 return int(client.get_model_version_by_alias(model_name, alias).version)
@@ -251,12 +255,19 @@ class Registry:
 
     def set_alias(self, model_name: str, alias: str, version: int) -> None:
         """Points an alias to a version."""
+        if self._aliases is not None:
+            self._aliases.point(model_name, alias, version)
+            return
         with self._server() as client:
             client.set_registered_model_alias(model_name, alias, str(version))
 
     def delete_alias(self, model_name: str, alias: str) -> None:
         """Removes an alias; none is fine."""
-        if self.alias_version(model_name, alias) is not None:
+        if self.alias_version(model_name, alias) is None:
+            return
+        if self._aliases is not None:
+            self._aliases.remove(model_name, alias)
+        else:
             with self._server() as client:
                 client.delete_registered_model_alias(model_name, alias)
 

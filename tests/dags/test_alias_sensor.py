@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import httpx
 import pytest
+from mlflow import MlflowClient
 
-from guidealign.errors import ConfigurationError, ServiceUnavailableError
+from guidealign.errors import BadInputError, ConfigurationError, ServiceUnavailableError
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry, watched_version
 
@@ -77,6 +79,37 @@ def test_an_alias_is_read_over_rest_as_the_client_reads_it(registry: Registry) -
     assert ask(LABRADOR_MODEL, "rest") == registry.alias_version(LABRADOR_MODEL, "rest") == 1
 
 
+def test_aliases_move_without_importing_the_client(registry: Registry) -> None:
+    """Its import takes two seconds, and a roll back waits for it."""
+    code = (
+        "import sys; from guidealign.registry import Registry; r = Registry(sys.argv[1]);"
+        f" m = {LABRADOR_MODEL!r}; r.set_alias(m, 'moved', 1); print(r.alias_version(m, 'moved'));"
+        " r.set_alias(m, 'gone', 1); r.delete_alias(m, 'gone'); r.delete_alias(m, 'gone');"
+        " print(r.alias_version(m, 'gone'), 'mlflow' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, registry.tracking_uri]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    assert told.stdout.split() == ["1", "None", "False"]
+    model = MlflowClient(registry.tracking_uri).get_registered_model(LABRADOR_MODEL)
+    assert model.aliases["moved"] == "1"
+    assert "gone" not in model.aliases
+    with pytest.raises(BadInputError, match=r"know it: Model Version .*version=7\) not found$"):
+        registry.set_alias(LABRADOR_MODEL, "moved", 7)
+
+
+def test_who_signs_in_moves_aliases_by_the_client(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
+    signed_in = Registry(registry.tracking_uri)
+    with mock.patch("httpx.Client.request", side_effect=AssertionError("without a name")):
+        signed_in.set_alias(LABRADOR_MODEL, "signed", 1)
+        assert signed_in.alias_version(LABRADOR_MODEL, "signed") == 1
+        signed_in.delete_alias(LABRADOR_MODEL, "signed")
+        assert signed_in.alias_version(LABRADOR_MODEL, "signed") is None
+
+
 def test_what_cannot_be_asked_says_what_to_do() -> None:
     with pytest.raises(ConfigurationError, match="on an MLflow server, not in sqlite"):
         asyncio.run(watched_version("sqlite:///x.db", LABRADOR_MODEL, "champion"))
@@ -105,7 +138,7 @@ def test_the_example_waits_for_the_alias_and_goes_on(registry: Registry, tmp_pat
         text=True,
     )
     with pytest.raises(subprocess.TimeoutExpired):
-        waiting.wait(20)
+        waiting.wait(12)
     registry.set_alias(LABRADOR_MODEL, "champion", 1)
     said, _ = waiting.communicate(timeout=240)
     assert "state: success" in said, said[-3000:]
