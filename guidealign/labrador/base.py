@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
@@ -18,6 +19,9 @@ from guidealign.settings import Settings
 
 _CHUNK = 1 << 22
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+
+# peft imports it wherever it is installed; it asks for a kernel of the hub that nothing here uses.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 log = structlog.get_logger()
 
