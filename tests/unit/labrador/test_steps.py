@@ -39,11 +39,20 @@ def _result(process: subprocess.Popen[str]) -> tuple[dict[str, Any], list[str]]:
     return json.loads(said[-1]), said[:-1]
 
 
+@pytest.fixture(scope="module")
+def undisturbed(
+    tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], Path]:
+    """What a training to its end tells, and its checkpoints."""
+    checkpoints = tmp_path_factory.mktemp("undisturbed")
+    return _result(_start(tiny_folder, checkpoints))[0], checkpoints
+
+
 @pytest.mark.parametrize("killed_at", [3, 8])
 def test_a_training_killed_on_the_way_ends_where_an_undisturbed_one_does(
-    tiny_folder: Path, tmp_path: Path, killed_at: int
+    tiny_folder: Path, tmp_path: Path, killed_at: int, undisturbed: tuple[dict[str, Any], Path]
 ) -> None:
-    undisturbed, _ = _result(_start(tiny_folder, tmp_path / "one"))
+    whole, _ = undisturbed
     process = _start(tiny_folder, tmp_path / "two", pause_s=0.1)
     assert process.stdout is not None
     for line in process.stdout:
@@ -55,14 +64,16 @@ def test_a_training_killed_on_the_way_ends_where_an_undisturbed_one_does(
     assert (tmp_path / "two").is_dir()
     resumed, _ = _result(_start(tiny_folder, tmp_path / "two"))
     # The curve is whole: what was logged before the kill is logged again.
-    assert resumed["losses"] == pytest.approx(undisturbed["losses"], rel=1e-4)
+    assert resumed["losses"] == pytest.approx(whole["losses"], rel=1e-4)
     for name in ("probe_loss_before", "probe_loss_after", "held_out_loss", "best_step", "steps"):
-        assert resumed["metrics"][name] == pytest.approx(undisturbed["metrics"][name], rel=1e-4)
+        assert resumed["metrics"][name] == pytest.approx(whole["metrics"][name], rel=1e-4)
 
 
-def test_a_torn_checkpoint_begins_the_training_anew(tiny_folder: Path, tmp_path: Path) -> None:
-    whole, _ = _result(_start(tiny_folder, tmp_path))
-    (tmp_path / "last.pt").write_bytes((tmp_path / "last.pt").read_bytes()[:1000])
+def test_a_torn_checkpoint_begins_the_training_anew(
+    tiny_folder: Path, tmp_path: Path, undisturbed: tuple[dict[str, Any], Path]
+) -> None:
+    whole, checkpoints = undisturbed
+    (tmp_path / "last.pt").write_bytes((checkpoints / "last.pt").read_bytes()[:1000])
     again, _ = _result(_start(tiny_folder, tmp_path))
     assert again["losses"] == pytest.approx(whole["losses"], rel=1e-4)
 
