@@ -69,8 +69,8 @@ def _sentence(name: str, result: dict[str, Any]) -> str:
     if name == "author":
         return (
             f"{last.get('n_inputs', 0)} inputs assessed, {last.get('n_unsafe', 0)} unsafe;"
-            f" {last.get('n_guidelines', 0)} guidelines written,"
-            f" {last.get('n_filtered', 0)} of them stopped by the filter,"
+            f" {last.get('n_guidelines', 0)} guidelines kept,"
+            f" {last.get('n_filtered', 0)} others stopped by the filter,"
             f" {last.get('n_failed', 0)} inputs failed"
         )
     if name == "library":

@@ -25,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
     "GUIDEALIGN_PLATFORM__SAFETY_USES_BASE": "true",
     "GUIDEALIGN_AUTHOR__MAX_TOKENS": "160",
+    # What does not fit is asked for again, and the model is slow.
+    "GUIDEALIGN_AUTHOR__MAX_GUIDELINES": "1",
+    "GUIDEALIGN_AUTHOR__MAX_ATTEMPTS": "2",
     "GUIDEALIGN_RETRIEVER__EPOCHS": "1",
     "GUIDEALIGN_RETRIEVER__MAX_LENGTH": "48",
     "GUIDEALIGN_ALIGN__MAX_INPUTS": "6",
