@@ -29,7 +29,7 @@ from tests.fakes.mlflow_store import local_registry
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = (0, 1, 2, 3)
-TIMES = {RETRIEVER_MODEL: 3, LABRADOR_MODEL: 1}
+TIMES = 3
 MOST_STEPS = 60
 SETTINGS = Settings(author=AuthorSettings(review_policy="auto"))
 _VECTORS = text(
@@ -214,8 +214,7 @@ def _rollback_killed(world: World, step: int) -> bool:
 
 
 def test_killed_between_any_two_steps_it_is_brought_together_again(world: World) -> None:
-    times = TIMES[world.model]
-    for _ in range(times):
+    for _ in range(TIMES):
         steps = iter(range(1, MOST_STEPS))
         unfinished = {"promote", "rollback"}
         while unfinished:
@@ -227,9 +226,9 @@ def test_killed_between_any_two_steps_it_is_brought_together_again(world: World)
                 unfinished.discard("rollback")
     seen = world.killed_after
     of_aliases = 4 if world.model == RETRIEVER_MODEL else 2
-    assert seen.count("set_registered_model_alias") == of_aliases * times
-    assert seen.count("insert into core.switches") == 2 * times
-    assert seen.count("insert into core.promotions") == 2 * times
+    assert seen.count("set_registered_model_alias") == of_aliases * TIMES
+    assert seen.count("insert into core.switches") == 2 * TIMES
+    assert seen.count("insert into core.promotions") == 2 * TIMES
 
 
 def test_killed_while_it_finishes_what_another_began(world: World) -> None:
