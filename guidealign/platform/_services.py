@@ -32,6 +32,9 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _MODEL_SLEEP_IDLE_S = 60
 # Spinning threads of one process hold the cores that others need: beside a busy model server,
 # training was measured at 13 tokens a second with spinning and 28 without.
+_PRELOAD = ("guidealign.labrador", "guidealign.retriever", "guidealign.promotion",
+            "guidealign.evaluation", "mlflow", "scipy.stats", "torch", "peft")  # fmt: skip
+"""What stages import, some of it for seconds."""
 _SHARE_CORES = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
@@ -193,7 +196,8 @@ def airflow_env(settings: Settings, home: Home, port: int, urls: dict[str, str])
             home.root / "logs" / "airflow" / "dag_processor"
         ),
         "dag_processor__refresh_interval": "30",
-        "dag_processor__min_file_process_interval": "30",
+        # Changed files do not wait for it; settings that shape a DAG do.
+        "dag_processor__min_file_process_interval": "120",
         "dag_processor__dag_version_inflation_check_level": "error",
         # Work of something that was killed is taken up within a minute.
         "scheduler__scheduler_health_check_threshold": "20",
@@ -212,5 +216,6 @@ def airflow_env(settings: Settings, home: Home, port: int, urls: dict[str, str])
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "HF_HUB_OFFLINE": "1" if settings.labrador.base_model is None else "0",
         "TOKENIZERS_PARALLELISM": "false",
+        "GUIDEALIGN_AIRFLOW__PRELOAD": json.dumps(_PRELOAD),
         **_SHARE_CORES,
     }

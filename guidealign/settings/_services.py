@@ -38,6 +38,9 @@ class AirflowSettings(BaseModel):
     deadlines: bool = True
     """Off for `dag.test()`, which in Airflow 3.3 cannot run a DAG that has a deadline."""
     deadlines_min: DeadlineSettings = DeadlineSettings()
+    preload: list[str] = []
+    """Modules that the scheduler imports before LocalExecutor forks its workers, so that tasks need
+    not. The embedded platform names what its stages use."""
 
 
 class PlatformSettings(BaseModel):

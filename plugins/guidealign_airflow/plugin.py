@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
+from guidealign_airflow import preload
 from guidealign_airflow.pages import PREFIX, LazyPages
 
 
@@ -17,6 +18,7 @@ class GuidealignPlugin(AirflowPlugin):
     """Guideline library, review, coverage, models, trial and keys under one entry."""
 
     name = "guidealign"
+    listeners: ClassVar[list[Any]] = [preload]
     fastapi_apps: ClassVar[list[Any]] = [
         {"app": LazyPages(), "url_prefix": PREFIX, "name": "guidealign pages"}
     ]

@@ -1,0 +1,40 @@
+"""What the scheduler imports before its workers are forked, told by Airflow's own listeners."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+_START = """
+import sys
+sys.argv = ["airflow", sys.argv[1]]
+from airflow.listeners.listener import get_listener_manager
+get_listener_manager().hook.on_starting(component=object())
+print("imported:", "scipy.stats" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("command", "imported"), [("scheduler", True), ("triggerer", False)])
+def test_the_scheduler_alone_imports_what_its_tasks_need(
+    tmp_path: Path, command: str, imported: bool
+) -> None:
+    env = os.environ | {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+        "GUIDEALIGN_AIRFLOW__PRELOAD": '["no_such_module", "scipy.stats"]',
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", _START, command],
+        env=env, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert f"imported: {imported}" in done.stdout
+    # What is missing is told, and stops neither the scheduler nor the other imports.
+    assert ("no_such_module" in said) is imported
