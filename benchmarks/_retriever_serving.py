@@ -331,8 +331,8 @@ def _together(encoder: ServingEncoder, engine: Any, queries: Sequence[str]) -> F
         n=len(queries),
         target=f">= {_LEAST_BATCHED}",
         met=ratio >= _LEAST_BATCHED,
-        note="one inference and one round trip for all; the gateway's worker groups them so. One query"
-        " already uses both cores: what is left to gain is what batches give the encoder itself",
+        note="one inference and one round trip for all; the gateway's worker groups them so. One"
+        " query already uses both cores: what is left to gain is what batches give the encoder itself",
     )
 
 
