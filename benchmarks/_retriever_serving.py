@@ -332,7 +332,7 @@ def _together(encoder: ServingEncoder, engine: Any, queries: Sequence[str]) -> F
         target=f">= {_LEAST_BATCHED}",
         met=ratio >= _LEAST_BATCHED,
         note="one inference and one round trip for all; the gateway's worker groups them so. One"
-        " query already uses both cores: what is left to gain is what batches give the encoder itself",
+        " query already uses both cores: what is left to gain is what batches give the encoder",
     )
 
 
