@@ -318,7 +318,9 @@ def _figures(seen: _Seen, spent: list[_Round]) -> list[Figure]:
             target=f"< {_MAX_ROLLBACK_S:g}",
             met=slowest < _MAX_ROLLBACK_S,
             note=f"median {median(each.rolled_back for each in spent):.2f} s; no guideline is"
-            " embedded again",
+            " embedded again; the switch itself takes"
+            f" {median(each.promoted for each in spent):.2f} s, the rest is a Python process that"
+            f" starts beside {_CALLERS} callers on both cores",
         ),
         Figure(
             figure="switch: roll back, from the command to the first answer under it, median",
