@@ -64,7 +64,7 @@ def test_what_does_not_fit_is_not_loaded(
     def loads(*_: object) -> None:
         raise AssertionError("the base was loaded")
 
-    monkeypatch.setattr(estimating, "load_files", loads)
+    monkeypatch.setattr(estimating, "load_base", loads)
     monkeypatch.setattr(estimating, "_FLOAT_BYTES", 1e9)
     rows = tokenize(EXAMPLES, tiny[1], max_length=96).rows
     told = estimate_rows(tiny_folder, rows, LabradorSettings())
