@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import resource
 import time
 from collections.abc import Callable
 from difflib import SequenceMatcher
@@ -30,6 +29,7 @@ from benchmarks._library_data import (
 from benchmarks._report import Figure
 from guidealign.authoring import guideline_hash
 from guidealign.db import make_engine
+from guidealign.labrador import peak_resident_gb
 from guidealign.library import CURATION_VERSION, deduplicate_texts, publish
 from guidealign.settings import AuthorSettings, Settings
 
@@ -221,7 +221,7 @@ def measure_fuzzy(n: int, per_original: int, n_checked: int) -> list[Figure]:
             texts, threshold=THRESHOLD, progress=lambda done: bar.update(task, completed=done)
         )
     minutes = (time.perf_counter() - started) / 60
-    gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    gib = peak_resident_gb() * 1e9 / 2**30
     sample = planted(n_checked, per_original, THRESHOLD, seed=7)
     same = deduplicate_texts(sample, threshold=THRESHOLD).kept.tolist() == _brute_force(sample)
     below = _least_score(texts, result.witness)

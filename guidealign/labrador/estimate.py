@@ -20,6 +20,7 @@ from guidealign.labrador.examples import (
     check_cut,
     split_by_tokens,
     tokenize,
+    tokens_together,
 )
 from guidealign.labrador.likelihood import TOKENS_AT_ONCE, free_cores
 from guidealign.labrador.loop import add_adapters, gradient_of
@@ -161,14 +162,15 @@ class _Plan:
 
     @classmethod
     def of(cls, rows: Sequence[Row], settings: LabradorSettings) -> _Plan:
-        size, steps = settings.batch_size, settings.max_steps
+        size, steps, packing = settings.batch_size, settings.max_steps, settings.packing
         chosen = batches(rows, size=size, steps=steps, seed=settings.seed)
         parts = [
             part
             for batch in chosen
-            for part in split_by_tokens(batch, TOKENS_AT_ONCE, packing=settings.packing)
+            for part in split_by_tokens(batch, TOKENS_AT_ONCE, packing=packing)
         ]
-        widths = [_paid([row.n_tokens for row in part], settings) for part in parts]
+        widths = [tokens_together([r.n_tokens for r in part], packing=packing) for part in parts]
+        places = [tokens_together([r.n_learned for r in part], packing=packing) for part in parts]
         mean = sum(row.n_tokens for row in rows) / len(rows)
         n_held_out = int(settings.held_out_share * len(rows))
         n_looks = -(-steps // settings.check_every) if n_held_out else 0
@@ -176,13 +178,8 @@ class _Plan:
             step_tokens=sum(widths),
             look_tokens=mean * (n_looks * n_held_out + _LOOKS_BESIDE * settings.batch_size),
             most_at_once=max(widths),
-            most_places=max(_paid([row.n_learned for row in p], settings) for p in parts),
+            most_places=max(places),
         )
-
-
-def _paid(lengths: Sequence[int], settings: LabradorSettings) -> int:
-    """Of rows that pass through the model together, their padding included."""
-    return sum(lengths) if settings.packing else len(lengths) * max(lengths)
 
 
 @dataclass(frozen=True, kw_only=True)

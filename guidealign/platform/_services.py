@@ -216,6 +216,8 @@ def airflow_env(settings: Settings, home: Home, port: int, urls: dict[str, str])
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "HF_HUB_OFFLINE": "1" if settings.labrador.base_model is None else "0",
         "TOKENIZERS_PARALLELISM": "false",
-        "GUIDEALIGN_AIRFLOW__PRELOAD": json.dumps(_PRELOAD),
+        "GUIDEALIGN_AIRFLOW__PRELOAD": json.dumps(
+            _PRELOAD if settings.airflow.preload is None else settings.airflow.preload
+        ),
         **_SHARE_CORES,
     }

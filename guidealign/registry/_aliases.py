@@ -7,6 +7,7 @@ them. Alias routes are part of the public API (mlflow.org, REST API, "Set Regist
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,26 @@ from guidealign.errors import BadInputError, PermanentError, ServiceUnavailableE
 _TIMEOUT_S = 120.0
 _RETRIES = 2
 ALIAS_PATH = "/api/2.0/mlflow/registered-models/alias"
+NO_ALIAS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST})
+"""A model that is not there is 404, an alias that is not there 400."""
 _SIGNED_IN = ("AUTH", "AWS_SIGV4", "CLIENT_CERT_PATH", "INSECURE_TLS", "PASSWORD",
               "SERVER_CERT_PATH", "TOKEN", "USERNAME")  # fmt: skip
 
 
 def knows_rest(tracking_uri: str) -> bool:
-    """Whether it is a server that asks for no name: who signs in does so by MLflow's own client."""
-    if not tracking_uri.startswith(("http://", "https://")):
+    """Whether it is a server that asks for neither name nor certificate.
+
+    Who signs in, and what is encrypted, goes by MLflow's own client and its many settings.
+    """
+    if not tracking_uri.startswith("http://"):
         return False
     signs_in = any(f"MLFLOW_TRACKING_{name}" in os.environ for name in _SIGNED_IN)
     return not signs_in and not (Path.home() / ".mlflow" / "credentials").exists()
+
+
+def version_in(answered: dict[str, Any]) -> int:
+    """The version that an answer about an alias names."""
+    return int(answered["model_version"]["version"])
 
 
 class RestAliases:
@@ -35,17 +46,18 @@ class RestAliases:
 
     def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri.rstrip("/")
-        self._client = httpx.Client(
-            timeout=_TIMEOUT_S, transport=httpx.HTTPTransport(retries=_RETRIES)
-        )
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        """Made by the first question: most that have a registry ask no alias."""
+        return httpx.Client(timeout=_TIMEOUT_S, transport=httpx.HTTPTransport(retries=_RETRIES))
 
     def version(self, model_name: str, alias: str) -> int | None:
         """What an alias points to; None where there is none."""
         answer = self._ask("GET", params={"name": model_name, "alias": alias})
-        # A model that is not there is 404, an alias that is not there 400.
-        if answer.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}:
+        if answer.status_code in NO_ALIAS:
             return None
-        return int(self._read(answer)["model_version"]["version"])
+        return version_in(self._read(answer))
 
     def point(self, model_name: str, alias: str, version: int) -> None:
         """Sets or moves an alias.

@@ -7,7 +7,7 @@ from http import HTTPStatus
 import httpx
 
 from guidealign.errors import ConfigurationError, ServiceUnavailableError
-from guidealign.registry._aliases import ALIAS_PATH
+from guidealign.registry._aliases import ALIAS_PATH, NO_ALIAS, version_in
 
 _TIMEOUT_S = 10.0
 
@@ -34,9 +34,8 @@ async def watched_version(tracking_uri: str, model_name: str, alias: str) -> int
         raise ServiceUnavailableError(
             f"MLflow at {tracking_uri} does not answer: {type(error).__name__}"
         ) from error
-    # A model that is not there is 404, an alias that is not there 400.
-    if answer.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}:
+    if answer.status_code in NO_ALIAS:
         return None
     if answer.status_code != HTTPStatus.OK:
         raise ServiceUnavailableError(f"MLflow at {tracking_uri} answers {answer.status_code}")
-    return int(answer.json()["model_version"]["version"])
+    return version_in(answer.json())

@@ -38,9 +38,9 @@ class AirflowSettings(BaseModel):
     deadlines: bool = True
     """Off for `dag.test()`, which in Airflow 3.3 cannot run a DAG that has a deadline."""
     deadlines_min: DeadlineSettings = DeadlineSettings()
-    preload: list[str] = []
+    preload: list[str] | None = None
     """Modules that the scheduler imports before LocalExecutor forks its workers, so that tasks need
-    not. The embedded platform names what its stages use."""
+    not. None: what the stages use on the embedded platform, nothing elsewhere."""
 
 
 class PlatformSettings(BaseModel):

@@ -23,7 +23,7 @@ def on_starting(component: object) -> None:
         return
     from guidealign.settings import load_settings
 
-    for name in load_settings().airflow.preload:
+    for name in load_settings().airflow.preload or ():
         try:
             importlib.import_module(name)
         except ImportError as error:
