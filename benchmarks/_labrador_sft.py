@@ -21,8 +21,8 @@ from guidealign.labrador import peak_resident_gb
 from guidealign.labrador.base import load_files
 from guidealign.labrador.examples import Row, batches
 from guidealign.labrador.loop import add_adapters, gradient_of, mean_loss
-from guidealign.labrador.precision import compute_precision
 from guidealign.labrador.steps import Course, Training, rate_share
+from guidealign.precision import compute_precision
 from guidealign.settings import LabradorSettings
 
 _PROBE_ROWS = 4
@@ -31,7 +31,7 @@ _PROBE_ROWS = 4
 def with_loop(model: Any, rows: Sequence[Row], settings: LabradorSettings) -> float:
     """The steps alone: what is looked at before and after them, a trainer does not do."""
     size, steps = settings.batch_size, settings.max_steps
-    precision = compute_precision(settings)
+    precision = compute_precision(settings.precision)
     course = Course(
         batches=batches(rows, size=size, steps=steps, seed=settings.seed),
         add_gradient=lambda batch: gradient_of(model, batch, precision),

@@ -81,6 +81,7 @@ def _train_ours(task: dict[str, Any]) -> float:
         learning_rate=task["learning_rate"],
         max_length=task["max_length"],
         temperature=task["temperature"],
+        precision=task["precision"],
         seed=task["seed"],
     )
     begun = time.process_time()

@@ -14,7 +14,8 @@ from sqlalchemy import Engine
 from guidealign.db import guard_database
 from guidealign.evaluation import store
 from guidealign.evaluation.benchmark import PreferenceCase, cases_digest, load_cases
-from guidealign.labrador import compute_precision, load_model
+from guidealign.labrador import load_model
+from guidealign.precision import compute_precision
 from guidealign.records import LABRADOR_MODEL, CaseScore, EvaluationRun, Unscored
 from guidealign.registry import Registry
 from guidealign.settings import Settings
@@ -67,7 +68,7 @@ def score_labrador(
 
 def likelihood_way(settings: Settings) -> str:
     """How likelihoods are taken: the part of their evaluator that is not the cases'."""
-    return str(compute_precision(settings.labrador))
+    return str(compute_precision(settings.labrador.precision))
 
 
 def score_preferences(  # noqa: PLR0913 - cases of any benchmark, and what scores them
@@ -93,7 +94,7 @@ def score_preferences(  # noqa: PLR0913 - cases of any benchmark, and what score
         registry: where the version's weights are.
         progress: told (done, planned) after each case.
     """
-    precision = compute_precision(settings.labrador)
+    precision = compute_precision(settings.labrador.precision)
     planned = EvaluationRun(
         model_name=LABRADOR_MODEL,
         version=version,

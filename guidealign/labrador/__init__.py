@@ -4,13 +4,11 @@ from guidealign.labrador.estimate import Estimate, estimate_training
 from guidealign.labrador.load import load_model
 from guidealign.labrador.memory import peak_resident_gb
 from guidealign.labrador.model import TrainResult
-from guidealign.labrador.precision import compute_precision
 from guidealign.labrador.train import train_labrador
 
 __all__ = [
     "Estimate",
     "TrainResult",
-    "compute_precision",
     "estimate_training",
     "load_model",
     "peak_resident_gb",

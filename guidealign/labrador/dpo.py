@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from guidealign.errors import IntegrityError
 from guidealign.labrador.examples import RowPair, batches, split_by_tokens, split_held_out
 from guidealign.labrador.likelihood import TOKENS_AT_ONCE, answer_log_likelihoods, free_cores
-from guidealign.labrador.precision import autocast, compute_precision
 from guidealign.labrador.steps import Course, LogStep, Training
+from guidealign.precision import autocast, compute_precision
 from guidealign.retriever import Checkpoint
 from guidealign.settings import LabradorSettings
 
@@ -114,7 +114,7 @@ class _Preferring:
     def __init__(self, model: Any, settings: LabradorSettings) -> None:
         self._model = model
         self._beta = settings.dpo_beta
-        self._precision = compute_precision(settings)
+        self._precision = compute_precision(settings.precision)
         self._references: dict[RowPair, float] = {}
 
     def take_references(self, pairs: Sequence[RowPair]) -> None:

@@ -24,8 +24,8 @@ from guidealign.labrador.examples import (
 )
 from guidealign.labrador.likelihood import TOKENS_AT_ONCE, free_cores
 from guidealign.labrador.loop import add_adapters, gradient_of
-from guidealign.labrador.precision import compute_precision
 from guidealign.labrador.quantized import NF4_BYTES, load_base
+from guidealign.precision import compute_precision
 from guidealign.settings import LabradorSettings, Settings
 
 _FLOAT_BYTES = 4
@@ -244,7 +244,7 @@ def _measure(folder: Path, rows: Sequence[Row], settings: LabradorSettings) -> t
     adapted = add_adapters(model, settings).train()
     middle = sorted(rows, key=lambda row: row.n_tokens)[len(rows) // 2]
     few = [middle] * _MEASURED_ROWS
-    precision = compute_precision(settings)
+    precision = compute_precision(settings.precision)
     with free_cores():
         # The first one is slower than those that follow.
         for _ in itertools.repeat(None, 2):

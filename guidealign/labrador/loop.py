@@ -21,8 +21,8 @@ from guidealign.labrador.likelihood import (
     free_cores,
     packed_log_likelihoods,
 )
-from guidealign.labrador.precision import Precision, autocast, compute_device, compute_precision
 from guidealign.labrador.steps import Course, LogStep, Training
+from guidealign.precision import Precision, autocast, compute_device, compute_precision
 from guidealign.retriever import Checkpoint, Processes
 from guidealign.settings import LabradorSettings
 
@@ -89,7 +89,7 @@ def fit(
     learned, held_out = split_held_out(learnable, share=settings.held_out_share, seed=settings.seed)
     probe = learned[:_PROBE_ROWS]
     model.to(compute_device())
-    precision = compute_precision(settings)
+    precision = compute_precision(settings.precision)
     size, steps = settings.batch_size, settings.max_steps
     course = Course(
         batches=batches(learned, size=size, steps=steps, seed=settings.seed),

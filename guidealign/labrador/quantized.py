@@ -8,7 +8,7 @@ from typing import Any
 
 from guidealign.errors import ConfigurationError
 from guidealign.labrador.base import load_files
-from guidealign.labrador.precision import compute_device, compute_precision
+from guidealign.precision import compute_device, compute_precision
 from guidealign.settings import LabradorSettings
 
 NF4_BYTES = (4 + 0.127) / 8
@@ -35,7 +35,7 @@ def load_base(folder: Path, settings: LabradorSettings) -> tuple[Any, Any]:
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=getattr(torch, compute_precision(settings)),
+        bnb_4bit_compute_dtype=getattr(torch, compute_precision(settings.precision)),
     )
     model, tokenizer = load_files(
         folder, quantization_config=config, device_map={"": compute_device()}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guidealign.errors import BadInputError, IntegrityError
+from guidealign.precision import autocast, compute_device, compute_precision
 from guidealign.retriever._checkpoint import Checkpoint
 from guidealign.retriever._chunks import backward_in_chunks
 from guidealign.retriever._processes import Processes
@@ -72,8 +73,8 @@ def fit(
 ) -> dict[str, float]:
     """Trains an encoder in place; the same seed gives the same weights, also after a kill.
 
-    Uses a GPU where there is one, with bfloat16 where it has it; the encoder is on the CPU when
-    this returns, with the weights of the epoch that found most for the dev inputs.
+    Uses a GPU where there is one, and computes in `settings.precision`; the encoder is on the CPU
+    when this returns, with the weights of the epoch that found most for the dev inputs.
 
     Args:
         encoder: the base.
@@ -143,6 +144,7 @@ class _Training:
         self._encoder, self._data, self._settings = encoder, data, settings
         self._on_step = on_step if processes.is_first else _unheard
         self._processes = processes
+        self._precision = compute_precision(settings.precision)
         steps = settings.epochs * (len(data.inputs) // settings.batch_size)
         self._optimizer = torch.optim.AdamW(
             encoder.model.parameters(), lr=settings.learning_rate, weight_decay=0.01, fused=True
@@ -241,7 +243,7 @@ class _Training:
             self._processes.share_of(layout.texts),
             lambda vectors: self._loss_of(vectors, layout, batch),
             self._settings.chunk_size,
-            lambda: _precision(self._encoder),
+            lambda: autocast(self._precision),
         )
 
     def _loss(self, batch: Sequence[TrainingPair]) -> torch.Tensor:
@@ -250,7 +252,7 @@ class _Training:
         layout = self._layout(batch)
         own = self._processes.share_of(layout.texts)
         size = _PART if self._encoder.model.device.type == "cpu" else len(own)
-        with _precision(self._encoder):
+        with autocast(self._precision):
             parts = [
                 self._encoder.forward(own[start : start + size])
                 for start in range(0, len(own), size)
@@ -304,10 +306,7 @@ class _Training:
 @contextmanager
 def _on_device(encoder: TransformerEncoder) -> Iterator[None]:
     """Moves an encoder to the GPU, where there is one, for the length of the block."""
-    import torch
-
-    if torch.cuda.is_available():
-        encoder.model.to("cuda")
+    encoder.model.to(compute_device())
     try:
         yield
     finally:
@@ -321,12 +320,3 @@ def _switch_off_dropout(encoder: TransformerEncoder) -> None:
     for module in encoder.model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-
-
-def _precision(encoder: TransformerEncoder) -> AbstractContextManager[Any]:
-    """bfloat16 where the hardware computes in it; CPUs without it are slower that way."""
-    import torch
-
-    if encoder.model.device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    return nullcontext()

@@ -178,6 +178,8 @@ class RetrieverSettings(BaseModel):
     """The base's own, in training. A step without takes a third less, and found no less here."""
     gradient_checkpointing: bool = False
     """Less memory for activations, more time."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the arithmetic in training; auto: bfloat16 where the hardware has it. Weights are fp32."""
     seed: int = 13
 
 

@@ -65,6 +65,21 @@ class KilledError(Exception):
     pass
 
 
+def test_bfloat16_learns_what_float32_does_and_leaves_float32() -> None:
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        encoder = _encoder()
+        settings = RetrieverSettings(**SMALL | {"precision": precision})
+        found[precision] = (encoder, fit(encoder, DATA, settings, lambda *_: None))
+    (exact, expected), (rounded, figures) = found["float32"], found["bfloat16"]
+    assert {value.dtype for value in rounded.model.parameters()} == {torch.float32}
+    assert figures["loss_first"] == pytest.approx(expected["loss_first"], rel=0.02)
+    assert figures["loss_last"] == pytest.approx(expected["loss_last"], rel=0.1)
+    vectors = [each.encode(ABOUT, side="input") for each in (exact, rounded)]
+    cosines = (vectors[0] * vectors[1]).sum(axis=1)
+    assert 0.99 < cosines.min() < 1 - 1e-6
+
+
 def test_a_killed_training_ends_where_an_undisturbed_one_does(tmp_path: Path) -> None:
     settings = RetrieverSettings(**SMALL)
     whole = _encoder()

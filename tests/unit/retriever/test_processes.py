@@ -42,7 +42,8 @@ torch.save(
 def test_two_processes_train_the_model_that_one_does(
     tmp_path: Path, changes: dict[str, object]
 ) -> None:
-    settings = {**SMALL, "epochs": 2, **changes}
+    # Sums in another order are rounded another way, and bfloat16 rounds by far more.
+    settings = {**SMALL, "epochs": 2, "precision": "float32", **changes}
     first, second = in_two_processes(_SCRIPT, tmp_path, json.dumps(settings))
     alone = _encoder()
     expected = fit(alone, DATA, RetrieverSettings(**settings), lambda *_: None)
