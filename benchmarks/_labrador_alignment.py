@@ -21,7 +21,15 @@ from rich.console import Console
 
 from benchmarks._bundled_model import model_server
 from benchmarks._kept_lines import KeptLines
-from benchmarks._labrador_judged import GUIDED, LABRADOR, PLAIN, Prompt, difference, judged_figures
+from benchmarks._labrador_judged import (
+    FEWER,
+    GUIDED,
+    LABRADOR,
+    PLAIN,
+    Prompt,
+    difference,
+    judged_figures,
+)
 from benchmarks._report import ROOT, Figure
 from guidealign.alignment import AlignedExample, compose, keep_distinct
 from guidealign.alignment.filters import judge
@@ -42,6 +50,8 @@ from guidealign.settings import EndpointSettings, Settings, load_settings
 
 DO_NOT_ANSWER = ROOT.parent / "shared" / "data" / "do_not_answer"
 _SLOTS = 2
+_FEWER = 2
+"""Guidelines in front of a prompt, where the settings' `retrieval.k` has more."""
 console = Console(stderr=True)
 
 
@@ -68,7 +78,7 @@ def measure_alignment(full: bool) -> list[Figure]:
     guidelines = dict(zip(asked, _retrieve(asked, settings), strict=True))
     cache = settings.platform.cache.expanduser() / "bench"
     kept = KeptLines(cache / "labrador-answers.jsonl")
-    jobs = [(way, p.text) for p in prompts for way in (GUIDED, PLAIN)]
+    jobs = [(way, p.text) for p in prompts for way in (GUIDED, FEWER, PLAIN)]
     jobs += [(GUIDED, text) for text, _ in inputs]
     _answer(jobs, kept, guidelines, settings)
     examples = _examples(inputs, kept, guidelines)
@@ -81,7 +91,7 @@ def measure_alignment(full: bool) -> list[Figure]:
         served = Path(folder) / "adapter.gguf"
         write_adapter_gguf(adapter, ensure_model("base", settings), served)
         _answer([(labrador, p.text) for p in prompts], kept, guidelines, settings, served)
-    ways = {GUIDED: GUIDED, PLAIN: PLAIN, LABRADOR: labrador}
+    ways = {GUIDED: GUIDED, FEWER: FEWER, PLAIN: PLAIN, LABRADOR: labrador}
     texts = {way: [kept[name, p.text][0] for p in prompts] for way, name in ways.items()}
     return judged_figures(prompts, texts, settings, cache) + figures
 
@@ -172,8 +182,9 @@ class _Asker:
     def __call__(self, job: tuple[str, str]) -> None:
         way, prompt = job
         if (way, prompt) not in self.kept:
-            guidelines = self.guidelines[prompt] if way == GUIDED else []
-            messages = compose(prompt, guidelines)
+            found = self.guidelines[prompt]
+            shown = {GUIDED: found, FEWER: found[:_FEWER]}.get(way, [])
+            messages = compose(prompt, shown)
             said = self.client.complete(messages, temperature=0.0, max_tokens=self.max_tokens)
             self.kept[way, prompt] = (said.text, said.finish_reason)
         self.done += 1

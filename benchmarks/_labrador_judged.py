@@ -22,8 +22,8 @@ from guidealign.evaluation.judges import (
 from guidealign.evaluation.statistics import Bootstrap
 from guidealign.settings import Settings
 
-GUIDED, PLAIN, LABRADOR = "guided", "plain", "labrador"
-_SIDES = ((GUIDED, PLAIN), (LABRADOR, PLAIN))
+GUIDED, FEWER, PLAIN, LABRADOR = "guided", "guided by two", "plain", "labrador"
+_SIDES = ((GUIDED, PLAIN), (FEWER, PLAIN), (GUIDED, FEWER), (LABRADOR, PLAIN))
 _LEVEL = 0.05
 _RESAMPLES = 10_000
 _KINDS = {

@@ -22,7 +22,6 @@ from guidealign.labrador.base import load_files
 from guidealign.labrador.examples import Row, batches
 from guidealign.labrador.loop import add_adapters, gradient_of, mean_loss
 from guidealign.labrador.steps import Course, Training, rate_share
-from guidealign.precision import compute_precision
 from guidealign.settings import LabradorSettings
 
 _PROBE_ROWS = 4
@@ -31,10 +30,9 @@ _PROBE_ROWS = 4
 def with_loop(model: Any, rows: Sequence[Row], settings: LabradorSettings) -> float:
     """The steps alone: what is looked at before and after them, a trainer does not do."""
     size, steps = settings.batch_size, settings.max_steps
-    precision = compute_precision(settings.precision)
     course = Course(
         batches=batches(rows, size=size, steps=steps, seed=settings.seed),
-        add_gradient=lambda batch: gradient_of(model, batch, precision),
+        add_gradient=lambda batch: gradient_of(model, batch, settings),
         held_out_loss=None,
         measure_before=dict,
         steps=steps,
@@ -107,7 +105,7 @@ def main() -> None:
     model, tokenizer = load_files(Path(folder))
     model = add_adapters(model, settings)
     probe = rows[:_PROBE_ROWS]
-    before = mean_loss(model, probe)
+    before = mean_loss(model, probe, settings)
     if way == "loop":
         seconds = with_loop(model, rows, settings)
     else:
@@ -119,7 +117,7 @@ def main() -> None:
         "tokens": sum(len(row.tokens) for batch in chosen for row in batch),
         "peak_gb": peak_resident_gb(),
         "loss_before": before,
-        "loss": mean_loss(model, probe),
+        "loss": mean_loss(model, probe, settings),
     }
     print(json.dumps(done), flush=True)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from guidealign.errors import IntegrityError
 from guidealign.labrador.examples import RowPair, batches, split_by_tokens, split_held_out
-from guidealign.labrador.likelihood import TOKENS_AT_ONCE, answer_log_likelihoods, free_cores
+from guidealign.labrador.likelihood import answer_log_likelihoods, free_cores
 from guidealign.labrador.steps import Course, LogStep, Training
 from guidealign.precision import autocast, compute_precision
 from guidealign.retriever import Checkpoint
@@ -114,6 +114,7 @@ class _Preferring:
     def __init__(self, model: Any, settings: LabradorSettings) -> None:
         self._model = model
         self._beta = settings.dpo_beta
+        self._pass_tokens = settings.pass_tokens
         self._precision = compute_precision(settings.precision)
         self._references: dict[RowPair, float] = {}
 
@@ -123,14 +124,14 @@ class _Preferring:
 
         self._model.eval()
         with torch.inference_mode():
-            for part in split_by_tokens(pairs, TOKENS_AT_ONCE):
+            for part in split_by_tokens(pairs, self._pass_tokens):
                 margins = self._likelihoods(part).margin.tolist()
                 self._references.update(zip(part, margins, strict=True))
 
     def add_gradient(self, batch: Sequence[RowPair]) -> dict[str, float]:
         """Adds the gradient of the batch's mean loss, a part at a time."""
         figures: dict[str, float] = {}
-        for part in split_by_tokens(batch, TOKENS_AT_ONCE):
+        for part in split_by_tokens(batch, self._pass_tokens):
             rewards = self._rewards(part)
             (_loss(rewards).sum() / len(batch)).backward()
             _add(figures, rewards.detach(), len(batch))
@@ -144,7 +145,7 @@ class _Preferring:
         self._model.eval()
         figures: dict[str, float] = {}
         with torch.inference_mode():
-            for part in split_by_tokens(pairs, TOKENS_AT_ONCE):
+            for part in split_by_tokens(pairs, self._pass_tokens):
                 _add(figures, self._rewards(part), len(pairs))
         return figures
 

@@ -22,10 +22,9 @@ from guidealign.labrador.examples import (
     tokenize,
     tokens_together,
 )
-from guidealign.labrador.likelihood import TOKENS_AT_ONCE, free_cores
+from guidealign.labrador.likelihood import free_cores
 from guidealign.labrador.loop import add_adapters, gradient_of
 from guidealign.labrador.quantized import NF4_BYTES, load_base
-from guidealign.precision import compute_precision
 from guidealign.settings import LabradorSettings, Settings
 
 _FLOAT_BYTES = 4
@@ -167,7 +166,7 @@ class _Plan:
         parts = [
             part
             for batch in chosen
-            for part in split_by_tokens(batch, TOKENS_AT_ONCE, packing=packing)
+            for part in split_by_tokens(batch, settings.pass_tokens, packing=packing)
         ]
         widths = [tokens_together([r.n_tokens for r in part], packing=packing) for part in parts]
         places = [tokens_together([r.n_learned for r in part], packing=packing) for part in parts]
@@ -244,12 +243,11 @@ def _measure(folder: Path, rows: Sequence[Row], settings: LabradorSettings) -> t
     adapted = add_adapters(model, settings).train()
     middle = sorted(rows, key=lambda row: row.n_tokens)[len(rows) // 2]
     few = [middle] * _MEASURED_ROWS
-    precision = compute_precision(settings.precision)
     with free_cores():
         # The first one is slower than those that follow.
         for _ in itertools.repeat(None, 2):
             begun = time.monotonic()
-            gradient_of(adapted, few, precision, packing=settings.packing)
+            gradient_of(adapted, few, settings)
             step_s = time.monotonic() - begun
     return load_s, step_s / (_MEASURED_ROWS * middle.n_tokens)
 

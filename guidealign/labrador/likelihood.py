@@ -12,8 +12,6 @@ from guidealign.labrador.examples import MASKED, Row
 if TYPE_CHECKING:
     import torch
 
-TOKENS_AT_ONCE = 512
-"""Padded tokens per forward pass: bounds memory; a larger pass is no faster on a CPU."""
 _LOOK_S = 0.5
 _PACKING_TOLERANCE = 1e-3
 """Of log-likelihoods in fp32, relative; rows that see one another differ by far more."""
@@ -31,7 +29,7 @@ def answer_log_likelihoods(model: Any, rows: Sequence[Row]) -> torch.Tensor:
     # The output layer is a third of a small model's work: it is run only where an answer
     # token is predicted.
     places = (labels != MASKED).any(dim=0).nonzero().squeeze(1)  # (places,)
-    output = model(input_ids=tokens, attention_mask=mask, logits_to_keep=places)
+    output = model(input_ids=tokens, attention_mask=mask, logits_to_keep=places, use_cache=False)
     targets = labels[:, places]  # (rows, places)
     losses = torch.nn.functional.cross_entropy(
         output.logits.flatten(0, 1).float(),

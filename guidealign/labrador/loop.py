@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from guidealign.errors import IntegrityError
@@ -15,14 +15,14 @@ from guidealign.labrador.examples import (
     split_held_out,
 )
 from guidealign.labrador.likelihood import (
-    TOKENS_AT_ONCE,
     answer_log_likelihoods,
     check_packing,
     free_cores,
     packed_log_likelihoods,
 )
+from guidealign.labrador.sharded import shard_base
 from guidealign.labrador.steps import Course, LogStep, Training
-from guidealign.precision import Precision, autocast, compute_device, compute_precision
+from guidealign.precision import autocast, compute_device, compute_precision
 from guidealign.retriever import Checkpoint, Processes
 from guidealign.settings import LabradorSettings
 
@@ -88,16 +88,17 @@ def fit(
         raise IntegrityError("all labels are masked: there is no answer token to learn")
     learned, held_out = split_held_out(learnable, share=settings.held_out_share, seed=settings.seed)
     probe = learned[:_PROBE_ROWS]
+    if settings.shard_base:
+        shard_base(model, processes)
     model.to(compute_device())
-    precision = compute_precision(settings.precision)
     size, steps = settings.batch_size, settings.max_steps
     course = Course(
         batches=batches(learned, size=size, steps=steps, seed=settings.seed),
-        add_gradient=lambda batch: gradient_of(
-            model, batch, precision, processes, packing=settings.packing
+        add_gradient=lambda batch: gradient_of(model, batch, settings, processes),
+        held_out_loss=(
+            (lambda: mean_loss(model, held_out, settings, processes)) if held_out else None
         ),
-        held_out_loss=(lambda: mean_loss(model, held_out)) if held_out else None,
-        measure_before=lambda: {"probe_loss": mean_loss(model, probe)},
+        measure_before=lambda: {"probe_loss": mean_loss(model, probe, settings, processes)},
         steps=steps,
         learning_rate=settings.learning_rate,
     )
@@ -105,7 +106,7 @@ def fit(
         if settings.packing:
             check_packing(model, probe)
         done = Training(model, course, settings, log_step, checkpoint, processes).run()
-        after = mean_loss(model, probe)
+        after = mean_loss(model, probe, settings, processes)
     metrics = {
         "probe_loss_before": done.before["probe_loss"],
         "probe_loss_after": after,
@@ -140,26 +141,32 @@ def check_learned(metrics: dict[str, float]) -> None:
         )
 
 
-def mean_loss(model: Any, rows: Sequence[Row]) -> float:
-    """Mean negative log-likelihood per answer token, in nats, without dropout."""
+def mean_loss(
+    model: Any, rows: Sequence[Row], settings: LabradorSettings, processes: Processes = _ALONE
+) -> float:
+    """Mean negative log-likelihood per answer token, in nats, without dropout.
+
+    Args:
+        model: with adapters or without.
+        rows: to look at; several processes deal them out, and all call this.
+        settings: for the tokens of a pass.
+        processes: that hold the model.
+    """
     import torch
 
     model.eval()
-    with torch.inference_mode():
-        total = sum(
-            -float(answer_log_likelihoods(model, part).sum())
-            for part in split_by_tokens(rows, TOKENS_AT_ONCE)
-        )
-    return total / sum(row.n_learned for row in rows)
+    total = 0.0
+    with torch.no_grad():
+        for part, counts in _own_parts(rows, processes, settings.pass_tokens):
+            total -= counts * float(answer_log_likelihoods(model, part).sum())
+    return processes.add_up(total) / sum(row.n_learned for row in rows)
 
 
 def gradient_of(
     model: Any,
     batch: Sequence[Row],
-    precision: Precision,
+    settings: LabradorSettings,
     processes: Processes = _ALONE,
-    *,
-    packing: bool = False,
 ) -> dict[str, float]:
     """Adds the gradient of the batch's mean loss, a part at a time, padded or packed.
 
@@ -167,17 +174,36 @@ def gradient_of(
     gradients up take the step that one would.
     """
     n_learned = sum(row.n_learned for row in batch)
-    likelihoods = packed_log_likelihoods if packing else answer_log_likelihoods
+    likelihoods = packed_log_likelihoods if settings.packing else answer_log_likelihoods
+    precision = compute_precision(settings.precision)
     loss = 0.0
-    own = processes.share_of(sorted(batch, key=lambda row: row.n_tokens))
-    for part in split_by_tokens(own, TOKENS_AT_ONCE, packing=packing):
+    parts = _own_parts(batch, processes, settings.pass_tokens, packing=settings.packing)
+    for part, counts in parts:
         with autocast(precision):
-            part_loss = -likelihoods(model, part).sum() / n_learned
+            part_loss = -counts * likelihoods(model, part).sum() / n_learned
         part_loss.backward()
         loss += float(part_loss.detach())
     processes.add_up_gradients(model.parameters())
     tokens = float(sum(len(row.tokens) for row in batch))
     return {"loss": processes.add_up(loss), "tokens": tokens}
+
+
+def _own_parts(
+    rows: Sequence[Row], processes: Processes, budget: int, *, packing: bool = False
+) -> list[tuple[list[Row], int]]:
+    """What this process passes through the model, and 1 for a part that counts.
+
+    All make as many passes: where layers are gathered for each, one that has nothing left to do
+    still gives its share of the weights, in a pass that counts 0.
+    """
+    ordered = sorted(rows, key=lambda row: row.n_tokens)
+    shares = [
+        list(split_by_tokens(other.share_of(ordered), budget, packing=packing))
+        for other in (replace(processes, rank=rank) for rank in range(processes.n))
+    ]
+    own = shares[processes.rank]
+    idle = max(len(parts) for parts in shares) - len(own)
+    return [(part, 1) for part in own] + [(ordered[:1], 0)] * idle
 
 
 def _logit_change(model: Any, row: Row) -> float:

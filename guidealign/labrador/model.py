@@ -40,7 +40,8 @@ class Lineage:
 
     def learning_settings(self) -> dict[str, Any]:
         """The settings that shape the model; where the base lies is not one of them."""
-        return self.settings.model_dump(exclude={"base_gguf", "base_model", "max_cut_share"})
+        unlike = {"base_gguf", "base_model", "max_cut_share", "pass_tokens", "shard_base"}
+        return self.settings.model_dump(exclude=unlike)
 
     @property
     def settings_key(self) -> str:

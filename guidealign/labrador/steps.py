@@ -33,9 +33,10 @@ class Course:
     add_gradient: Callable[[Sequence[Any]], dict[str, float]]
     """Leaves a batch's gradient with the weights; gives its `loss`, `tokens` and more."""
     held_out_loss: Callable[[], float] | None
-    """None: nothing is held out, and every step is made."""
+    """The same in every process. None: nothing is held out, and every step is made."""
     measure_before: Callable[[], dict[str, float]]
-    """What is compared with after the last step; taken once, also if the training is killed."""
+    """What is compared with after the last step; taken once, also if the training is killed; the
+    same in every process."""
     steps: int
     learning_rate: float
     prefix: str = ""
@@ -119,8 +120,7 @@ class Training:
         processes = self._processes
         state = processes.told(self._checkpoint.load() if self._checkpoint else None)
         if state is None:
-            before = self._course.measure_before() if processes.is_first else {}
-            return Progress(before=processes.told(before))
+            return Progress(before=self._course.measure_before())
         import torch
 
         self._put(state["weights"])
@@ -163,8 +163,7 @@ class Training:
         if self._course.held_out_loss is None:
             return
         started = time.monotonic()
-        is_first = self._processes.is_first
-        loss = self._processes.told(self._course.held_out_loss() if is_first else 0.0)
+        loss = self._course.held_out_loss()
         now.seconds += time.monotonic() - started
         if not math.isfinite(loss):
             raise IntegrityError(f"the held-out loss of step {now.step} is not finite")

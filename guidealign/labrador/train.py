@@ -13,9 +13,9 @@ from sqlalchemy import Engine
 
 from guidealign.alignment import PreferenceData, load_dataset, load_preferences
 from guidealign.db import guard_database
-from guidealign.errors import BadInputError, ConfigurationError, IntegrityError
+from guidealign.errors import ConfigurationError, IntegrityError
 from guidealign.labrador import store
-from guidealign.labrador.base import find_base, load_files
+from guidealign.labrador.base import find_base
 from guidealign.labrador.dpo import fit_preferences
 from guidealign.labrador.examples import Rows, as_learned, check_cut, tokenize, tokenize_pairs
 from guidealign.labrador.loop import add_adapters, fit
@@ -23,10 +23,11 @@ from guidealign.labrador.memory import peak_resident_gb
 from guidealign.labrador.model import Lineage, TrainResult
 from guidealign.labrador.package import check_reload, read_metrics, write_package
 from guidealign.labrador.quantized import load_base, on_full_weights
+from guidealign.labrador.sharded import check_processes
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry, Run
 from guidealign.retriever import Checkpoint, Processes, together
-from guidealign.settings import LabradorSettings, Settings, home_folder
+from guidealign.settings import Settings, home_folder
 
 EXPERIMENT = "guidealign-labrador"
 _CHALLENGER = "challenger"
@@ -56,12 +57,13 @@ def train_labrador(
 
     Raises:
         BadInputError: there is no data set, or too little of it fits the length limit, or no
-            pairs where preferences are to be learned.
+            pairs where preferences are to be learned, or the settings ask for what this number
+            of processes cannot do.
         IntegrityError: training learned nothing, or the registered files give other logits.
         ServiceUnavailableError: the database or the registry does not answer.
     """
     with together() as processes:
-        check_alone(processes, settings.labrador)
+        check_processes(processes, settings.labrador)
         if not processes.is_first:
             return _assist(processes, settings)
         parts = (engine, settings, registry)
@@ -70,24 +72,12 @@ def train_labrador(
     return result
 
 
-def check_alone(processes: Processes, settings: LabradorSettings) -> None:
-    """Refuses to learn preferences in several processes.
-
-    Raises:
-        BadInputError: what to do instead.
-    """
-    if processes.n > 1 and settings.dpo:
-        raise BadInputError(
-            "preferences are learned in one process: start one, or set LABRADOR__DPO=false"
-        )
-
-
 def _assist(processes: Processes, settings: Settings) -> TrainResult:
     """What processes beside the first do: they learn what it has tokenised, and no more."""
     said: TrainResult | Rows | None = processes.told(None)
     if isinstance(said, Rows):
-        model, _ = load_files(find_base(settings).folder)
         wanted = settings.labrador
+        model, _ = load_base(find_base(settings).folder, wanted)
         fit(add_adapters(model, wanted), said.rows, wanted, lambda *_: None, processes=processes)
         said = processes.told(None)
     if not isinstance(said, TrainResult):
@@ -180,7 +170,7 @@ class _Trainer:
         if self.lineage.preferences is not None:
             metrics |= self._prefer(trained.model, tokenizer, self.lineage.preferences, run)
         model = trained.model
-        if settings.quantization != "none":
+        if settings.quantization != "none" or settings.shard_base:
             model = on_full_weights(model, self.lineage.base.folder)
         metrics["peak_rss_gb"] = peak_resident_gb()
         run.log_metrics(metrics)

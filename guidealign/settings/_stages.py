@@ -225,6 +225,9 @@ class LabradorSettings(BaseModel):
     max_steps: int = Field(default=12, ge=1)
     batch_size: int = Field(default=4, ge=1)
     max_length: int = Field(default=256, ge=16)
+    pass_tokens: int = Field(default=256, ge=16)
+    """Padded tokens of a batch that pass through the model at once, one example at least: what
+    memory goes by. The gradient is the same; raise it on a GPU."""
     input_format: Literal["plain", "guided", "mix"] = "plain"
     """What stands before an answer that is learned. `plain`: the input alone, so that Labrador
     learns to do without guidelines; `guided`: with the guidelines of the answer in front, so that
@@ -235,6 +238,9 @@ class LabradorSettings(BaseModel):
     """Of the base's linear layers while adapters are trained. `nf4`: 4 bits (QLoRA), for bases that
     would not fit; needs the extra `nf4`. What is registered is the base in full with the adapters.
     """
+    shard_base: bool = False
+    """Whether several processes hold a share of the base's weights each (FSDP), for bases that do
+    not fit one GPU; see `mlflow run mlflow_projects/labrador -e several`."""
     packing: bool = False
     """Several examples behind one another in a row, none of which sees another, in place of padded
     rows; the same loss. At lengths like those of the aligned answers it saves next to nothing."""

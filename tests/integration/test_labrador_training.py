@@ -17,8 +17,25 @@ from guidealign.registry import Registry
 from guidealign.settings import LabradorSettings, Settings
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.tiny_model import write_tiny_model
+from tests.fakes.two_processes import in_two_processes
 
 ANSWERS = ["Be kind.", "Be kind to all.", "Ask a doctor.", "No."]
+_TOGETHER = """
+import os, sys, torch
+from pathlib import Path
+from sqlalchemy import create_engine
+from guidealign.labrador import train_labrador
+from guidealign.registry import Registry
+from guidealign.settings import Settings
+folder, settings, database, tracking = sys.argv[1:]
+torch.set_num_threads(1)
+result = train_labrador(
+    engine=create_engine(database),
+    settings=Settings.model_validate_json(settings),
+    registry=Registry(tracking),
+)
+torch.save(result.as_dict(), Path(folder) / f"{os.environ['RANK']}.pt")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +141,33 @@ def test_a_version_is_registered_checked_and_made_once(
     again = train_labrador(engine=engine, settings=settings, registry=registry)
     assert (again.version, again.reused, again.metrics) == (1, True, made.metrics)
     assert len(_lineage(engine)) == 1
+
+
+@pytest.mark.parametrize("special", [{"shard_base": True}, {"quantization": "nf4"}])
+def test_two_processes_register_one_model(
+    engine: Engine,
+    settings: Settings,
+    registry: Registry,
+    dataset_id: int,
+    tmp_path: Path,
+    special: dict[str, Any],
+) -> None:
+    wanted = settings.labrador.model_copy(update=special)
+    first, second = in_two_processes(
+        _TOGETHER,
+        tmp_path,
+        Settings(labrador=wanted).model_dump_json(include={"labrador"}),
+        engine.url.render_as_string(hide_password=False),
+        registry.tracking_uri,
+    )
+    assert first == second
+    assert (first["version"], first["reused"]) == (1, False)
+    assert first["metrics"]["reload_difference"] <= 1e-4
+    assert first["metrics"]["probe_loss_after"] < first["metrics"]["probe_loss_before"]
+    (row,) = _lineage(engine)
+    assert (row.dataset_id, row.metrics) == (dataset_id, first["metrics"])
+    model, _ = load_model(1, settings=settings, registry=registry)
+    assert not any("lora" in name for name, _ in model.named_parameters())
 
 
 def test_other_settings_make_another_version(

@@ -84,17 +84,15 @@ def test_loss_and_rewards_are_the_formula_taken_a_row_at_a_time(
 
 
 def test_a_batch_in_parts_gives_the_gradient_of_the_whole(
-    tiny: tuple[Any, Any], pairs: tuple[RowPair, ...], monkeypatch: pytest.MonkeyPatch
+    tiny: tuple[Any, Any], pairs: tuple[RowPair, ...]
 ) -> None:
     import torch
-
-    from guidealign.labrador import dpo
 
     model = tiny[0]
     gradients = []
     for budget in (10_000, 1):
-        monkeypatch.setattr(dpo, "TOKENS_AT_ONCE", budget)
-        preferring = _Preferring(model, SETTINGS)
+        settings = SETTINGS.model_copy(update={"pass_tokens": budget})
+        preferring = _Preferring(model, settings)
         preferring.take_references(pairs)
         model.zero_grad()
         figures = preferring.add_gradient(pairs)

@@ -7,7 +7,7 @@ import pytest
 from guidealign.alignment import AlignedExample
 from guidealign.errors import IntegrityError
 from guidealign.labrador.examples import MASKED, Row, tokenize
-from guidealign.labrador.loop import add_adapters, check_learned, fit, mean_loss
+from guidealign.labrador.loop import add_adapters, check_learned, fit, gradient_of, mean_loss
 from guidealign.settings import LabradorSettings
 
 SETTINGS = LabradorSettings(
@@ -67,23 +67,21 @@ def test_tokens_of_the_prompt_and_of_padding_count_nothing(tiny: tuple[Any, Any]
                 if label != MASKED:
                     total -= float(logits[place - 1, label])
                     n += 1
-    assert mean_loss(model, rows) == pytest.approx(total / n, rel=1e-5)
+    assert mean_loss(model, rows, SETTINGS) == pytest.approx(total / n, rel=1e-5)
 
 
 def test_a_large_batch_in_parts_gives_the_gradient_of_the_whole(
-    tiny: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+    tiny: tuple[Any, Any],
 ) -> None:
     import torch
-
-    from guidealign.labrador import loop
 
     model, tokenizer = tiny
     rows = tokenize(EXAMPLES, tokenizer, max_length=96).rows
     gradients = []
     for budget in (10_000, 1):
-        monkeypatch.setattr(loop, "TOKENS_AT_ONCE", budget)
         model.zero_grad()
-        loss = loop.gradient_of(model, rows, "float32")["loss"]
+        settings = SETTINGS.model_copy(update={"pass_tokens": budget})
+        loss = gradient_of(model, rows, settings)["loss"]
         gradients.append((loss, model.lm_head.weight.grad.clone()))
     assert gradients[0][0] == pytest.approx(gradients[1][0], rel=1e-5)
     assert torch.allclose(gradients[0][1], gradients[1][1], atol=1e-6)
@@ -118,4 +116,5 @@ def test_rows_without_an_answer_cannot_hide_among_others(tiny: tuple[Any, Any]) 
     model, tokenizer = tiny
     rows = tokenize(EXAMPLES, tokenizer, max_length=96).rows
     silent = Row(tokens=rows[0].tokens, labels=(MASKED,) * len(rows[0].tokens))
-    assert mean_loss(model, [*rows, silent]) == pytest.approx(mean_loss(model, rows), rel=1e-5)
+    whole = mean_loss(model, rows, SETTINGS)
+    assert mean_loss(model, [*rows, silent], SETTINGS) == pytest.approx(whole, rel=1e-5)

@@ -8,7 +8,6 @@ import pytest
 
 from guidealign.alignment import AlignedExample
 from guidealign.errors import IntegrityError
-from guidealign.labrador import loop
 from guidealign.labrador.examples import MASKED, Row, split_by_tokens, tokenize
 from guidealign.labrador.likelihood import (
     answer_log_likelihoods,
@@ -54,7 +53,7 @@ def test_each_answer_is_as_likely_packed_as_by_itself(
 
 
 def test_the_gradient_of_packed_rows_is_that_of_padded_ones(
-    tiny: tuple[Any, Any], rows: tuple[Row, ...], monkeypatch: pytest.MonkeyPatch
+    tiny: tuple[Any, Any], rows: tuple[Row, ...]
 ) -> None:
     import torch
 
@@ -66,9 +65,9 @@ def test_the_gradient_of_packed_rows_is_that_of_padded_ones(
     found = []
     # 100 tokens: packed and padded parts hold other rows
     for packing, budget in ((False, 10_000), (True, 10_000), (True, 100)):
-        monkeypatch.setattr(loop, "TOKENS_AT_ONCE", budget)
+        settings = SETTINGS.model_copy(update={"packing": packing, "pass_tokens": budget})
         model.zero_grad()
-        loss = gradient_of(model, rows, "float32", packing=packing)["loss"]
+        loss = gradient_of(model, rows, settings)["loss"]
         found.append((loss, {n: p.grad for n, p in model.named_parameters() if p.requires_grad}))
     (loss, expected), *others = found
     assert max(float(g.abs().max()) for g in expected.values()) > 1e-2

@@ -14,7 +14,7 @@ from guidealign.errors import BadInputError
 from guidealign.labrador.base import load_files
 from guidealign.labrador.examples import tokenize
 from guidealign.labrador.loop import add_adapters, fit
-from guidealign.labrador.train import check_alone
+from guidealign.labrador.sharded import check_processes
 from guidealign.retriever import Processes
 from guidealign.settings import LabradorSettings
 from tests.fakes.two_processes import in_two_processes
@@ -51,14 +51,25 @@ with together() as processes:
         checkpoint=checkpoint, processes=processes,
     )
 weights = {n: p.detach() for n, p in done.model.named_parameters() if p.requires_grad}
-told = {"weights": weights, "steps": steps, "metrics": done.metrics}
+held = [p.to_local() if hasattr(p, "to_local") else p for p in done.model.parameters()]
+told = {
+    "weights": weights, "steps": steps, "metrics": done.metrics,
+    "held": sum(p.numel() for p in held),
+    "of": sum(p.numel() for p in done.model.parameters()),
+}
 torch.save(told, folder / f"{processes.rank}.pt")
 """
 
 
-def test_two_processes_train_the_adapters_that_one_does(tiny_folder: Path, tmp_path: Path) -> None:
-    first, second = in_two_processes(_SCRIPT, tmp_path, str(tiny_folder), json.dumps(SETTINGS))
-    settings = LabradorSettings(**SETTINGS)
+# Of one row a step, one process has nothing to do but to give its share of the weights.
+@pytest.mark.parametrize(("batch_size", "sharded"), [(3, False), (3, True), (1, True)])
+def test_two_processes_train_the_adapters_that_one_does(
+    tiny_folder: Path, tmp_path: Path, batch_size: int, sharded: bool
+) -> None:
+    wanted = {**SETTINGS, "batch_size": batch_size}
+    told = json.dumps({**wanted, "shard_base": sharded})
+    first, second = in_two_processes(_SCRIPT, tmp_path, str(tiny_folder), told)
+    settings = LabradorSettings(**wanted)
     model, tokenizer = load_files(tiny_folder)
     rows = tokenize(EXAMPLES, tokenizer, max_length=256).rows
     alone = fit(add_adapters(model, settings), rows, settings, lambda *_: None)
@@ -73,10 +84,27 @@ def test_two_processes_train_the_adapters_that_one_does(tiny_folder: Path, tmp_p
     assert set(first["steps"]) == set(range(1, 7))
     assert second["steps"] == []
     assert (tmp_path / "kept" / "last.pt").exists()
+    for held in (first, second):
+        assert (held["held"] < 0.7 * held["of"]) == sharded
 
 
-def test_preferences_in_several_processes_are_refused() -> None:
-    check_alone(Processes(0, 1), LabradorSettings(dpo=True))
-    check_alone(Processes(0, 2), LabradorSettings(dpo=False))
-    with pytest.raises(BadInputError, match="in one process"):
-        check_alone(Processes(0, 2), LabradorSettings(dpo=True))
+@pytest.mark.parametrize(
+    ("n", "settings", "why"),
+    [
+        (1, {"dpo": True}, None),
+        (2, {"dpo": False}, None),
+        (2, {"shard_base": True}, None),
+        (2, {"dpo": True}, "preferences are learned in one process"),
+        (1, {"shard_base": True}, "start several"),
+        (2, {"shard_base": True, "quantization": "nf4"}, "LABRADOR__QUANTIZATION=none"),
+    ],
+)
+def test_what_a_number_of_processes_cannot_do_is_refused(
+    n: int, settings: dict[str, Any], why: str | None
+) -> None:
+    wanted = LabradorSettings(**settings)
+    if why is None:
+        check_processes(Processes(0, n), wanted)
+        return
+    with pytest.raises(BadInputError, match=why):
+        check_processes(Processes(0, n), wanted)
