@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from guidealign.db import guard_database
 from guidealign.evaluation import store
 from guidealign.evaluation.benchmark import PreferenceCase, cases_digest, load_cases
-from guidealign.labrador import load_model
+from guidealign.labrador import free_cores, load_model
 from guidealign.precision import compute_precision
 from guidealign.records import LABRADOR_MODEL, CaseScore, EvaluationRun, Unscored
 from guidealign.registry import Registry
@@ -112,11 +112,12 @@ def score_preferences(  # noqa: PLR0913 - cases of any benchmark, and what score
             version, settings=settings, registry=registry, precision=precision
         )
         told = _Told(version, len(cases), done=len(known), also=progress)
-        for start in range(0, len(missing), _STORED_AT_ONCE):
-            piece = missing[start : start + _STORED_AT_ONCE]
-            run = _score_cases(planned, piece, model, tokenizer, told)
-            with guard_database():
-                store.store_run(run, engine)
+        with free_cores():
+            for start in range(0, len(missing), _STORED_AT_ONCE):
+                piece = missing[start : start + _STORED_AT_ONCE]
+                run = _score_cases(planned, piece, model, tokenizer, told)
+                with guard_database():
+                    store.store_run(run, engine)
         with guard_database():
             stored = store.load_run(planned, engine)
     log.info("labrador scored", version=version, n=len(stored.scores), new=len(missing))

@@ -1,6 +1,7 @@
 """Fine-tunes the small base on guided answers, and reads back what it registers."""
 
 from guidealign.labrador.estimate import Estimate, estimate_training
+from guidealign.labrador.likelihood import free_cores
 from guidealign.labrador.load import load_model
 from guidealign.labrador.memory import peak_resident_gb
 from guidealign.labrador.model import TrainResult
@@ -10,6 +11,7 @@ __all__ = [
     "Estimate",
     "TrainResult",
     "estimate_training",
+    "free_cores",
     "load_model",
     "peak_resident_gb",
     "train_labrador",
