@@ -82,15 +82,20 @@ def measure_alignment(full: bool) -> list[Figure]:
     jobs += [(GUIDED, text) for text, _ in inputs]
     _answer(jobs, kept, guidelines, settings)
     examples = _examples(inputs, kept, guidelines)
-    with tempfile.TemporaryDirectory() as folder:
-        adapter = Path(folder) / "adapter"
-        figures = _trained(examples, settings, load_cases(at_most=sizes.scored), adapter)
-        weights = (adapter / "adapter_model.safetensors").read_bytes()
-        # Of these weights: another training answers anew.
-        labrador = f"{LABRADOR}-{hashlib.sha256(weights).hexdigest()[:12]}"
-        served = Path(folder) / "adapter.gguf"
-        write_adapter_gguf(adapter, ensure_model("base", settings), served)
-        _answer([(labrador, p.text) for p in prompts], kept, guidelines, settings, served)
+    labrador = f"{LABRADOR}-{_training_key(examples, settings)}"
+    cases = load_cases(at_most=sizes.scored)
+    gains = KeptLines(cache / "labrador-gains.jsonl")
+    jobs = [(labrador, p.text) for p in prompts]
+    if any(job not in kept for job in jobs) or any(
+        (labrador, c.case_id) not in gains for c in cases
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            adapter, served = Path(folder) / "adapter", Path(folder) / "adapter.gguf"
+            for case, gain in _trained(examples, settings, cases, adapter).items():
+                gains[labrador, case] = gain
+            write_adapter_gguf(adapter, ensure_model("base", settings), served)
+            _answer(jobs, kept, guidelines, settings, served)
+    figures = _gain_figures(cases, {case.case_id: gains[labrador, case.case_id] for case in cases})
     ways = {GUIDED: GUIDED, FEWER: FEWER, PLAIN: PLAIN, LABRADOR: labrador}
     texts = {way: [kept[name, p.text][0] for p in prompts] for way, name in ways.items()}
     return judged_figures(prompts, texts, settings, cache) + figures
@@ -208,13 +213,20 @@ def _examples(
     return examples
 
 
+def _training_key(examples: Sequence[AlignedExample], settings: Settings) -> str:
+    """Of what a training depends on: another one answers anew."""
+    learned = [(e.prompt, e.response) for e in examples]
+    told = json.dumps([learned, settings.labrador.model_dump(mode="json")])
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
 def _trained(
     examples: Sequence[AlignedExample],
     settings: Settings,
     cases: Sequence[PreferenceCase],
     folder: Path,
-) -> list[Figure]:
-    """Margins of likelihood on held-out cases, with adapters and without; leaves the adapter."""
+) -> dict[str, float]:
+    """Gains of likelihood margins over the base by case, nats a token; leaves the adapter."""
     import torch
 
     model, tokenizer = load_files(find_base(settings).folder)
@@ -229,6 +241,11 @@ def _trained(
         with torch.inference_mode(), model.disable_adapter():
             before = preference_margin(model, tokenizer, case)
         gains[case.case_id] = preference_margin(model, tokenizer, case) - before
+    return gains
+
+
+def _gain_figures(cases: Sequence[PreferenceCase], gains: dict[str, float]) -> list[Figure]:
+    """Margins of likelihood on held-out cases, with adapters against without."""
     figures = []
     for kind in ("harm", "over_refusal", "quality"):
         chosen = [case for case in cases if case.kind == kind]

@@ -23,7 +23,10 @@ from guidealign.evaluation.statistics import Bootstrap
 from guidealign.settings import Settings
 
 GUIDED, FEWER, PLAIN, LABRADOR = "guided", "guided by two", "plain", "labrador"
-_SIDES = ((GUIDED, PLAIN), (FEWER, PLAIN), (GUIDED, FEWER), (LABRADOR, PLAIN))
+_SIDES = ((GUIDED, PLAIN), (FEWER, PLAIN), (LABRADOR, PLAIN))
+_COMPARED_SIDES = ((GUIDED, PLAIN), (LABRADOR, PLAIN))
+_COMPARED_EVERY = 2
+"""Of the prompts, every second: a pair costs two calls that are longer than an answer's one."""
 _LEVEL = 0.05
 _RESAMPLES = 10_000
 _KINDS = {
@@ -74,7 +77,7 @@ def judged_figures(
         pair = PairJudge(ready.safety)
         preferred = {
             (one, other): _preferred(pair, prompts, texts[one], texts[other], verdicts)
-            for one, other in _SIDES
+            for one, other in _COMPARED_SIDES
         }
     figures = []
     for kind, named in _KINDS.items():
@@ -98,9 +101,10 @@ def judged_figures(
                 name = f"{named}, {one} minus {other}, share that {what}"
                 figures.append(difference(name, gains, clusters))
         for (one, other), scores in preferred.items():
-            gains = [2 * scores[place] - 1 for place in places]
+            gains = [2 * scores[place] - 1 for place in places if place in scores]
+            compared = [prompts[place].cluster for place in places if place in scores]
             name = f"{named}, {one} against {other}, wins minus losses of quality verdicts"
-            figures.append(difference(name, gains, clusters))
+            figures.append(difference(name, gains, compared))
     return figures
 
 
@@ -152,21 +156,19 @@ def _preferred(
     ones: list[str],
     others: list[str],
     verdicts: KeptLines,
-) -> list[float]:
-    keys = [
-        (judge.fingerprint, p.text, one, other)
-        for p, one, other in zip(prompts, ones, others, strict=True)
-    ]
+) -> dict[int, float]:
+    """Scores of the prompts that are compared, by their places."""
+    compared = range(0, len(prompts), _COMPARED_EVERY)
+    pairs = [AnswerPair(prompts[place].text, ones[place], others[place]) for place in compared]
+    keys = [(judge.fingerprint, pair.prompt, pair.first, pair.second) for pair in pairs]
 
     def ask(places: list[int], keep: Callable[[int, float], None]) -> None:
-        pairs = [AnswerPair(prompts[place].text, ones[place], others[place]) for place in places]
-
         def kept(number: int, verdict: PairVerdict | str) -> None:
             keep(number, verdict.score if isinstance(verdict, PairVerdict) else _score(verdict))
 
-        judge.compare(pairs, kept)
+        judge.compare([pairs[place] for place in places], kept)
 
-    return _fill(verdicts, keys, ask)
+    return dict(zip(compared, _fill(verdicts, keys, ask), strict=True))
 
 
 def _score(found: float | str) -> float:
