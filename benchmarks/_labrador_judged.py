@@ -23,7 +23,7 @@ from guidealign.evaluation.statistics import Bootstrap
 from guidealign.settings import Settings
 
 GUIDED, FEWER, PLAIN, LABRADOR = "guided", "guided by two", "plain", "labrador"
-_SIDES = ((GUIDED, PLAIN), (FEWER, PLAIN), (LABRADOR, PLAIN))
+_SIDES = ((GUIDED, PLAIN), (FEWER, PLAIN), (FEWER, GUIDED), (LABRADOR, PLAIN))
 _COMPARED_SIDES = ((GUIDED, PLAIN), (LABRADOR, PLAIN))
 _COMPARED_EVERY = 2
 """Of the prompts, every second: a pair costs two calls that are longer than an answer's one."""

@@ -30,7 +30,7 @@ _WAYS = ("loop", "trl", "trl-rows")
 
 def measure_throughput(full: bool) -> list[Figure]:
     """Each way in a process of its own, taking turns; medians of the turns."""
-    turns, steps = (3, 2) if full else (1, 1)
+    turns, steps = (2, 2) if full else (1, 1)
     console = Console(stderr=True)
     settings = LabradorSettings(max_steps=steps, precision="float32", held_out_share=0.0)
     base = find_base(load_settings())
@@ -102,7 +102,8 @@ def _figures(runs: dict[str, list[dict[str, float]]], steps: int) -> list[Figure
             Figure(figure=f"throughput: guidealign over {name}", value=ratio, unit="ratio", n=n,
                    target=">= 1.0", met=ratio >= 1.0),
             Figure(figure=f"throughput: memory of guidealign over {name}", value=memory,
-                   unit="ratio", n=n, target="<= 1.0", met=memory <= 1.0),
+                   unit="ratio", n=n, target="<= 1.0", met=memory <= 1.0,
+                   note="" if memory <= 1.0 else "a lower labrador.pass_tokens would close it"),
             Figure(figure=f"throughput: final loss apart from {name}", value=apart,
                    unit="share", n=n, target=f"<= {_NOISE}", met=apart <= _NOISE,
                    note=f"{loss['loop']:.4f} against {loss[way]:.4f},"
