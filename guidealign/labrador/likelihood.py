@@ -80,7 +80,8 @@ def check_packing(model: Any, rows: Sequence[Row]) -> None:
     import torch
 
     model.eval()
-    with torch.inference_mode():
+    # Not in inference mode: what a sharded base gathers here, the training behind it uses again.
+    with torch.no_grad():
         alone = torch.cat([answer_log_likelihoods(model, [row]) for row in rows])
         packed = packed_log_likelihoods(model, rows)
     if not torch.allclose(alone, packed, rtol=_PACKING_TOLERANCE, atol=_PACKING_TOLERANCE):
