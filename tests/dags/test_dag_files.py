@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from itertools import pairwise
+from collections.abc import Iterator
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import pytest
@@ -15,41 +16,70 @@ ROOT = Path(__file__).resolve().parents[2]
 DAG_FILES = sorted((ROOT / "dags").glob("*.py"))
 HEAVY = {"torch", "transformers", "mlflow", "sentence_transformers", "peft", "openai", "pyarrow"}
 
-# Parses one file after Airflow itself is loaded, as the dag-processor does, and tells what
-# that took and brought in.
+# Parses each file that it is told of in a process of its own, forked after Airflow itself was
+# loaded, as the dag-processor does, and tells what that took and brought in.
 _PARSE = """
-import json, sys, time
+import json, os, sys, time
 import airflow.sdk
 from airflow.dag_processing.dagbag import DagBag
-begun = time.perf_counter()
-bag = DagBag(dag_folder=sys.argv[1], bundle_name="test")
-dags = [{
-    "id": dag.dag_id,
-    "doc": bool(dag.doc_md),
-    "tags": sorted(dag.tags),
-    "owners": sorted({task.owner for task in dag.tasks}),
-    "retries": min(task.retries for task in dag.tasks),
-    "deadline_min": dag.deadline[0].interval.total_seconds() / 60 if dag.deadline else None,
-    "documented": all(task.doc_md for task in dag.tasks),
-    "policies": all(task.retry_policy is not None for task in dag.tasks),
-    "active_runs": dag.max_active_runs,
-    "inlets": sorted(
-        asset.name for asset in getattr(dag.timetable, "asset_condition", None).objects
-    ) if getattr(dag.timetable, "asset_condition", None) else [],
-    "schedule": str(dag.schedule),
-    "params": dag.params.dump(),
-    "outlets": sorted(o.name for task in dag.tasks for o in task.outlets),
-} for dag in bag.dags.values()]
-print(json.dumps({
-    "seconds": time.perf_counter() - begun,
-    "errors": {k: str(v) for k, v in bag.import_errors.items()},
-    "modules": sorted({name.partition(".")[0] for name in sys.modules}),
-    "dags": dags,
-}))
+
+def parse(file):
+    begun = time.perf_counter()
+    bag = DagBag(dag_folder=file, bundle_name="test")
+    dags = [{
+        "id": dag.dag_id,
+        "doc": bool(dag.doc_md),
+        "tags": sorted(dag.tags),
+        "owners": sorted({task.owner for task in dag.tasks}),
+        "retries": min(task.retries for task in dag.tasks),
+        "deadline_min": dag.deadline[0].interval.total_seconds() / 60 if dag.deadline else None,
+        "documented": all(task.doc_md for task in dag.tasks),
+        "policies": all(task.retry_policy is not None for task in dag.tasks),
+        "active_runs": dag.max_active_runs,
+        "inlets": sorted(
+            asset.name for asset in getattr(dag.timetable, "asset_condition", None).objects
+        ) if getattr(dag.timetable, "asset_condition", None) else [],
+        "schedule": str(dag.schedule),
+        "params": dag.params.dump(),
+        "outlets": sorted(o.name for task in dag.tasks for o in task.outlets),
+    } for dag in bag.dags.values()]
+    return {
+        "seconds": time.perf_counter() - begun,
+        "errors": {k: str(v) for k, v in bag.import_errors.items()},
+        "modules": sorted({name.partition(".")[0] for name in sys.modules}),
+        "dags": dags,
+    }
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    if os.fork() == 0:
+        os.environ.update(asked["settings"])
+        print(json.dumps(parse(asked["file"])), flush=True)
+        os._exit(0)
+    os.wait()
+    print(flush=True)
 """
 
 
-def _parse(file: Path, home: Path, **settings: str) -> dict:
+class _Parser:
+    """A process that has Airflow loaded."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.asked, self.told = process.stdin, process.stdout
+
+    def __call__(self, name: str, **settings: str) -> dict:
+        file = str(ROOT / "dags" / name)
+        self.asked.write(json.dumps({"file": file, "settings": settings}) + "\n")
+        self.asked.flush()
+        # An empty line ends an answer.
+        return json.loads(list(takewhile(lambda line: line != "\n", self.told))[-1])
+
+
+@pytest.fixture(scope="module")
+def parse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Parser]:
+    home = tmp_path_factory.mktemp("airflow")
     env = os.environ | {
         "AIRFLOW_HOME": str(home),
         "GUIDEALIGN_HOME": str(home / "guidealign"),
@@ -59,20 +89,21 @@ def _parse(file: Path, home: Path, **settings: str) -> dict:
         "AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error",
         "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
     }
-    done = subprocess.run(
-        [sys.executable, "-c", _PARSE, str(file)],
-        env=env | settings,
-        check=True,
-        capture_output=True,
+    with subprocess.Popen(
+        [sys.executable, "-c", _PARSE],
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-    )
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    ) as process:
+        yield _Parser(process)
+        process.communicate()
+    assert process.returncode == 0
 
 
 @pytest.fixture(scope="module")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    home = tmp_path_factory.mktemp("airflow")
-    return {file.name: _parse(file, home) for file in DAG_FILES}
+def parsed(parse: _Parser) -> dict[str, dict]:
+    return {file.name: parse(file.name) for file in DAG_FILES}
 
 
 def test_every_file_holds_one_dag_without_error(parsed: dict[str, dict]) -> None:
@@ -111,13 +142,12 @@ def test_stages_are_chained_by_assets(parsed: dict[str, dict]) -> None:
 
 
 def test_ingest_follows_schedule_and_source_of_the_settings(
-    parsed: dict[str, dict], tmp_path: Path
+    parsed: dict[str, dict], parse: _Parser
 ) -> None:
     (unset,) = parsed["guidealign_ingest.py"]["dags"]
     assert unset["params"]["path"] == unset["params"]["query"] == ""
-    (given,) = _parse(
-        ROOT / "dags" / "guidealign_ingest.py",
-        tmp_path,
+    (given,) = parse(
+        "guidealign_ingest.py",
         GUIDEALIGN_INGEST__SCHEDULE="15 * * * *",
         GUIDEALIGN_INGEST__SOURCE__CONN_ID="warehouse",
         GUIDEALIGN_INGEST__SOURCE__QUERY="select 1",
@@ -127,43 +157,41 @@ def test_ingest_follows_schedule_and_source_of_the_settings(
 
 
 def test_ingest_and_authoring_watch_only_when_they_are_told_to(
-    parsed: dict[str, dict], tmp_path: Path
+    parsed: dict[str, dict], parse: _Parser
 ) -> None:
     for name in ("ingest", "author"):
-        file = ROOT / "dags" / f"guidealign_{name}.py"
-        (watching,) = _parse(file, tmp_path, GUIDEALIGN_INGEST__WATCH="true")["dags"]
-        (unset,) = parsed[file.name]["dags"]
+        file = f"guidealign_{name}.py"
+        (watching,) = parse(file, GUIDEALIGN_INGEST__WATCH="true")["dags"]
+        (unset,) = parsed[file]["dags"]
         waiting = {"guidealign_inbox"} if name == "ingest" else {"guidealign_waiting_inputs"}
         assert set(watching["inlets"]) == set(unset["inlets"]) | waiting
-    (both,) = _parse(
-        ROOT / "dags" / "guidealign_ingest.py",
-        tmp_path,
+    (both,) = parse(
+        "guidealign_ingest.py",
         GUIDEALIGN_INGEST__WATCH="true",
         GUIDEALIGN_INGEST__SCHEDULE="@hourly",
     )["dags"]
     assert both["inlets"] == ["guidealign_inbox"]
 
 
-def test_partitions_are_hours_or_days(tmp_path: Path) -> None:
-    file = ROOT / "dags" / "guidealign_ingest_partitions.py"
+def test_partitions_are_hours_or_days(parse: _Parser) -> None:
+    file = "guidealign_ingest_partitions.py"
     for partition, cron in (("hour", "0 * * * *"), ("day", "0 0 * * *")):
-        (dag,) = _parse(file, tmp_path, GUIDEALIGN_INGEST__PARTITION=partition)["dags"]
+        (dag,) = parse(file, GUIDEALIGN_INGEST__PARTITION=partition)["dags"]
         assert f"expression='{cron}'" in dag["schedule"]
 
 
-def test_deadlines_follow_the_settings(parsed: dict[str, dict], tmp_path: Path) -> None:
-    file = ROOT / "dags" / "guidealign_author.py"
-    assert parsed[file.name]["dags"][0]["deadline_min"] == 720
-    (none,) = _parse(file, tmp_path, GUIDEALIGN_AIRFLOW__DEADLINES_MIN__AUTHOR="0")["dags"]
+def test_deadlines_follow_the_settings(parsed: dict[str, dict], parse: _Parser) -> None:
+    file = "guidealign_author.py"
+    assert parsed[file]["dags"][0]["deadline_min"] == 720
+    (none,) = parse(file, GUIDEALIGN_AIRFLOW__DEADLINES_MIN__AUTHOR="0")["dags"]
     assert none["deadline_min"] is None
 
 
-def test_author_takes_its_budget_from_the_settings(parsed: dict[str, dict], tmp_path: Path) -> None:
+def test_author_takes_its_budget_from_the_settings(parsed: dict[str, dict], parse: _Parser) -> None:
     (unset,) = parsed["guidealign_author.py"]["dags"]
     assert unset["params"] == {"max_requests": None, "max_tokens": None, "max_cost_usd": None}
-    (given,) = _parse(
-        ROOT / "dags" / "guidealign_author.py",
-        tmp_path,
+    (given,) = parse(
+        "guidealign_author.py",
         GUIDEALIGN_AUTHOR__BUDGET__MAX_REQUESTS="500",
         GUIDEALIGN_AUTHOR__BUDGET__MAX_COST_USD="2.5",
     )["dags"]
@@ -176,10 +204,8 @@ def test_grown_inputs_wake_authoring_and_wait_for_nothing(parsed: dict[str, dict
     assert augment["outlets"] == parsed["guidealign_author.py"]["dags"][0]["inlets"]
 
 
-def test_augment_asks_for_what_the_settings_say(parsed: dict[str, dict], tmp_path: Path) -> None:
+def test_augment_asks_for_what_the_settings_say(parsed: dict[str, dict], parse: _Parser) -> None:
     (unset,) = parsed["guidealign_augment.py"]["dags"]
     assert unset["params"] == {"categories": [], "target": 100}
-    (given,) = _parse(
-        ROOT / "dags" / "guidealign_augment.py", tmp_path, GUIDEALIGN_AUGMENT__TARGET_INPUTS="7"
-    )["dags"]
+    (given,) = parse("guidealign_augment.py", GUIDEALIGN_AUGMENT__TARGET_INPUTS="7")["dags"]
     assert given["params"]["target"] == 7
