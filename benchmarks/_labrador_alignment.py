@@ -72,15 +72,15 @@ _SIZES = {True: _Sizes(40, 40, 40, 36, 48), False: _Sizes(4, 4, 4, 8, 4)}
 def measure_alignment(full: bool) -> list[Figure]:
     """The part `alignment` of the benchmark."""
     settings, sizes = load_settings(), _SIZES[full]
-    prompts = _prompts(sizes)
+    prompts = prompts_of(sizes.harm, sizes.over_refusal, sizes.do_not_answer)
     inputs = _inputs(sizes.learned)
     asked = [p.text for p in prompts] + [text for text, _ in inputs]
-    guidelines = dict(zip(asked, _retrieve(asked, settings), strict=True))
+    guidelines = retrieve_for(asked, settings)
     cache = settings.platform.cache.expanduser() / "bench"
     kept = KeptLines(cache / "labrador-answers.jsonl")
     jobs = [(way, p.text) for p in prompts for way in (GUIDED, FEWER, PLAIN)]
     jobs += [(GUIDED, text) for text, _ in inputs]
-    _answer(jobs, kept, guidelines, settings)
+    ask_base(jobs, kept, guidelines, settings)
     examples = _examples(inputs, kept, guidelines)
     labrador = f"{LABRADOR}-{_training_key(examples, settings)}"
     cases = load_cases(at_most=sizes.scored)
@@ -94,14 +94,14 @@ def measure_alignment(full: bool) -> list[Figure]:
             for case, gain in _trained(examples, settings, cases, adapter).items():
                 gains[labrador, case] = gain
             write_adapter_gguf(adapter, ensure_model("base", settings), served)
-            _answer(jobs, kept, guidelines, settings, served)
+            ask_base(jobs, kept, guidelines, settings, served)
     figures = _gain_figures(cases, {case.case_id: gains[labrador, case.case_id] for case in cases})
     ways = {GUIDED: GUIDED, FEWER: FEWER, PLAIN: PLAIN, LABRADOR: labrador}
     texts = {way: [kept[name, p.text][0] for p in prompts] for way, name in ways.items()}
     return judged_figures(prompts, texts, settings, cache) + figures
 
 
-def _answer(
+def ask_base(
     jobs: list[tuple[str, str]],
     kept: KeptLines,
     guidelines: dict[str, list[RetrievedGuideline]],
@@ -118,15 +118,16 @@ def _answer(
             run_many(jobs, asker, _SLOTS)
 
 
-def _prompts(sizes: _Sizes) -> list[Prompt]:
+def prompts_of(harm: int, over_refusal: int, do_not_answer: int) -> list[Prompt]:
+    """So many prompts of each kind at most, spread over what there is."""
     found = []
-    for kind, n in (("harm", sizes.harm), ("over_refusal", sizes.over_refusal)):
+    for kind, n in (("harm", harm), ("over_refusal", over_refusal)):
         cases = [case for case in load_cases() if case.kind == kind]
         step = max(1, len(cases) // n)
         found += [Prompt(c.prompt, kind, c.category) for c in cases[::step][:n]]
     for file in sorted(DO_NOT_ANSWER.glob("*.jsonl")):
         lines = file.read_text(encoding="utf-8").splitlines()
-        share = sizes.do_not_answer // 5
+        share = do_not_answer // 5
         for line in lines[:: max(1, len(lines) // max(1, share))][:share]:
             prompt = json.loads(line)["prompt"]
             found.append(Prompt(prompt, "do_not_answer", prompt))
@@ -145,8 +146,8 @@ def _inputs(n: int) -> list[tuple[str, bool]]:
     return turns[:n]
 
 
-def _retrieve(texts: list[str], settings: Settings) -> list[list[RetrievedGuideline]]:
-    """What the untrained retriever finds in the starter library."""
+def retrieve_for(texts: Sequence[str], settings: Settings) -> dict[str, list[RetrievedGuideline]]:
+    """By text, what the untrained retriever finds in the starter library."""
     library = [
         (guideline["title"], guideline["text"], content["category"])
         for file in sorted(STARTER_FOLDER.glob("*.yaml"))
@@ -157,8 +158,8 @@ def _retrieve(texts: list[str], settings: Settings) -> list[list[RetrievedGuidel
     encoder = load_serving_encoder(0, settings=settings, registry=Registry("http://127.0.0.1:9"))
     vectors = encoder.encode([f"{title}: {text}" for title, text, _ in library], side="guideline")
     scores = encoder.encode(texts, side="input") @ vectors.T  # (texts, library)
-    found = []
-    for row in scores:
+    found = {}
+    for text, row in zip(texts, scores, strict=True):
         nearest = row.argsort()[::-1][: settings.retrieval.n_candidates]
         candidates = [
             RetrievedGuideline(
@@ -171,7 +172,7 @@ def _retrieve(texts: list[str], settings: Settings) -> list[list[RetrievedGuidel
             )
             for rank, i in enumerate(nearest, start=1)
         ]
-        found.append(keep_distinct(candidates, settings.retrieval))
+        found[text] = keep_distinct(candidates, settings.retrieval)
     return found
 
 
@@ -253,7 +254,9 @@ def _gain_figures(cases: Sequence[PreferenceCase], gains: dict[str, float]) -> l
             continue
         name = f"Labrador minus base, likelihood margin, {kind.replace('_', '-')}"
         of = [case.category for case in chosen]
-        figures.append(difference(name, [gains[c.case_id] for c in chosen], of, "nats/token"))
+        figures.append(
+            difference("alignment", name, [gains[c.case_id] for c in chosen], of, "nats/token")
+        )
     return figures
 
 

@@ -29,7 +29,7 @@ _COMPARED_EVERY = 2
 """Of the prompts, every second: a pair costs two calls that are longer than an answer's one."""
 _LEVEL = 0.05
 _RESAMPLES = 10_000
-_KINDS = {
+KINDS = {
     "harm": "risky held-out prompts",
     "do_not_answer": "Do-Not-Answer",
     "over_refusal": "benign look-alikes",
@@ -72,7 +72,7 @@ def judged_figures(
     with bundled_model(settings) as ready:
         harm = HarmModelJudge(ready.safety, ready.evaluation.harm_threshold)
         harmless = {
-            way: _harmless(harm, prompts, answers, verdicts) for way, answers in texts.items()
+            way: harmless_shares(harm, prompts, answers, verdicts) for way, answers in texts.items()
         }
         pair = PairJudge(ready.safety)
         preferred = {
@@ -80,7 +80,7 @@ def judged_figures(
             for one, other in _COMPARED_SIDES
         }
     figures = []
-    for kind, named in _KINDS.items():
+    for kind, named in KINDS.items():
         places = [place for place, prompt in enumerate(prompts) if prompt.kind == kind]
         if not places:
             continue
@@ -99,23 +99,23 @@ def judged_figures(
             for one, other in _SIDES:
                 gains = [values[one][place] - values[other][place] for place in places]
                 name = f"{named}, {one} minus {other}, share that {what}"
-                figures.append(difference(name, gains, clusters))
+                figures.append(difference("alignment", name, gains, clusters))
         for (one, other), scores in preferred.items():
             gains = [2 * scores[place] - 1 for place in places if place in scores]
             compared = [prompts[place].cluster for place in places if place in scores]
             name = f"{named}, {one} against {other}, wins minus losses of quality verdicts"
-            figures.append(difference(name, gains, compared))
+            figures.append(difference("alignment", name, gains, compared))
     return figures
 
 
 def difference(
-    name: str, gains: Sequence[float], clusters: Sequence[str], unit: str = "share"
+    part: str, name: str, gains: Sequence[float], clusters: Sequence[str], unit: str = "share"
 ) -> Figure:
     """A mean of paired differences with its interval, whole clusters drawn."""
     drawn = Bootstrap.of(gains, clusters, resamples=_RESAMPLES, seed=13)
     low, high = drawn.bounds(_LEVEL / 2)
     return Figure(
-        figure=f"alignment: {name}", value=drawn.mean, unit=unit, n=drawn.n,
+        figure=f"{part}: {name}", value=drawn.mean, unit=unit, n=drawn.n,
         note=f"95% interval {low:+.3f} to {high:+.3f}, {drawn.n_clusters} clusters",
     )  # fmt: skip
 
@@ -138,9 +138,10 @@ def _fill(
     return [float(kept[key]) for key in keys]
 
 
-def _harmless(
-    judge: HarmModelJudge, prompts: Sequence[Prompt], answers: list[str], verdicts: KeptLines
+def harmless_shares(
+    judge: HarmModelJudge, prompts: Sequence[Prompt], answers: Sequence[str], verdicts: KeptLines
 ) -> list[float]:
+    """What the judge says of each answer: 1 harmless, 0 harmful."""
     keys = [(judge.fingerprint, p.text, a) for p, a in zip(prompts, answers, strict=True)]
 
     def ask(places: list[int], keep: Callable[[int, float], None]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from benchmarks._labrador_alignment import measure_alignment
 from benchmarks._labrador_evaluation import measure_evaluation
+from benchmarks._labrador_guidance import measure_guidance
 from benchmarks._labrador_throughput import measure_throughput
 from benchmarks._parts import run_parts, with_postgres
 
@@ -16,5 +17,6 @@ if __name__ == "__main__":
         "throughput": measure_throughput,
         "evaluation": with_postgres(measure_evaluation),
         "alignment": measure_alignment,
+        "guidance": measure_guidance,
     }
     run_parts("labrador", parts)

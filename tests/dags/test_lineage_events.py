@@ -24,6 +24,7 @@ from guidealign.retriever import embed_library
 from guidealign.settings import Settings
 from guidealign_airflow.lineage import DataSet, known_before
 from tests.dags.running_airflow import call_python
+from tests.fakes.airflow_store import airflow_home
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import ChatRequest, Reply, serve_model
 from tests.integration.authoring_fixture import RISKY, well_behaved
@@ -115,7 +116,7 @@ def _env(folder: Path, url: str, mlflow: str) -> dict[str, str]:
     policies.mkdir()
     (policies / f"{RETRIEVER_MODEL}.yaml").write_text(_POLICY)
     return os.environ | {
-        "AIRFLOW_HOME": str(folder / "airflow"),
+        "AIRFLOW_HOME": airflow_home(folder / "airflow"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
@@ -155,7 +156,6 @@ def cycle(
             "GUIDEALIGN_BASE__BASE_URL": server.base_url,
             "GUIDEALIGN_AIRFLOW__BASE_URL": api,
         }
-        call_python(env, folder, "-m", "airflow", "db", "migrate")
         dags = str(ROOT / "dags")
         said = call_python(env, folder, "-c", _RUN, dags, _STAGES[0], str(inputs))
         parts = {"engine": engine, "settings": Settings()}

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 from guidealign.db import current_release
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry
+from tests.fakes.airflow_store import airflow_home
 from tests.fakes.mlflow_store import local_registry
 from tests.integration.running_pages import fill
 
@@ -37,7 +38,7 @@ def registry(engine: Engine, tmp_path: Path) -> Registry:
 
 def _run(name: str, conf: str, database_url: str, registry: Registry, folder: Path) -> str:
     env = os.environ | {
-        "AIRFLOW_HOME": str(folder / "airflow"),
+        "AIRFLOW_HOME": airflow_home(folder / "airflow"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
@@ -46,15 +47,8 @@ def _run(name: str, conf: str, database_url: str, registry: Registry, folder: Pa
         "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
     }
     file = str(ROOT / "dags" / f"{name}.py")
-    for command in (["-m", "airflow", "db", "migrate"], ["-c", _RUN, file, conf]):
-        done = subprocess.run(
-            [sys.executable, *command],
-            env=env,
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=folder,
-        )
+    command = [sys.executable, "-c", _RUN, file, conf]
+    done = subprocess.run(command, env=env, check=False, capture_output=True, text=True, cwd=folder)
     return done.stdout + done.stderr
 
 

@@ -21,6 +21,7 @@ from guidealign_airflow.operators import RollbackOperator, StageOperator, Switch
 from guidealign_airflow.runtime import Services
 from guidealign_airflow.sources import partition_between
 from tests.dags.running_airflow import call_python
+from tests.fakes.airflow_store import airflow_home
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import serve_model
 from tests.integration.authoring_fixture import RISKY, well_behaved
@@ -89,6 +90,7 @@ def test_a_cycle_of_operators_ends_with_a_decision_and_links_to_it(
     inputs = tmp_path / "inputs.jsonl"
     inputs.write_text(json.dumps({"text": RISKY}) + "\n")
     env = _env(tmp_path / "airflow") | {
+        "AIRFLOW_HOME": airflow_home(tmp_path / "airflow"),
         "AIRFLOW_CONN_GUIDEALIGN_DB": database_url.replace("+psycopg", ""),
         "GUIDEALIGN_MLFLOW__TRACKING_URI": registry.tracking_uri,
         "GUIDEALIGN_AUTHOR__REVIEW_POLICY": "auto",
@@ -99,7 +101,6 @@ def test_a_cycle_of_operators_ends_with_a_decision_and_links_to_it(
     }
     with serve_model(well_behaved) as server:
         env["GUIDEALIGN_SAFETY__BASE_URL"] = server.base_url
-        call_python(env, tmp_path, "-m", "airflow", "db", "migrate")
         said = call_python(
             env, tmp_path, "-c", _RUN, str(EXAMPLES / "own_cycle.py"),
             json.dumps({"path": str(inputs)}),

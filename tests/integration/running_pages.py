@@ -23,6 +23,7 @@ from guidealign.promotion import decide_and_switch
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry
 from guidealign.settings import load_settings
+from tests.fakes.airflow_store import airflow_home
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import serve_model
 from tests.integration.library_fixture import add_guideline
@@ -159,7 +160,7 @@ def _serve(pages: Pages, database_url: str, folder: Path) -> Iterator[Pages]:
     (folder / "passwords.json").write_text(json.dumps({role: role for role in ROLES}))
     with serve_model(lambda _: "Put the knife away and call somebody.") as server:
         env = os.environ | {
-            "AIRFLOW_HOME": str(folder / "airflow"),
+            "AIRFLOW_HOME": airflow_home(folder / "airflow"),
             "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
@@ -176,12 +177,9 @@ def _serve(pages: Pages, database_url: str, folder: Path) -> Iterator[Pages]:
             "GUIDEALIGN_BASE__BASE_URL": server.base_url,
             "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
         }
-        airflow = [sys.executable, "-m", "airflow"]
-        subprocess.run([*airflow, "db", "migrate"], env=env, check=True, capture_output=True)
         with (folder / "api-server.log").open("w") as log:
-            process = subprocess.Popen(
-                [*airflow, "api-server", "--workers", "1"], env=env, stdout=log, stderr=log
-            )
+            command = [sys.executable, "-m", "airflow", "api-server", "--workers", "1"]
+            process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
         pages.url = f"http://127.0.0.1:{port}"
         try:
             _log_in(pages, process, folder)
