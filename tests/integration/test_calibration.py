@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from guidealign.errors import BadInputError, ServiceUnavailableError
 from guidealign.rates import Rate
 from guidealign.settings import Settings
 from tests.fakes.model_server import ChatRequest, Reply, json_reply, serve_model
+from tests.fakes.program import run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 28
@@ -147,13 +146,13 @@ def test_two_prompts_side_by_side(tmp_path: Path) -> None:
 
 
 def _cli(base_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    env = os.environ | {
-        "GUIDEALIGN_SAFETY__BASE_URL": base_url,
-        "GUIDEALIGN_SAFETY__MODEL": "expert",
-        "GUIDEALIGN_SAFETY__MAX_RETRIES": "0",
-    }
-    command = [sys.executable, "-m", "guidealign.cli", "author", *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, cwd=ROOT, check=False)
+    return run_program(
+        "author",
+        *arguments,
+        GUIDEALIGN_SAFETY__BASE_URL=base_url,
+        GUIDEALIGN_SAFETY__MODEL="expert",
+        GUIDEALIGN_SAFETY__MAX_RETRIES="0",
+    )
 
 
 def test_the_commands_print_tables_and_write_reports(tmp_path: Path) -> None:

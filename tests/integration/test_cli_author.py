@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.fakes.model_server import ChatRequest, Reply, serve_model
+from tests.fakes.program import run_program
 from tests.integration.authoring_fixture import HARMLESS, RISKY, add_inputs, rows, well_behaved
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,14 +19,7 @@ Done = subprocess.CompletedProcess[str]
 
 
 def _run(database_url: str, *arguments: str, **environment: str) -> Done:
-    return subprocess.run(
-        [sys.executable, "-m", "guidealign.cli", "author", *arguments],
-        env=os.environ | {"GUIDEALIGN_DATABASE_URL": database_url} | environment,
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
+    return run_program("author", *arguments, GUIDEALIGN_DATABASE_URL=database_url, **environment)
 
 
 def _figures(done: Done) -> dict[str, str]:

@@ -11,21 +11,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from tests.fakes.model_server import serve_model, unused_base_url
+from tests.fakes.program import run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_SERVER = "postgresql://nobody:secret-word@127.0.0.1:9/guidealign"
-
-
-def guidealign(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "guidealign.cli", *arguments],
-        env=os.environ | env,
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 def says(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -59,7 +48,7 @@ def _counts(engine: Engine) -> tuple[int, ...]:
 @pytest.mark.parametrize("command", [("ingest",), ("run", "--inputs")])
 def test_a_file_that_is_not_there(command: tuple[str, ...], tmp_path: Path) -> None:
     says(
-        guidealign(*command, str(tmp_path / "none.jsonl")),
+        run_program(*command, str(tmp_path / "none.jsonl")),
         "none.jsonl is not a file",
         "check the path",
     )
@@ -69,36 +58,36 @@ def test_a_file_that_is_not_there(command: tuple[str, ...], tmp_path: Path) -> N
 def test_an_empty_file(command: tuple[str, ...], tmp_path: Path, database_url: str) -> None:
     file = tmp_path / "empty.jsonl"
     file.touch()
-    says(guidealign(*command, str(file), GUIDEALIGN_DATABASE_URL=database_url), "is empty")
+    says(run_program(*command, str(file), GUIDEALIGN_DATABASE_URL=database_url), "is empty")
 
 
 @pytest.mark.parametrize("command", [("ingest",), ("run", "--inputs")])
 def test_a_format_nobody_knows(command: tuple[str, ...], tmp_path: Path) -> None:
     file = tmp_path / "inputs.docx"
     file.write_text("x")
-    says(guidealign(*command, str(file)), ".docx", "use jsonl, csv or parquet")
+    says(run_program(*command, str(file)), ".docx", "use jsonl, csv or parquet")
 
 
 def test_no_database_yet(inputs: Path) -> None:
-    says(guidealign("ingest", str(inputs)), "guidealign up", "GUIDEALIGN_DATABASE_URL")
+    says(run_program("ingest", str(inputs)), "guidealign up", "GUIDEALIGN_DATABASE_URL")
 
 
 def test_the_database_is_down(inputs: Path) -> None:
-    done = guidealign("ingest", str(inputs), GUIDEALIGN_DATABASE_URL=NO_SERVER)
+    done = run_program("ingest", str(inputs), GUIDEALIGN_DATABASE_URL=NO_SERVER)
     says(done, "database does not answer", "guidealign status")
 
 
 def test_airflow_is_down(inputs: Path) -> None:
-    done = guidealign(
+    done = run_program(
         "run", "--inputs", str(inputs), GUIDEALIGN_AIRFLOW__BASE_URL="http://127.0.0.1:9"
     )
     says(done, "127.0.0.1:9", "guidealign up")
 
 
 def test_a_setting_of_the_wrong_kind() -> None:
-    done = guidealign("status", GUIDEALIGN_AUTHOR__BATCH_SIZE="many")
+    done = run_program("status", GUIDEALIGN_AUTHOR__BATCH_SIZE="many")
     assert done.returncode in {1, 2}
-    says(guidealign("up", GUIDEALIGN_AUTHOR__BATCH_SIZE="many"), "GUIDEALIGN_AUTHOR__BATCH_SIZE")
+    says(run_program("up", GUIDEALIGN_AUTHOR__BATCH_SIZE="many"), "GUIDEALIGN_AUTHOR__BATCH_SIZE")
 
 
 def test_the_model_server_is_down(inputs: Path, engine: Engine, database_url: str) -> None:
@@ -107,9 +96,9 @@ def test_the_model_server_is_down(inputs: Path, engine: Engine, database_url: st
         "GUIDEALIGN_SAFETY__BASE_URL": unused_base_url(),
         "GUIDEALIGN_SAFETY__MAX_RETRIES": "0",
     }
-    assert guidealign("ingest", str(inputs), **env).returncode == 0
+    assert run_program("ingest", str(inputs), **env).returncode == 0
     before = _counts(engine)
-    says(guidealign("author", **env), "model server", "guidealign status")
+    says(run_program("author", **env), "model server", "guidealign status")
     assert _counts(engine) == before
 
 
@@ -121,8 +110,8 @@ def test_the_model_returns_junk(inputs: Path, engine: Engine, database_url: str)
             "GUIDEALIGN_SAFETY__MODEL": "teapot",
             "GUIDEALIGN_AUTHOR__MAX_ATTEMPTS": "1",
         }
-        assert guidealign("ingest", str(inputs), **env).returncode == 0
-        says(guidealign("author", **env), "teapot", "any of 2 inputs", "author_dead_letters")
+        assert run_program("ingest", str(inputs), **env).returncode == 0
+        says(run_program("author", **env), "teapot", "any of 2 inputs", "author_dead_letters")
     n_inputs, _, n_rejects, n_assessments, n_guidelines = _counts(engine)
     assert (n_inputs, n_rejects, n_assessments, n_guidelines) == (2, 2, 0, 0)
 
@@ -131,14 +120,14 @@ def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     blocker = tmp_path / "file"
     blocker.touch()
     for command in (("up",), ("run", "--quickstart")):
-        done = guidealign(*command, GUIDEALIGN_HOME=str(blocker / "home"))
+        done = run_program(*command, GUIDEALIGN_HOME=str(blocker / "home"))
         says(done, "cannot be written", "GUIDEALIGN_HOME")
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     blocker = tmp_path / "file"
     blocker.touch()
-    done = guidealign("up", GUIDEALIGN_PLATFORM__CACHE=str(blocker / "cache"))
+    done = run_program("up", GUIDEALIGN_PLATFORM__CACHE=str(blocker / "cache"))
     says(done, "cannot be written", "GUIDEALIGN_PLATFORM__CACHE")
 
 
@@ -157,13 +146,13 @@ def test_a_project_parameter_that_is_no_number(project: str) -> None:
 
 
 def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
-    done = guidealign("--debug", "ingest", str(tmp_path / "none.jsonl"))
+    done = run_program("--debug", "ingest", str(tmp_path / "none.jsonl"))
     assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert "BadInputError" in done.stderr
 
 
 def test_a_gateway_without_an_upstream_names_no_address() -> None:
-    done = guidealign("serve", GUIDEALIGN_DATABASE_URL="postgresql://x@127.0.0.1:1/x")
+    done = run_program("serve", GUIDEALIGN_DATABASE_URL="postgresql://x@127.0.0.1:1/x")
     says(done, "no upstream", "serve.upstreams")
     assert done.stdout == ""

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import getpass
-import io
 import json
-import sys
-from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
-import structlog
 from sqlalchemy import Engine
 
-from guidealign.cli import main
 from guidealign.serving import show_key
 from guidealign.serving.keys import KeyRing
 from guidealign.serving.recorder import Recorder
 from guidealign.settings import InboxSettings, KeysSettings
+from tests.fakes.program import run_program
 from tests.integration.gateway_fixture import make_input
 
 
@@ -33,19 +29,10 @@ class Cli:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
         monkeypatch.setenv("GUIDEALIGN_DATABASE_URL", database_url)
-        self._monkeypatch = monkeypatch
 
     def run(self, *arguments: str) -> Done:
-        out, err = io.StringIO(), io.StringIO()
-        self._monkeypatch.setattr(sys, "argv", ["guidealign", *arguments])
-        with redirect_stdout(out), redirect_stderr(err):
-            try:
-                main()
-                code: Any = 0
-            except SystemExit as end:
-                code = end.code or 0
-        structlog.reset_defaults()
-        return Done(code, out.getvalue(), err.getvalue())
+        done = run_program(*arguments)
+        return Done(done.returncode, done.stdout, done.stderr)
 
     def text(self, *arguments: str) -> str:
         done = self.run(*arguments)

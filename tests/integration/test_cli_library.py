@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import getpass
-import io
 import json
 import subprocess
-import sys
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from sqlalchemy import Engine, text
 
-from guidealign.cli import main
 from guidealign.library import install_starter, merge
 from guidealign.settings import Settings
+from tests.fakes.program import run_program
 from tests.integration.library_fixture import add_guideline, write_starter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,19 +24,9 @@ class Cli:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
         monkeypatch.setenv("GUIDEALIGN_DATABASE_URL", database_url)
-        self._monkeypatch = monkeypatch
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        out, err = io.StringIO(), io.StringIO()
-        self._monkeypatch.setattr(sys, "argv", ["guidealign", "library", *arguments])
-        with redirect_stdout(out), redirect_stderr(err):
-            try:
-                main()
-                code: Any = 0
-            except SystemExit as end:
-                code = end.code or 0
-        structlog.reset_defaults()
-        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+        return run_program("library", *arguments)
 
     def text(self, *arguments: str) -> str:
         done = self.run(*arguments)
@@ -205,13 +191,6 @@ def test_bad_input_is_one_line(cli: Cli) -> None:
 
 
 def test_no_database_is_one_line() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "guidealign.cli", "library", "stats"],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = run_program("library", "stats")
     assert done.returncode == 2
     assert done.stderr.startswith("guidealign: no database is configured")

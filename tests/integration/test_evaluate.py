@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,6 +35,7 @@ from guidealign.registry import Registry
 from guidealign.settings import GateSettings, LabradorSettings, Settings
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import ChatRequest, ModelServer, Reply, serve_model
+from tests.fakes.program import run_program
 from tests.fakes.tiny_model import write_tiny_model
 from tests.integration.evaluate_fixture import (
     REFUSES,
@@ -301,12 +300,13 @@ def test_what_an_endpoint_refuses_has_no_score(scene: Scene) -> None:
 
 
 def _cli(scene: Scene, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    env = os.environ | {
-        "GUIDEALIGN_DATABASE_URL": url,
-        "GUIDEALIGN_EVALUATION__DATA_FOLDER": str(scene.settings.evaluation.data_folder),
-    }
-    command = [sys.executable, "-m", "guidealign.cli", "evaluate", *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    folder = str(scene.settings.evaluation.data_folder)
+    return run_program(
+        "evaluate",
+        *arguments,
+        GUIDEALIGN_DATABASE_URL=url,
+        GUIDEALIGN_EVALUATION__DATA_FOLDER=folder,
+    )
 
 
 def test_the_command_line_runs_shows_and_compares(scene: Scene, database_url: str) -> None:
