@@ -10,6 +10,7 @@ export GUIDEALIGN_HOME ?= $(CURDIR)/.guidealign
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 SCALE ?= full
 AREA ?=
+TEST_WORKERS ?= 2
 
 .PHONY: help run test lint format down clean bench lock
 
@@ -29,8 +30,9 @@ $(READY): requirements.lock pyproject.toml
 run: $(READY) ## Start the platform and run one whole cycle through the scheduler
 	@$(BIN)/guidealign run --quickstart
 
-test: $(READY) ## The test suite, on servers of its own
-	@$(BIN)/python -m pytest
+test: $(READY) ## The test suite, on servers of its own; TEST_WORKERS=2 at a time
+	@$(BIN)/python -m pytest -m "not e2e" -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m e2e
 
 lint: $(READY) ## Style, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -14,7 +14,7 @@ from tests.dags.running_airflow import ROOT, RunningAirflow, run_airflow
 _SHIPPED = ("guidealign_ingest", "guidealign_ingest_partitions")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def databases(postgres_url: str, migrated_template: str) -> Iterator[tuple[str, str]]:
     """Airflow's, empty, and guidealign's, migrated."""
     server = postgres_url.rsplit("/", 1)[0]
@@ -30,10 +30,11 @@ def databases(postgres_url: str, migrated_template: str) -> Iterator[tuple[str, 
             connection.execute(f"drop database {name} with (force)")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow(
     databases: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningAirflow]:
+    """Ends with the folder's tests: it takes a quarter of a core while it waits."""
     folder = tmp_path_factory.mktemp("running")
     dags = folder / "dags"
     dags.mkdir()
