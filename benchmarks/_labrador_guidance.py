@@ -23,8 +23,8 @@ from benchmarks._report import Figure
 from guidealign.evaluation.judges import HarmModelJudge, why_refused
 from guidealign.settings import load_settings
 
-_SIZES = {True: (92, 69, 100), False: (4, 4, 5)}
-"""Risky held-out prompts (all there are), benign look-alikes (all) and Do-Not-Answer."""
+_SIZES = {True: (92, 34, 60), False: (4, 4, 5)}
+"""Risky held-out prompts (all there are), benign look-alikes and Do-Not-Answer."""
 _NAMES = {FEWER: "two", GUIDED: "six"}
 _RISKY = ("harm", "do_not_answer")
 

@@ -96,7 +96,7 @@ def test_response_ids_do_not_repeat() -> None:
     "wrong",
     [
         {"scopes": frozenset()},
-        {"scopes": frozenset({"chat", "root"})},
+        {"scopes": frozenset({"root"})},
         {"mode": "inject "},
         {"retriever_failure": "maybe"},
         {"log": "some"},
