@@ -21,12 +21,13 @@ from guidealign.library import install_starter
 from guidealign.promotion import adopt_library
 from guidealign.records import LABRADOR_MODEL, RETRIEVER_MODEL
 from guidealign.retriever import embed_library
-from guidealign.settings import Settings
+from guidealign.settings import RetrieverSettings, Settings
 from guidealign_airflow.lineage import DataSet, known_before
 from tests.dags.running_airflow import call_python
 from tests.fakes.airflow_store import airflow_home
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import ChatRequest, Reply, serve_model
+from tests.fakes.tiny_encoder import write_tiny_encoder
 from tests.integration.authoring_fixture import RISKY, well_behaved
 from tests.integration.test_retriever_cycle import _starter
 
@@ -128,6 +129,8 @@ def _env(folder: Path, url: str, mlflow: str) -> dict[str, str]:
         "AIRFLOW_CONN_GUIDEALIGN_DB": url.replace("+psycopg", ""),
         "GUIDEALIGN_MLFLOW__TRACKING_URI": mlflow,
         "GUIDEALIGN_AUTHOR__REVIEW_POLICY": "auto",
+        "GUIDEALIGN_RETRIEVER__BASE_MODEL": str(folder / "base"),
+        "GUIDEALIGN_RETRIEVER__LEARNING_RATE": "0.001",
         "GUIDEALIGN_RETRIEVER__EPOCHS": "1",
         "GUIDEALIGN_RETRIEVER__MAX_LENGTH": "32",
         "GUIDEALIGN_GATES__POLICY_FOLDER": str(policies),
@@ -147,6 +150,7 @@ def cycle(
     engine = make_engine(url)
     with local_registry(folder) as registry:
         mlflow = registry.tracking_uri
+    write_tiny_encoder(folder / "base")
     env = _env(folder, url, mlflow)
     inputs = folder / "inputs.jsonl"
     inputs.write_text(json.dumps({"text": RISKY}) + "\n")
@@ -158,7 +162,8 @@ def cycle(
         }
         dags = str(ROOT / "dags")
         said = call_python(env, folder, "-c", _RUN, dags, _STAGES[0], str(inputs))
-        parts = {"engine": engine, "settings": Settings()}
+        base = RetrieverSettings(base_model=str(folder / "base"))
+        parts = {"engine": engine, "settings": Settings(retriever=base)}
         with local_registry(folder) as registry:
             install_starter(folder=_starter(folder / "starter"), **parts)
             embed_library(0, registry=registry, **parts)

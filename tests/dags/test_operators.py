@@ -14,7 +14,7 @@ from guidealign.library import install_starter
 from guidealign.promotion import adopt_library
 from guidealign.records import RETRIEVER_MODEL
 from guidealign.retriever import embed_library
-from guidealign.settings import Settings
+from guidealign.settings import RetrieverSettings, Settings
 from guidealign_airflow import STAGE_DEFAULTS, operators
 from guidealign_airflow.links import DecisionLink, GuidelinesLink, MlflowLink, links_of
 from guidealign_airflow.operators import RollbackOperator, StageOperator, SwitchOperator
@@ -24,6 +24,7 @@ from tests.dags.running_airflow import call_python
 from tests.fakes.airflow_store import airflow_home
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import serve_model
+from tests.fakes.tiny_encoder import write_tiny_encoder
 from tests.integration.authoring_fixture import RISKY, well_behaved
 from tests.integration.test_retriever_cycle import _policy, _starter
 
@@ -81,7 +82,9 @@ def test_every_example_parses(tmp_path: Path) -> None:
 def test_a_cycle_of_operators_ends_with_a_decision_and_links_to_it(
     engine: Engine, database_url: str, tmp_path: Path
 ) -> None:
-    settings = Settings()
+    base = tmp_path / "base"
+    write_tiny_encoder(base)
+    settings = Settings(retriever=RetrieverSettings(base_model=str(base)))
     with local_registry(tmp_path) as registry:
         parts = {"engine": engine, "settings": settings}
         install_starter(folder=_starter(tmp_path / "starter"), **parts)
@@ -94,6 +97,8 @@ def test_a_cycle_of_operators_ends_with_a_decision_and_links_to_it(
         "AIRFLOW_CONN_GUIDEALIGN_DB": database_url.replace("+psycopg", ""),
         "GUIDEALIGN_MLFLOW__TRACKING_URI": registry.tracking_uri,
         "GUIDEALIGN_AUTHOR__REVIEW_POLICY": "auto",
+        "GUIDEALIGN_RETRIEVER__BASE_MODEL": str(base),
+        "GUIDEALIGN_RETRIEVER__LEARNING_RATE": "0.001",
         "GUIDEALIGN_RETRIEVER__EPOCHS": "1",
         "GUIDEALIGN_RETRIEVER__MAX_LENGTH": "32",
         "GUIDEALIGN_GATES__POLICY_FOLDER": str(_policy(tmp_path / "policies")),
