@@ -83,16 +83,16 @@ def _measure(
     found = Rate(sum(s >= threshold for s in bad), len(bad))
     wrong = Rate(sum(s >= threshold for s in good), len(good))
     return [
-        _rate(f"filter {name}: leaves out what is", found, note),
-        _rate(f"filter {name}: leaves out what is not", wrong, note),
+        _rate(f"filter: {name}, leaves out what is", found, note),
+        _rate(f"filter: {name}, leaves out what is not", wrong, note),
         Figure(
-            figure=f"filter {name}: chance to order a pair rightly",
+            figure=f"filter: {name}, chance to order a pair rightly",
             value=wins / (len(bad) * len(good)),
             unit="share",
             n=len(cases),
             note="of one that is and one that is not; 0.5 is a guess",
         ),
-        Figure(figure=f"filter {name}: time of an answer", value=each_s, unit="s", n=len(cases)),
+        Figure(figure=f"filter: {name}, time of an answer", value=each_s, unit="s", n=len(cases)),
     ]
 
 

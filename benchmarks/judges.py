@@ -66,30 +66,28 @@ def _human_labels() -> list[Figure]:
     ]
 
 
-def _model(full: bool) -> list[Figure]:
-    """The bundled model as a judge of single answers and of pairs."""
-    limit = None if full else _SMALL
+def _single(full: bool) -> list[Figure]:
+    """The bundled model as a judge of single answers."""
     with bundled_model(load_settings()) as settings:
-        single = _measure("harm-model", settings, limit=limit, repeats=0)
-        pairs = _measure("pairwise", settings, limit=limit, repeats=1)
+        found = _measure("harm-model", settings, limit=None if full else _SMALL, repeats=0)
     return [
-        *_figures("model: harm", single, "a single answer, by the likelihood of yes"),
-        Figure(
-            figure="model: harm, time of an answer",
-            value=single.seconds_each,
-            unit="s",
-            n=single.n_planned,
-            note="2 at a time",
-        ),
-        *_figures("model: pairs", pairs, "both orders; a verdict that turns is a tie"),
-        Figure(
-            figure="model: pairs, time of a pair",
-            value=pairs.seconds_each,
-            unit="s",
-            n=pairs.n_planned,
-            note="both orders, 2 at a time",
-        ),
+        *_figures("single: harm", found, "by the likelihood of yes"),
+        _time("single: harm, time of an answer", found, "2 at a time"),
     ]
+
+
+def _pairs(full: bool) -> list[Figure]:
+    """The bundled model as a judge of pairs, each asked twice."""
+    with bundled_model(load_settings()) as settings:
+        found = _measure("pairwise", settings, limit=None if full else _SMALL, repeats=1)
+    return [
+        *_figures("pairs: quality", found, "both orders; a verdict that turns is a tie"),
+        _time("pairs: quality, time of a pair", found, "both orders, 2 at a time"),
+    ]
+
+
+def _time(name: str, found: Reliability, note: str) -> Figure:
+    return Figure(figure=name, value=found.seconds_each, unit="s", n=found.n_planned, note=note)
 
 
 def _measure(name: str, settings: Settings, *, limit: int | None, repeats: int) -> Reliability:
@@ -123,4 +121,4 @@ def _rate(name: str, rate: Rate, note: str = "") -> Figure:
 
 
 if __name__ == "__main__":
-    run_parts("judges", {"rules": _rules, "model": _model, "filter": filters})
+    run_parts("judges", {"rules": _rules, "single": _single, "pairs": _pairs, "filter": filters})
