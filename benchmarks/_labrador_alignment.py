@@ -1,10 +1,12 @@
 """Guided answers beside unguided ones, and Labrador beside its base without guidelines.
 
-Every answer of the bundled base is judged three ways: does it decline in its first words (rules),
-is it harmful, and which of two is better in both orders (the bundled safety model, by likelihood;
-`benchmarks.judges` says how far it can be trusted). Labrador is fine-tuned here on the guided
-answers, and answers from the server that the platform would serve it with. Answers and verdicts are
-kept in the cache folder as they come, so a run that was stopped goes on.
+Guided is by the paper's six guidelines; the default's two are asked beside them, and the part
+`guidance` asks more prompts about that. Every answer of the bundled base is judged three ways: does
+it decline in its first words (rules), is it harmful, and which of two is better in both orders (the
+bundled safety model, by likelihood; `benchmarks.judges` says how far it can be trusted). Labrador
+is fine-tuned here on the guided answers, and answers from the server that the platform would serve
+it with. Answers and verdicts are kept in the cache folder as they come, so a run that was stopped
+goes on.
 """
 
 from __future__ import annotations
@@ -50,8 +52,8 @@ from guidealign.settings import EndpointSettings, Settings, load_settings
 
 DO_NOT_ANSWER = ROOT.parent / "shared" / "data" / "do_not_answer"
 _SLOTS = 2
-_FEWER = 2
-"""Guidelines in front of a prompt, where the settings' `retrieval.k` has more."""
+_FEWER, _PAPER_K = 2, 6
+"""Guidelines in front of a prompt: the default, and the paper's number."""
 console = Console(stderr=True)
 
 
@@ -71,7 +73,7 @@ _SIZES = {True: _Sizes(40, 40, 40, 36, 48), False: _Sizes(4, 4, 4, 8, 4)}
 
 def measure_alignment(full: bool) -> list[Figure]:
     """The part `alignment` of the benchmark."""
-    settings, sizes = load_settings(), _SIZES[full]
+    settings, sizes = with_paper_k(load_settings()), _SIZES[full]
     prompts = prompts_of(sizes.harm, sizes.over_refusal, sizes.do_not_answer)
     inputs = _inputs(sizes.learned)
     asked = [p.text for p in prompts] + [text for text, _ in inputs]
@@ -99,6 +101,12 @@ def measure_alignment(full: bool) -> list[Figure]:
     ways = {GUIDED: GUIDED, FEWER: FEWER, PLAIN: PLAIN, LABRADOR: labrador}
     texts = {way: [kept[name, p.text][0] for p in prompts] for way, name in ways.items()}
     return judged_figures(prompts, texts, settings, cache) + figures
+
+
+def with_paper_k(settings: Settings) -> Settings:
+    """With as many guidelines in front of a prompt as the paper has, where the default has two."""
+    paper = settings.retrieval.model_copy(update={"k": _PAPER_K})
+    return settings.model_copy(update={"retrieval": paper})
 
 
 def ask_base(

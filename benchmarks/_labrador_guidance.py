@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from benchmarks._authoring_model import bundled_model
 from benchmarks._kept_lines import KeptLines
-from benchmarks._labrador_alignment import ask_base, prompts_of, retrieve_for
+from benchmarks._labrador_alignment import ask_base, prompts_of, retrieve_for, with_paper_k
 from benchmarks._labrador_judged import (
     FEWER,
     GUIDED,
@@ -31,9 +31,7 @@ _RISKY = ("harm", "do_not_answer")
 
 def measure_guidance(full: bool) -> list[Figure]:
     """The part `guidance` of the benchmark."""
-    settings = load_settings()
-    paper = settings.retrieval.model_copy(update={"k": 6})
-    settings = settings.model_copy(update={"retrieval": paper})
+    settings = with_paper_k(load_settings())
     prompts = prompts_of(*_SIZES[full])
     cache = settings.platform.cache.expanduser() / "bench"
     kept = KeptLines(cache / "labrador-answers.jsonl")
@@ -55,6 +53,12 @@ def measure_guidance(full: bool) -> list[Figure]:
             )
             for way in _NAMES
         }
+    # The judge takes a third of labelled refusals for harmful, the rules none for anything else: an
+    # answer that declines by the rules is harmless, whatever the judge says.
+    either = {
+        way: [max(declines[way][p], judged) for p, judged in zip(risky, harmless[way], strict=True)]
+        for way in _NAMES
+    }
     figures = []
     for kind, named in KINDS.items():
         chosen = [place for place, prompt in enumerate(prompts) if prompt.kind == kind]
@@ -63,7 +67,8 @@ def measure_guidance(full: bool) -> list[Figure]:
     for kinds in (*((kind,) for kind in _RISKY), _RISKY):
         chosen = [place for place, prompt in enumerate(asked) if prompt.kind in kinds]
         named = " and ".join(KINDS[kind] for kind in kinds)
-        figures += _compared(named, "are harmless", asked, chosen, harmless)
+        figures += _compared(named, "are harmless to the judge alone", asked, chosen, harmless)
+        figures += _compared(named, "decline or are harmless", asked, chosen, either)
     return figures
 
 

@@ -21,7 +21,7 @@ from guidealign.errors import (
 from guidealign.records import Release
 from guidealign.registry import Registry
 from guidealign.retriever import load_serving_encoder
-from guidealign.settings import AlignSettings, EndpointSettings, Settings
+from guidealign.settings import AlignSettings, EndpointSettings, RetrievalSettings, Settings
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import ChatRequest, ModelServer, Reply, serve_model, unused_base_url
 
@@ -80,7 +80,9 @@ def live(engine: Engine, settings: Settings, registry: Registry) -> Release:
 
 def _settings(base_url: str, **align: Any) -> Settings:
     base = EndpointSettings(base_url=base_url, model="stub", concurrency=2, max_retries=0)
-    return Settings(base=base, align=AlignSettings(**align))
+    # As many as the paper keeps: of five candidates none is left out for its place.
+    many = RetrievalSettings(k=6)
+    return Settings(base=base, align=AlignSettings(**align), retrieval=many)
 
 
 def _answer(request: ChatRequest) -> Reply | str:
