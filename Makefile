@@ -17,6 +17,8 @@ TEST_WORKERS ?= 2
 help: ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
+# Compiled at once: where bytecode is not kept (PYTHONDONTWRITEBYTECODE), each process of Airflow
+# would compile its imports anew, which takes longer than running them.
 $(READY): requirements.lock pyproject.toml
 	@echo "guidealign: building the environment in $(VENV) (first time: a few minutes of download)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
