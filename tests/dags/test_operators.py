@@ -57,9 +57,9 @@ print(json.dumps([[task, key, value] for task, key, value in rows]))
 """
 
 
-def _env(home: Path) -> dict[str, str]:
+def _env(home: str) -> dict[str, str]:
     return os.environ | {
-        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_HOME": home,
         "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
@@ -69,7 +69,7 @@ def _env(home: Path) -> dict[str, str]:
 
 
 def test_every_example_parses(tmp_path: Path) -> None:
-    said = call_python(_env(tmp_path), tmp_path, "-c", _PARSE, str(EXAMPLES))
+    said = call_python(_env(str(tmp_path)), tmp_path, "-c", _PARSE, str(EXAMPLES))
     found = json.loads(said.splitlines()[-1])
     assert found["errors"] == []
     assert found["dags"] == sorted(
@@ -92,8 +92,7 @@ def test_a_cycle_of_operators_ends_with_a_decision_and_links_to_it(
         adopt_library(actor="test", **parts)
     inputs = tmp_path / "inputs.jsonl"
     inputs.write_text(json.dumps({"text": RISKY}) + "\n")
-    env = _env(tmp_path / "airflow") | {
-        "AIRFLOW_HOME": airflow_home(tmp_path / "airflow"),
+    env = _env(airflow_home(tmp_path / "airflow")) | {
         "AIRFLOW_CONN_GUIDEALIGN_DB": database_url.replace("+psycopg", ""),
         "GUIDEALIGN_MLFLOW__TRACKING_URI": registry.tracking_uri,
         "GUIDEALIGN_AUTHOR__REVIEW_POLICY": "auto",

@@ -17,7 +17,6 @@ from guidealign.settings import Settings
 from tests.fakes.model_server import ChatRequest, Reply, json_reply, serve_model
 from tests.fakes.program import run_program
 
-ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 28
 PART = balanced(load_cases(), LIMIT)
 DRAFT = {

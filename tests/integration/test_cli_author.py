@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from tests.fakes.model_server import ChatRequest, Reply, serve_model
 from tests.fakes.program import run_program
 from tests.integration.authoring_fixture import HARMLESS, RISKY, add_inputs, rows, well_behaved
 
-ROOT = Path(__file__).resolve().parents[2]
 Done = subprocess.CompletedProcess[str]
 
 

@@ -16,8 +16,6 @@ from guidealign.settings import Settings
 from tests.fakes.program import run_program
 from tests.integration.library_fixture import add_guideline, write_starter
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 class Cli:
     """The program on one database, in this process: a new one takes seconds to start."""
