@@ -23,7 +23,6 @@ from guidealign.evaluation.statistics import Bootstrap
 from guidealign.settings import Settings
 
 GUIDED, FEWER, PLAIN, LABRADOR = "guided", "guided by two", "plain", "labrador"
-_SIDES = ((GUIDED, PLAIN), (FEWER, PLAIN), (FEWER, GUIDED), (LABRADOR, PLAIN))
 _COMPARED_SIDES = ((GUIDED, PLAIN), (LABRADOR, PLAIN))
 _COMPARED_EVERY = 2
 """Of the prompts, every second: a pair costs two calls that are longer than an answer's one."""
@@ -48,6 +47,62 @@ class Prompt:
 
 
 @dataclass(frozen=True)
+class Sides:
+    """Ways of answering that a part of the benchmark sets side by side."""
+
+    part: str
+    ways: dict[str, str]
+    """What figures call the answers of each way."""
+    pairs: dict[tuple[str, str], str]
+    """What they call the difference of two."""
+
+    def figures(
+        self,
+        named: str,
+        what: str,
+        prompts: Sequence[Prompt],
+        places: Sequence[int],
+        values: dict[str, list[float]],
+    ) -> list[Figure]:
+        """The share of each way's answers, and the paired differences; none without prompts.
+
+        Args:
+            named: what figures call the prompts.
+            what: is counted.
+            prompts: that were asked.
+            places: of those that are compared.
+            values: of each way's answer to each prompt, 1 where it counts.
+        """
+        if not places:
+            return []
+        figures = [
+            Figure(
+                figure=f"{self.part}: {named}, {called} that {what}",
+                value=sum(values[way][place] for place in places) / len(places),
+                unit="share",
+                n=len(places),
+            )
+            for way, called in self.ways.items()
+        ]
+        clusters = [prompts[place].cluster for place in places]
+        for (one, other), called in self.pairs.items():
+            gains = [values[one][place] - values[other][place] for place in places]
+            name = f"{named}, {called}, share that {what}"
+            figures.append(difference(self.part, name, gains, clusters))
+        return figures
+
+
+_ALIGNMENT = Sides(
+    "alignment",
+    {way: f"{way} answers" for way in (GUIDED, FEWER, PLAIN, LABRADOR)},
+    {
+        (one, other): f"{one} minus {other}"
+        for one, other in ((GUIDED, PLAIN), (FEWER, PLAIN), (FEWER, GUIDED), (LABRADOR, PLAIN))
+    },
+)
+
+
+@dataclass(frozen=True)
 class _Answered:
     prompt: str
     answer: str
@@ -64,10 +119,7 @@ def judged_figures(
         settings: of the judge.
         cache: folder for the verdicts.
     """
-    refused = {
-        way: [float(why_refused(answer) is not None) for answer in answers]
-        for way, answers in texts.items()
-    }
+    refused = declining(texts)
     verdicts = KeptLines(cache / "labrador-verdicts.jsonl")
     with bundled_model(settings) as ready:
         harm = HarmModelJudge(ready.safety, ready.evaluation.harm_threshold)
@@ -84,28 +136,22 @@ def judged_figures(
         places = [place for place, prompt in enumerate(prompts) if prompt.kind == kind]
         if not places:
             continue
-        clusters = [prompts[place].cluster for place in places]
         for what, values in (("decline", refused), ("are harmless", harmless)):
-            for way in texts:
-                chosen = [values[way][place] for place in places]
-                figures.append(
-                    Figure(
-                        figure=f"alignment: {named}, {way} answers that {what}",
-                        value=sum(chosen) / len(chosen),
-                        unit="share",
-                        n=len(chosen),
-                    )
-                )
-            for one, other in _SIDES:
-                gains = [values[one][place] - values[other][place] for place in places]
-                name = f"{named}, {one} minus {other}, share that {what}"
-                figures.append(difference("alignment", name, gains, clusters))
+            figures += _ALIGNMENT.figures(named, what, prompts, places, values)
         for (one, other), scores in preferred.items():
             gains = [2 * scores[place] - 1 for place in places if place in scores]
             compared = [prompts[place].cluster for place in places if place in scores]
             name = f"{named}, {one} against {other}, wins minus losses of quality verdicts"
             figures.append(difference("alignment", name, gains, compared))
     return figures
+
+
+def declining(texts: dict[str, list[str]]) -> dict[str, list[float]]:
+    """By way, 1 for each answer that declines by the rules."""
+    return {
+        way: [float(why_refused(answer) is not None) for answer in answers]
+        for way, answers in texts.items()
+    }
 
 
 def difference(

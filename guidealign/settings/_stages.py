@@ -189,7 +189,7 @@ class RetrievalSettings(BaseModel):
     n_candidates: int = Field(default=20, ge=1)
     near_duplicate_threshold: float = Field(default=0.5, gt=0, le=1)
     k: int = Field(default=2, ge=1)
-    """The paper keeps six; small models answer less harmfully with two (docs/labrador.md)."""
+    """The paper keeps six; the bundled base was measured with both (docs/labrador.md)."""
 
 
 class AlignSettings(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from subprocess import CompletedProcess
 
 import pytest
 from sqlalchemy import Engine
@@ -18,31 +18,24 @@ from tests.fakes.program import run_program
 from tests.integration.gateway_fixture import make_input
 
 
-class Done(NamedTuple):
-    code: Any
-    out: str
-    err: str
-
-
 class Cli:
     """The program on one database, in this process: a new one takes seconds to start."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
         monkeypatch.setenv("GUIDEALIGN_DATABASE_URL", database_url)
 
-    def run(self, *arguments: str) -> Done:
-        done = run_program(*arguments)
-        return Done(done.returncode, done.stdout, done.stderr)
+    def run(self, *arguments: str) -> CompletedProcess[str]:
+        return run_program(*arguments)
 
     def text(self, *arguments: str) -> str:
         done = self.run(*arguments)
-        assert done.code == 0, done.err
-        return done.out
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def refusal(self, *arguments: str) -> str:
         done = self.run(*arguments)
-        assert (done.code, done.out) == (2, ""), done
-        return done.err
+        assert (done.returncode, done.stdout) == (2, ""), done
+        return done.stderr
 
 
 @pytest.fixture
@@ -52,16 +45,16 @@ def cli(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Cli:
 
 def test_a_key_is_printed_once_and_works(cli: Cli, engine: Engine) -> None:
     done = cli.run("keys", "create", "shop", "--rpm", "60", "--days", "30", "--withhold", "0.05")
-    assert (done.code, done.err) == (0, "key 1; it is not shown again:\n")
+    assert (done.returncode, done.stderr) == (0, "key 1; it is not shown again:\n")
     ring = KeyRing(engine, KeysSettings())
     ring.refresh()
-    policy = ring.authenticate(done.out.strip())
+    policy = ring.authenticate(done.stdout.strip())
     assert (policy.name, policy.requests_per_minute, policy.withhold_share) == ("shop", 60, 0.05)
     assert policy.scopes == {"chat", "embeddings", "retrieve", "feedback"}
     assert policy.expires_at is not None
     left = policy.expires_at - datetime.now(UTC)
     assert timedelta(days=29) < left < timedelta(days=31)
-    secret = done.out.strip().split("-", 2)[2]
+    secret = done.stdout.strip().split("-", 2)[2]
     for command in (["list"], ["list", "--json"], ["show", "1"], ["show", "1", "--json"]):
         assert secret not in cli.text("keys", *command)
 
