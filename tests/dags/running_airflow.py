@@ -19,6 +19,7 @@ import httpx
 
 from guidealign.platform import AirflowApi
 from guidealign.settings import AirflowSettings, Settings
+from tests.fakes.airflow_home import airflow_env
 
 ROOT = Path(__file__).resolve().parents[2]
 _PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
@@ -96,15 +97,12 @@ def run_airflow(
     roles = {"admin": "admin", "ada": "op", "eve": "op"}
     (folder / "passwords.json").write_text(json.dumps({name: name for name in roles}))
     base = f"http://127.0.0.1:{port}"
-    env = os.environ | {
-        "AIRFLOW_HOME": str(folder),
+    env = airflow_env(folder) | {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow_url,
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": airflow_url,
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "2",
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{base}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(map(":".join, roles.items())),
@@ -120,7 +118,6 @@ def run_airflow(
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
         "AIRFLOW_CONN_GUIDEALIGN_DB": database_url.replace("+psycopg", ""),
         "GUIDEALIGN_MLFLOW__TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
         **settings,
     }
     airflow = [sys.executable, "-m", "airflow"]

@@ -19,7 +19,7 @@ from mlflow import MlflowClient
 from guidealign.errors import BadInputError, ConfigurationError, ServiceUnavailableError
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry, watched_version
-from tests.fakes.airflow_store import airflow_home
+from tests.fakes.airflow_home import airflow_env, airflow_home
 
 ROOT = Path(__file__).resolve().parents[2]
 _RUN = """
@@ -119,13 +119,9 @@ def test_what_cannot_be_asked_says_what_to_do() -> None:
 
 
 def test_the_example_waits_for_the_alias_and_goes_on(registry: Registry, tmp_path: Path) -> None:
-    env = os.environ | {
-        "AIRFLOW_HOME": airflow_home(tmp_path),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+    env = airflow_env(airflow_home(tmp_path)) | {
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "plugins/guidealign_airflow/examples"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
         "GUIDEALIGN_MLFLOW__TRACKING_URI": registry.tracking_uri,
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
     }
     file = ROOT / "plugins/guidealign_airflow/examples/new_champion.py"
     waiting = subprocess.Popen(

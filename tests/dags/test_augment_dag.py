@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 from sqlalchemy import Engine, text
 
-from tests.fakes.airflow_store import airflow_home
+from tests.fakes.airflow_home import airflow_env, airflow_home
 from tests.fakes.model_server import ChatRequest, serve_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,16 +29,11 @@ def test_a_run_grows_what_its_params_ask_for(
     engine: Engine, database_url: str, tmp_path: Path
 ) -> None:
     with serve_model(_answer) as server:
-        env = os.environ | {
-            "AIRFLOW_HOME": airflow_home(tmp_path),
+        env = airflow_env(airflow_home(tmp_path)) | {
             # A run is made from what is found there, whatever was parsed before.
-            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
             "AIRFLOW_CONN_GUIDEALIGN_DB": database_url,
             "GUIDEALIGN_MLFLOW__TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
             "GUIDEALIGN_SAFETY__BASE_URL": server.base_url,
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
         }
         file = str(ROOT / "dags" / "guidealign_augment.py")
         command = [sys.executable, "-c", _RUN, file]

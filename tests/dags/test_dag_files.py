@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from itertools import pairwise, takewhile
 from pathlib import Path
 
 import pytest
+
+from tests.fakes.airflow_home import airflow_env
 
 ROOT = Path(__file__).resolve().parents[2]
 DAG_FILES = sorted((ROOT / "dags").glob("*.py"))
@@ -78,14 +79,10 @@ class _Parser:
 @pytest.fixture(scope="module")
 def parse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Parser]:
     home = tmp_path_factory.mktemp("airflow")
-    env = os.environ | {
-        "AIRFLOW_HOME": str(home),
+    env = airflow_env(home) | {
         "GUIDEALIGN_HOME": str(home / "guidealign"),
         "GUIDEALIGN_AIRFLOW__DEADLINES": "true",
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
         "AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
     }
     with subprocess.Popen(
         [sys.executable, "-c", _PARSE],

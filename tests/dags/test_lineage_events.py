@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from guidealign.retriever import embed_library
 from guidealign.settings import RetrieverSettings, Settings
 from guidealign_airflow.lineage import DataSet, known_before
 from tests.dags.running_airflow import call_python
-from tests.fakes.airflow_store import airflow_home
+from tests.fakes.airflow_home import airflow_env, airflow_home
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import ChatRequest, Reply, serve_model
 from tests.fakes.tiny_encoder import write_tiny_encoder
@@ -116,11 +115,7 @@ def _env(folder: Path, url: str, mlflow: str) -> dict[str, str]:
     policies = folder / "policies"
     policies.mkdir()
     (policies / f"{RETRIEVER_MODEL}.yaml").write_text(_POLICY)
-    return os.environ | {
-        "AIRFLOW_HOME": airflow_home(folder / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+    return airflow_env(airflow_home(folder / "airflow")) | {
         "GUIDEALIGN_AIRFLOW__DEADLINES": "false",
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
         "AIRFLOW__OPENLINEAGE__NAMESPACE": "shop",
@@ -135,7 +130,6 @@ def _env(folder: Path, url: str, mlflow: str) -> dict[str, str]:
         "GUIDEALIGN_RETRIEVER__MAX_LENGTH": "32",
         "GUIDEALIGN_GATES__POLICY_FOLDER": str(policies),
         "GUIDEALIGN_GATES__BOOTSTRAP_RESAMPLES": "500",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
     }
 
 

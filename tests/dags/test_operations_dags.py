@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from sqlalchemy import Engine, text
 from guidealign.db import current_release
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry
-from tests.fakes.airflow_store import airflow_home
+from tests.fakes.airflow_home import airflow_env, airflow_home
 from tests.fakes.mlflow_store import local_registry
 from tests.integration.running_pages import fill
 
@@ -37,14 +36,9 @@ def registry(engine: Engine, tmp_path: Path) -> Registry:
 
 
 def _run(name: str, conf: str, database_url: str, registry: Registry, folder: Path) -> str:
-    env = os.environ | {
-        "AIRFLOW_HOME": airflow_home(folder / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+    env = airflow_env(airflow_home(folder / "airflow")) | {
         "AIRFLOW_CONN_GUIDEALIGN_DB": database_url,
         "GUIDEALIGN_MLFLOW__TRACKING_URI": registry.tracking_uri,
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
     }
     file = str(ROOT / "dags" / f"{name}.py")
     command = [sys.executable, "-c", _RUN, file, conf]

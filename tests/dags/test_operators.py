@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from guidealign_airflow.operators import RollbackOperator, StageOperator, Switch
 from guidealign_airflow.runtime import Services
 from guidealign_airflow.sources import partition_between
 from tests.dags.running_airflow import call_python
-from tests.fakes.airflow_store import airflow_home
+from tests.fakes.airflow_home import airflow_env, airflow_home
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import serve_model
 from tests.fakes.tiny_encoder import write_tiny_encoder
@@ -58,13 +57,9 @@ print(json.dumps([[task, key, value] for task, key, value in rows]))
 
 
 def _env(home: str) -> dict[str, str]:
-    return os.environ | {
-        "AIRFLOW_HOME": home,
+    return airflow_env(home) | {
         "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
         "AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "error",
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
     }
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.fakes.airflow_home import airflow_env
 
 ROOT = Path(__file__).resolve().parents[2]
 _START = """
@@ -23,12 +24,8 @@ print("imported:", "scipy.stats" in sys.modules)
 def test_the_scheduler_alone_imports_what_its_tasks_need(
     tmp_path: Path, command: str, imported: bool
 ) -> None:
-    env = os.environ | {
-        "AIRFLOW_HOME": str(tmp_path),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+    env = airflow_env(tmp_path) | {
         "GUIDEALIGN_AIRFLOW__PRELOAD": '["no_such_module", "scipy.stats"]',
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
     }
     done = subprocess.run(
         [sys.executable, "-c", _START, command],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from guidealign.promotion import decide_and_switch
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry
 from guidealign.settings import load_settings
-from tests.fakes.airflow_store import airflow_home
+from tests.fakes.airflow_home import airflow_env, airflow_home
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import serve_model
 from tests.integration.library_fixture import add_guideline
@@ -159,11 +158,7 @@ def _serve(pages: Pages, database_url: str, folder: Path) -> Iterator[Pages]:
     port = _free_port()
     (folder / "passwords.json").write_text(json.dumps({role: role for role in ROLES}))
     with serve_model(lambda _: "Put the knife away and call somebody.") as server:
-        env = os.environ | {
-            "AIRFLOW_HOME": airflow_home(folder / "airflow"),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+        env = airflow_env(airflow_home(folder / "airflow")) | {
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{r}:{r}" for r in ROLES),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(folder / "passwords.json"),
             "AIRFLOW__API__HOST": "127.0.0.1",
@@ -175,7 +170,6 @@ def _serve(pages: Pages, database_url: str, folder: Path) -> Iterator[Pages]:
             "GUIDEALIGN_DATABASE_URL": database_url,
             "GUIDEALIGN_MLFLOW__TRACKING_URI": pages.registry.tracking_uri,
             "GUIDEALIGN_BASE__BASE_URL": server.base_url,
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
         }
         with (folder / "api-server.log").open("w") as log:
             command = [sys.executable, "-m", "airflow", "api-server", "--workers", "1"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,8 @@ from guidealign.db import current_release
 from guidealign.promotion import LineageStep
 from guidealign.records import LABRADOR_MODEL, RETRIEVER_MODEL
 from guidealign_airflow.pages.model_pages import target_of
-from tests.integration.running_pages import HEADERS, ROOT, Pages
+from tests.fakes.airflow_home import airflow_env
+from tests.integration.running_pages import HEADERS, Pages
 
 # What is asked of each route, and which permission it needs.
 ROUTES = {
@@ -55,6 +55,7 @@ MAY = {
 _LIST_ROUTES = """
 import json
 from guidealign_airflow.pages.app import build_app
+from tests.fakes.airflow_home import airflow_env
 def walk(routes):
     for route in routes:
         if hasattr(route, "methods"):
@@ -87,10 +88,7 @@ def _state(pages: Pages, guideline_id: int) -> tuple[str, str | None]:
 
 
 def test_the_walk_below_knows_every_route(tmp_path: Path) -> None:
-    env = os.environ | {
-        "AIRFLOW_HOME": str(tmp_path),
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
-    }
+    env = airflow_env(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", _LIST_ROUTES], env=env, capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""A database for Airflow without its server: SQLite in its home folder."""
+"""What a process of Airflow is told, and a database without a server: SQLite in its home."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @cache
@@ -24,3 +26,14 @@ def airflow_home(folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "airflow.db").write_bytes(_empty_store())
     return str(folder)
+
+
+def airflow_env(home: Path | str) -> dict[str, str]:
+    """Variables of this process, and those with which Airflow knows this checkout alone."""
+    return os.environ | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
+    }
