@@ -135,6 +135,7 @@ class _Preferring:
             rewards = self._rewards(part)
             (_loss(rewards).sum() / len(batch)).backward()
             _add(figures, rewards.detach(), len(batch))
+            del rewards  # as in `loop.gradient_of`
         n_tokens = sum(p.chosen.n_tokens + p.rejected.n_tokens for p in batch)
         return {**figures, "tokens": float(n_tokens)}
 
