@@ -184,7 +184,7 @@ def gradient_of(
         part_loss.backward()
         loss += float(part_loss.detach())
         # Its graph, empty by now, lies between what the pass gave back: while it is there, the next
-        # pass is given new memory (a fifth more at the peak).
+        # pass is given new memory (a tenth more at the peak).
         del part_loss
     processes.add_up_gradients(model.parameters())
     tokens = float(sum(len(row.tokens) for row in batch))
