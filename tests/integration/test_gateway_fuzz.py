@@ -281,11 +281,12 @@ def test_pipelined_requests_are_answered_in_their_order(
 
 def test_slow_callers_keep_nobody_waiting(gateway: Gateway) -> None:
     with ExitStack() as stack:
-        connections = [stack.enter_context(_Connection(gateway)) for _ in range(100)]
-        for number, connection in enumerate(connections):
+        connections = []
+        for number in range(100):
+            connections.append(stack.enter_context(_Connection(gateway)))
             # Half of them stop in the middle of their head, half in the middle of their body.
             request = _chat("Hello?")
-            connection.send(request[: 40 if number % 2 else -10])
+            connections[-1].send(request[: 40 if number % 2 else -10])
         started = time.monotonic()
         assert _ask(gateway, _chat("Hello?"))[0] == 200
         # One behind the other, a hundred that may take a second each would be far above.
