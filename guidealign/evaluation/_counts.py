@@ -46,7 +46,7 @@ def p_of_counts(wins: int, losses: int, n: int, question: CountQuestion) -> floa
     return p - 0.5 * float(stats.binom.pmf(wins, changed, 0.5)) if question.mid_p else p
 
 
-def _score(wins: int, losses: int, n: int, gain: float) -> float:
+def _score(wins: float, losses: float, n: float, gain: float) -> float:
     """Tango's z: how far the counts are from a true gain, in standard errors under it."""
     distance = wins - losses - n * gain
     # The most likely share of losses under that gain is the larger root of a quadratic.
@@ -59,8 +59,11 @@ def _score(wins: int, losses: int, n: int, gain: float) -> float:
     return distance / math.sqrt(variance)
 
 
-def score_interval(wins: int, losses: int, n: int, level: float) -> tuple[float, float]:
-    """Tango's interval of the gain, `level` left out on each side; wide even without changes."""
+def score_interval(wins: float, losses: float, n: float, level: float) -> tuple[float, float]:
+    """Tango's interval of the gain, `level` left out on each side; wide even without changes.
+
+    Counts may be broken: those of an effective number of cases.
+    """
     z = float(stats.norm.isf(level))
     seen = (wins - losses) / n
     edge = 1 - 1e-9
