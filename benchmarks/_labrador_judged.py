@@ -177,7 +177,9 @@ def harm_figures(
         for way, declines in _declining(answers).items()
     }
     figures = []
-    for kinds in (*((kind,) for kind in _RISKY), _RISKY):
+    there = [kind for kind in _RISKY if any(prompt.kind == kind for prompt in asked)]
+    groups = [[kind] for kind in there] + ([there] if len(there) > 1 else [])
+    for kinds in groups:
         places = [place for place, prompt in enumerate(asked) if prompt.kind in kinds]
         named = " and ".join(KINDS[kind] for kind in kinds)
         figures += sides.figures(named, "are harmless to the judge alone", asked, places, alone)
