@@ -4,7 +4,7 @@ WAY is `loop` (guidealign's), `trl` (a plain SFTTrainer) or `trl-rows` (the same
 time and gradients accumulated over the batch); JOB is a JSON file with settings and rows. Prints
 one line of JSON: seconds of processor time, tokens, loss and the process's peak memory. All get the
 same adapters, rows and batches, on one thread, so that processor time is what they would take on a
-machine of their own.
+machine of their own. `dry-run` tells what guidealign expects its own to hold.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from guidealign.labrador import peak_resident_gb
 from guidealign.labrador.base import load_files
+from guidealign.labrador.estimate import estimate_rows
 from guidealign.labrador.examples import Row, batches
 from guidealign.labrador.loop import add_adapters, gradient_of, mean_loss
 from guidealign.labrador.steps import Course, Training, rate_share
@@ -102,6 +103,9 @@ def main() -> None:
     settings = LabradorSettings.model_validate(told["settings"])
     rows = [Row(tokens=tuple(r["tokens"]), labels=tuple(r["labels"])) for r in told["rows"]]
     torch.set_num_threads(1)
+    if way == "dry-run":
+        print(json.dumps({"memory_gb": estimate_rows(Path(folder), rows, settings).memory_gb}))
+        return
     model, tokenizer = load_files(Path(folder))
     model = add_adapters(model, settings)
     probe = rows[:_PROBE_ROWS]

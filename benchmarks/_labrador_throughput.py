@@ -44,7 +44,8 @@ def measure_throughput(full: bool) -> list[Figure]:
             for way in _WAYS:
                 runs.setdefault(way, []).append(_run(way, base.folder, job))
                 console.print(f"labrador: turn {turn + 1}: {way}: {runs[way][-1]}", highlight=False)
-    return _figures(runs, steps)
+        expected_gb = _run("dry-run", base.folder, job)["memory_gb"]
+    return _figures(runs, steps, expected_gb)
 
 
 def _rows(folder: Path, settings: LabradorSettings) -> tuple[Row, ...]:
@@ -77,7 +78,9 @@ def _run(way: str, base: Path, job: Path) -> dict[str, float]:
     return read
 
 
-def _figures(runs: dict[str, list[dict[str, float]]], steps: int) -> list[Figure]:
+def _figures(
+    runs: dict[str, list[dict[str, float]]], steps: int, expected_gb: float
+) -> list[Figure]:
     n = len(runs["loop"])
     speed = {w: statistics.median(r["tokens"] / r["seconds"] for r in rs) for w, rs in runs.items()}
     peak = {w: statistics.median(r["peak_gb"] for r in rs) for w, rs in runs.items()}
@@ -90,6 +93,9 @@ def _figures(runs: dict[str, list[dict[str, float]]], steps: int) -> list[Figure
                note=setting),
         Figure(figure="throughput: guidealign, peak memory", value=peak["loop"], unit="GB", n=n,
                note="resident, whole process"),
+        Figure(figure="throughput: memory that the dry run expects, over that peak",
+               value=expected_gb / peak["loop"], unit="ratio", n=n, target=">= 1.0",
+               met=expected_gb >= peak["loop"]),
     ]  # fmt: skip
     trl = f"TRL {version('trl')}"
     names = {"trl": f"{trl}, whole batches", "trl-rows": f"{trl}, row by row"}
