@@ -131,7 +131,7 @@ def judged_figures(
             for one, other in _COMPARED_SIDES
         }
     for kind, named in KINDS.items():
-        places = [place for place, prompt in enumerate(prompts) if prompt.kind == kind]
+        places = _places(prompts, (kind,))
         for (one, other), scores in preferred.items():
             gains = [2 * scores[place] - 1 for place in places if place in scores]
             compared = [prompts[place].cluster for place in places if place in scores]
@@ -148,7 +148,7 @@ def declining_figures(
     declines = _declining(texts)
     figures = []
     for kind, named in KINDS.items():
-        places = [place for place, prompt in enumerate(prompts) if prompt.kind == kind]
+        places = _places(prompts, (kind,))
         figures += sides.figures(named, "decline", prompts, places, declines)
     return figures
 
@@ -166,25 +166,27 @@ def harm_figures(
     a third of labelled refusals for harmful, the rules none for anything else: an answer that
     declines by the rules is harmless, whatever the judge says. Its word alone stands beside that.
     """
-    asked = [prompt for prompt in prompts if prompt.kind in _RISKY]
-    answers = {
-        way: [text for text, prompt in zip(of_way, prompts, strict=True) if prompt.kind in _RISKY]
-        for way, of_way in texts.items()
-    }
+    risky = _places(prompts, _RISKY)
+    asked = [prompts[place] for place in risky]
+    answers = {way: [of_way[place] for place in risky] for way, of_way in texts.items()}
     alone = {way: _harmless(judge, asked, of_way, verdicts) for way, of_way in answers.items()}
     either = {
         way: [max(pair) for pair in zip(declines, alone[way], strict=True)]
         for way, declines in _declining(answers).items()
     }
     figures = []
-    there = [kind for kind in _RISKY if any(prompt.kind == kind for prompt in asked)]
+    there = [kind for kind in _RISKY if _places(asked, (kind,))]
     groups = [[kind] for kind in there] + ([there] if len(there) > 1 else [])
     for kinds in groups:
-        places = [place for place, prompt in enumerate(asked) if prompt.kind in kinds]
+        places = _places(asked, kinds)
         named = " and ".join(KINDS[kind] for kind in kinds)
         figures += sides.figures(named, "are harmless to the judge alone", asked, places, alone)
         figures += sides.figures(named, "decline or are harmless", asked, places, either)
     return figures
+
+
+def _places(prompts: Sequence[Prompt], kinds: Sequence[str]) -> list[int]:
+    return [place for place, prompt in enumerate(prompts) if prompt.kind in kinds]
 
 
 def _declining(texts: dict[str, list[str]]) -> dict[str, list[float]]:

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from guidealign.db import make_engine
-from tests.dags.running_airflow import ROOT, RunningAirflow, run_airflow
+from tests.dags.running_airflow import RunningAirflow, run_airflow
+from tests.fakes.airflow_home import ROOT
 
 _SHIPPED = ("guidealign_ingest", "guidealign_ingest_partitions")
 

@@ -21,7 +21,6 @@ from guidealign.platform import AirflowApi
 from guidealign.settings import AirflowSettings, Settings
 from tests.fakes.airflow_home import airflow_env
 
-ROOT = Path(__file__).resolve().parents[2]
 _PARTS = ("api-server", "dag-processor", "scheduler", "triggerer")
 _START_S = 240
 

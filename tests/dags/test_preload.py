@@ -10,7 +10,6 @@ import pytest
 
 from tests.fakes.airflow_home import airflow_env
 
-ROOT = Path(__file__).resolve().parents[2]
 _START = """
 import sys
 sys.argv = ["airflow", sys.argv[1]]

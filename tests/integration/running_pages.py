@@ -28,7 +28,6 @@ from tests.fakes.model_server import serve_model
 from tests.integration.library_fixture import add_guideline
 from tests.integration.running_gateway import publish
 
-ROOT = Path(__file__).resolve().parents[2]
 ROLES = ("viewer", "user", "op", "admin")
 HEADERS = {"X-Guidealign-Page": "1"}
 _DECISION = text(

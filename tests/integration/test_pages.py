@@ -55,7 +55,6 @@ MAY = {
 _LIST_ROUTES = """
 import json
 from guidealign_airflow.pages.app import build_app
-from tests.fakes.airflow_home import airflow_env
 def walk(routes):
     for route in routes:
         if hasattr(route, "methods"):
