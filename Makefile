@@ -47,7 +47,7 @@ format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
 bench: $(READY) ## Measure: make bench AREA=airflow [SCALE=small]
-	@test -n "$(AREA)" || { echo "guidealign: say which: make bench AREA=$$(ls benchmarks/*.py | xargs -n1 basename | sed 's/\.py//' | grep -v '^_' | paste -sd'|')" >&2; exit 2; }
+	@test -n "$(AREA)" || { echo "guidealign: say which: make bench AREA=$$(dirname benchmarks/*/__main__.py | xargs -n1 basename | paste -sd'|')" >&2; exit 2; }
 	@$(BIN)/python -m benchmarks.$(AREA) --scale $(SCALE)
 
 down: ## Stop what `make run` started

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from benchmarks._pairs import Measured, Pair, measure, read_pairs
+from benchmarks._harness.pairs import Measured, Pair, measure, read_pairs
 from guidealign.library.curate import is_contradiction, is_duplicate
 from guidealign.records import CATEGORIES
 from guidealign.settings import LibrarySettings

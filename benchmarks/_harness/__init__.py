@@ -1,0 +1,1 @@
+"""What every benchmark measures with: figures, parts, peers, servers, synthetic libraries."""
