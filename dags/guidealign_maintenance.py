@@ -51,8 +51,8 @@ def measure_index() -> dict[str, Any] | None:
 @task
 def drop_old_vectors() -> list[int]:
     """The retriever versions whose vectors went."""
+    from guidealign.guidance import list_canaries
     from guidealign.promotion import drop_unused_embeddings
-    from guidealign.serving import list_canaries
 
     ready = services()
     canaries = [

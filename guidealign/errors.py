@@ -15,6 +15,8 @@ GuidealignError
 
 from __future__ import annotations
 
+import traceback
+
 
 class GuidealignError(Exception):
     """Root of every error guidealign raises on purpose.
@@ -65,3 +67,13 @@ class IntegrityError(PermanentError):
 
 class BudgetExceededError(PermanentError):
     """A run has spent the requests or tokens it was allowed."""
+
+
+def places(error: BaseException) -> str:
+    """The error's type and where it came from, for the log.
+
+    Its words and the variables around it may hold what a user said, which no log may.
+    """
+    steps = traceback.extract_tb(error.__traceback__)
+    where = " < ".join(f"{step.filename}:{step.lineno}" for step in reversed(steps))
+    return f"{type(error).__name__} at {where}"

@@ -13,12 +13,12 @@ from benchmarks._harness.gateway_library import fill_library, questions
 from benchmarks._harness.report import Figure
 from benchmarks._harness.synthetic_library import database
 from guidealign.db import current_release, make_engine
+from guidealign.guidance import Candidate, Encoder, guidelines
 from guidealign.library import add_vectors
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.registry import Registry
-from guidealign.retriever import Encoder, load_serving_encoder
+from guidealign.retriever import load_serving_encoder
 from guidealign.serving import (
-    Candidate,
     create_key,
     keep_replay,
     prepare_candidate,
@@ -27,7 +27,6 @@ from guidealign.serving import (
     run_replay,
 )
 from guidealign.serving.recorder import GatewayInput, GatewayRequest, Recorder
-from guidealign.serving.store import guidelines
 from guidealign.settings import InboxSettings, load_settings
 
 MAX_S = 300.0

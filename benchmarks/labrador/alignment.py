@@ -33,11 +33,12 @@ from benchmarks.labrador.judged import (
     judged_figures,
 )
 from benchmarks.labrador.kept_lines import KeptLines
-from guidealign.alignment import AlignedExample, compose, keep_distinct
+from guidealign.alignment import AlignedExample
 from guidealign.alignment.filters import judge
 from guidealign.evaluation import load_cases
 from guidealign.evaluation.benchmark import PreferenceCase
 from guidealign.evaluation.preference import preference_margin
+from guidealign.guidance import compose, keep_distinct
 from guidealign.labrador.adapter_gguf import write_adapter_gguf
 from guidealign.labrador.base import find_base, load_files
 from guidealign.labrador.examples import tokenize

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from guidealign.guidance import Side
 from guidealign.retriever.encode import TransformerEncoder
-from guidealign.retriever.model import LabelledInput, Side
+from guidealign.retriever.model import LabelledInput
 
 _BATCH = 32
 _LEARNING_RATE = 1e-5

@@ -25,8 +25,8 @@ from benchmarks.retriever.inputs import (
 )
 from benchmarks.retriever.plot import plot_abstention
 from guidealign.evaluation.statistics import Bootstrap
+from guidealign.guidance import Encoder
 from guidealign.library import encoder_folder
-from guidealign.retriever import Encoder
 from guidealign.retriever.encode import TransformerEncoder, load_folder
 from guidealign.retriever.evaluate import bm25_scores
 from guidealign.retriever.fit import fit

@@ -18,6 +18,7 @@ from benchmarks._harness.report import Figure
 from benchmarks._harness.synthetic_library import Space, Vectors, database, fill, sentence
 from benchmarks.retriever.peers import PEERS, PeerAwayError, running
 from guidealign.db import make_engine
+from guidealign.guidance import Encoder
 from guidealign.library import (
     build_index,
     encoder_folder,
@@ -25,7 +26,7 @@ from guidealign.library import (
     search_vector,
     search_vectors,
 )
-from guidealign.retriever import Encoder, ServingEncoder
+from guidealign.retriever import ServingEncoder
 from guidealign.retriever._int8 import write_int8
 from guidealign.retriever._onnx import GRAPH_FILE, TOKENIZER_FILE, export_float
 from guidealign.retriever.encode import load_folder

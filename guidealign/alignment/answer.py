@@ -9,13 +9,13 @@ import structlog
 from sqlalchemy import Engine
 
 from guidealign.alignment import store
-from guidealign.alignment.compose import compose
 from guidealign.alignment.filters import Judged, judge
 from guidealign.alignment.model import AnswerKey, SampledInput
 from guidealign.alignment.retrieve import retrieve
 from guidealign.alignment.screen import Screen
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError, TransientError
+from guidealign.guidance import compose
 from guidealign.llm import CallRecord, ChatClient, ChatResult, recorded_calls, run_many
 from guidealign.records import Release, RetrievedGuideline
 from guidealign.registry import Registry

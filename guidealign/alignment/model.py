@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from guidealign.alignment.compose import compose
 from guidealign.alignment.screen import screen_name
+from guidealign.guidance import compose
 from guidealign.records import Release
 from guidealign.settings import Settings
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rapidfuzz import fuzz
 from sqlalchemy import Engine
 
 from guidealign.alignment import store
 from guidealign.db import guard_database
 from guidealign.errors import IntegrityError
-from guidealign.ingest import fold_text
+from guidealign.guidance import keep_distinct
 from guidealign.library import SearchOptions, search_vectors
 from guidealign.records import Release, RetrievedGuideline
 from guidealign.registry import Registry
 from guidealign.retriever import load_serving_encoder
-from guidealign.settings import RetrievalSettings, Settings
+from guidealign.settings import Settings
 
 
 def retrieve(
@@ -58,24 +57,4 @@ def retrieve(
         rows = store.retrieval_rows(input_ids, found, kept, release, settings.retrieval)
         with guard_database(), engine.begin() as connection:
             store.add_retrievals(connection, rows)
-    return kept
-
-
-def keep_distinct(
-    candidates: Sequence[RetrievedGuideline], bounds: RetrievalSettings
-) -> list[RetrievedGuideline]:
-    """The first k candidates of which none is a near-duplicate of an earlier kept one.
-
-    By edit similarity of the texts, as the paper's code has it.
-    """
-    kept: list[RetrievedGuideline] = []
-    texts: list[str] = []
-    for candidate in candidates:
-        if len(kept) == bounds.k:
-            break
-        text = fold_text(candidate.text)
-        cutoff = 100 * bounds.near_duplicate_threshold
-        if all(fuzz.ratio(text, other, score_cutoff=cutoff) < cutoff for other in texts):
-            kept.append(candidate)
-            texts.append(text)
     return kept

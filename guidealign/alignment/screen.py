@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from guidealign.alignment.compose import numbered
 from guidealign.errors import BadInputError, ConfigurationError, ModelOutputError
+from guidealign.guidance import numbered
 from guidealign.llm import ChatClient, Message
 from guidealign.settings import Settings
 

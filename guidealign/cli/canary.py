@@ -24,7 +24,7 @@ Retriever = Annotated[
 @canary_app.command("set")
 def set_(reason: Reason, library: Library = None, retriever: Retriever = None) -> None:
     """Declare a candidate; one that is tried already ends."""
-    from guidealign.serving import declare_canary
+    from guidealign.guidance import declare_canary
 
     candidate = chosen_candidate(library, retriever)
     number = declare_canary(candidate, engine=data()["engine"], actor=actor(), reason=reason)
@@ -39,7 +39,7 @@ def set_(reason: Reason, library: Library = None, retriever: Retriever = None) -
 @canary_app.command()
 def clear(reason: Reason) -> None:
     """End the candidate's trial."""
-    from guidealign.serving import clear_canary
+    from guidealign.guidance import clear_canary
 
     number = clear_canary(engine=data()["engine"], actor=actor(), reason=reason)
     console.print("no candidate is tried" if number is None else f"canary {number} has ended")
@@ -48,7 +48,7 @@ def clear(reason: Reason) -> None:
 @canary_app.command("list")
 def list_() -> None:
     """Show the candidates there were, the newest first."""
-    from guidealign.serving import list_canaries
+    from guidealign.guidance import list_canaries
 
     table = Table("canary", "library", "retriever", "state", "since", "by", "why")
     rows = list_canaries(engine=data()["engine"])
@@ -62,8 +62,9 @@ def list_() -> None:
 
 def chosen_candidate(library: int | None, retriever: int | None) -> Any:
     """The candidate that was named, in parts or not at all."""
+    from guidealign.guidance import Candidate
     from guidealign.registry import Registry
-    from guidealign.serving import Candidate, default_candidate
+    from guidealign.serving import default_candidate
 
     given = data()
     if library is None or retriever is None:

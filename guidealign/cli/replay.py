@@ -38,9 +38,9 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="The report on stdout.")] = False,
 ) -> None:
     """Run recorded requests under a candidate release, beside what is live; no model is asked."""
+    from guidealign.guidance import declare_canary
     from guidealign.registry import Registry
     from guidealign.serving import (
-        declare_canary,
         keep_replay,
         make_loader,
         prepare_candidate,

@@ -5,7 +5,7 @@ from guidealign.retriever._drift_store import DriftCluster, DriftReport
 from guidealign.retriever._processes import Processes, together
 from guidealign.retriever.drift import drift_in_words, drift_reports, measure_drift
 from guidealign.retriever.evaluate import Ranking, case_of, rank_held_out, rank_with_bm25
-from guidealign.retriever.model import EmbedResult, Encoder, TrainResult
+from guidealign.retriever.model import EmbedResult, TrainResult
 from guidealign.retriever.serve import ServingEncoder, load_serving_encoder, prepare_base
 from guidealign.retriever.threshold import Calibration, ScoredInput, calibrate, kind_of
 from guidealign.retriever.train import embed_library, load_split, train_challenger
@@ -16,7 +16,6 @@ __all__ = [
     "DriftCluster",
     "DriftReport",
     "EmbedResult",
-    "Encoder",
     "Processes",
     "Ranking",
     "ScoredInput",

@@ -12,12 +12,13 @@ from sqlalchemy import Connection, Engine
 
 from guidealign.authoring import prefer_inputs
 from guidealign.db import current_release, guard_database
+from guidealign.guidance import Encoder
 from guidealign.library import read_vectors
 from guidealign.records import Release
 from guidealign.registry import Registry
 from guidealign.retriever import _drift_store
 from guidealign.retriever._drift_store import DriftCluster, DriftReport
-from guidealign.retriever.model import Encoder, Split
+from guidealign.retriever.model import Split
 from guidealign.retriever.serve import load_serving_encoder
 from guidealign.retriever.train import load_split
 from guidealign.settings import DriftSettings, Settings

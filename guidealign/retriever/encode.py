@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guidealign.errors import IntegrityError
-from guidealign.retriever.model import Prefixes, Side
+from guidealign.guidance import Side
+from guidealign.retriever.model import Prefixes
 
 if TYPE_CHECKING:
     import numpy as np

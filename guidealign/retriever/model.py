@@ -6,13 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from guidealign.guidance import Side
 
-Side = Literal["input", "guideline"]
 TRAINER_VERSION = "sorted-parts-1"
 """Bump it when the same settings and pairs would give another model."""
 
@@ -28,14 +25,6 @@ class Prefixes:
         """The texts as the encoder reads them."""
         prefix = self.input if side == "input" else self.guideline
         return [prefix + text for text in texts] if prefix else list(texts)
-
-
-class Encoder(Protocol):
-    """Turns texts into vectors whose inner product is their similarity."""
-
-    def encode(self, texts: Sequence[str], *, side: Side) -> NDArray[np.float32]:
-        """L2-normalised vectors, (len(texts), dimensions)."""
-        ...
 
 
 @dataclass(frozen=True)

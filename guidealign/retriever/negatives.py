@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from guidealign.retriever.model import Encoder, GuidelineSet, LabelledInput
+from guidealign.guidance import Encoder
+from guidealign.retriever.model import GuidelineSet, LabelledInput
 from guidealign.retriever.pairs import hold_out_dev
 from guidealign.settings import RetrieverSettings
 

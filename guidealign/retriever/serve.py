@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guidealign.errors import IntegrityError
+from guidealign.guidance import Side
 from guidealign.records import RETRIEVER_MODEL, UNTRAINED_VERSION
 from guidealign.registry import Registry
 from guidealign.retriever._cache import exported_base, exported_folder, set_prefixes
@@ -19,7 +20,7 @@ from guidealign.retriever._onnx import (
     ServingDescription,
     read_description,
 )
-from guidealign.retriever.model import Prefixes, Side
+from guidealign.retriever.model import Prefixes
 from guidealign.retriever.threshold import RiskProbe
 from guidealign.settings import Settings
 

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError, IntegrityError
+from guidealign.guidance import Encoder
 from guidealign.library import (
     add_vectors,
     build_index,
@@ -34,7 +35,6 @@ from guidealign.retriever.fit import fit
 from guidealign.retriever.model import (
     TRAINER_VERSION,
     EmbedResult,
-    Encoder,
     GuidelineSet,
     Split,
     TrainResult,

@@ -1,13 +1,6 @@
 """The gateway: guidelines in front of any model."""
 
 from guidealign.serving.api import Guide, GuidedMessages
-from guidealign.serving.candidate import (
-    CanaryRow,
-    Candidate,
-    clear_canary,
-    declare_canary,
-    list_canaries,
-)
 from guidealign.serving.keys import (
     KeyEvent,
     NewKey,
@@ -36,8 +29,6 @@ from guidealign.serving.run import make_loader, serve
 
 __all__ = [
     "SCOPES",
-    "CanaryRow",
-    "Candidate",
     "Guide",
     "GuidedMessages",
     "KeyEvent",
@@ -46,13 +37,10 @@ __all__ = [
     "Replay",
     "Requests",
     "change_key",
-    "clear_canary",
     "create_key",
-    "declare_canary",
     "default_candidate",
     "keep_replay",
     "key_events",
-    "list_canaries",
     "list_keys",
     "make_loader",
     "prepare_candidate",

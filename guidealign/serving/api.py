@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 from guidealign.errors import BadInputError, ServiceUnavailableError
+from guidealign.guidance import Found, Guidance, Query, query_of
 from guidealign.records import CATEGORIES, Release, RetrievedGuideline
-from guidealign.serving.guide import Guidance
-from guidealign.serving.model import Found
 from guidealign.serving.overrides import MOST_GUIDELINES
 from guidealign.serving.prompt import format_of, guide_messages, within_budget
-from guidealign.serving.query import Query, query_of
 from guidealign.serving.run import make_guidance
 from guidealign.settings import Settings, load_settings
 

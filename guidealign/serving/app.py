@@ -17,10 +17,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guidealign import __version__
-from guidealign.errors import GuidealignError
+from guidealign.errors import GuidealignError, places
 from guidealign.serving._guard import HEAD_TIMEOUT
 from guidealign.serving._http import GONE, is_local_name
-from guidealign.serving._trace import places
 from guidealign.serving.exchange import Exchange, Parts
 from guidealign.serving.metrics import MULTIPROCESS, Metrics, forget_process
 from guidealign.serving.observed import Observed, endpoint_of

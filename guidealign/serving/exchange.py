@@ -12,9 +12,16 @@ import structlog
 from sqlalchemy import Engine
 
 from guidealign.errors import GuidealignError
+from guidealign.guidance import (
+    Guidance,
+    Query,
+    conversation_id_of,
+    input_turns,
+    query_of_turns,
+    user_turns,
+)
 from guidealign.records import RetrievedGuideline
 from guidealign.serving.gate import Arrival, Gate
-from guidealign.serving.guide import Guidance
 from guidealign.serving.model import Guided, Overrides
 from guidealign.serving.observed import Observed
 from guidealign.serving.payload import Body, Edit, to_json
@@ -24,13 +31,6 @@ from guidealign.serving.prompt import (
     guide_chat,
     guide_instructions,
     within_budget,
-)
-from guidealign.serving.query import (
-    Query,
-    conversation_id_of,
-    input_turns,
-    query_of_turns,
-    user_turns,
 )
 from guidealign.serving.recorder.model import GatewayInput, GatewayRequest
 from guidealign.serving.refusal import Refusal

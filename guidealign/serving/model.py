@@ -25,24 +25,6 @@ class Overrides:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """What the retriever gave for a request."""
-
-    guidelines: tuple[RetrievedGuideline, ...]
-    """To be put in front, nearest first; none: it abstains, and `reason` says why."""
-    nearest: tuple[RetrievedGuideline, ...]
-    """The best ones also where it abstains."""
-    release: Release
-    stale: bool
-    """The database could not be asked: the last good release answers."""
-    reason: str | None = None
-    canary_id: int | None = None
-    """Of the candidate release that found them; None: what is live did."""
-    encode_s: float = 0.0
-    """Of the retrieval, spent in the encoder."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Guided:
     """What was done about a request: goes into headers, response field and record."""
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from guidealign.alignment import guideline_prompt
+from guidealign.guidance import guideline_prompt
 from guidealign.records import RetrievedGuideline
 from guidealign.serving.payload import Body, Edit, to_json
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
 from guidealign.errors import GuidealignError
+from guidealign.guidance import conversation_id_of, query_of_turns, user_turns
 from guidealign.records import RETRIEVER_MODEL
 from guidealign.serving import _openapi as shapes
 from guidealign.serving._admit import admit, identify, parts_of
@@ -22,7 +23,6 @@ from guidealign.serving.model import Guided, guideline_dict
 from guidealign.serving.overrides import read_k, read_risks
 from guidealign.serving.payload import Body, require_messages
 from guidealign.serving.policy import in_canary
-from guidealign.serving.query import conversation_id_of, query_of_turns, user_turns
 from guidealign.serving.refusal import Refusal, bad_request, retriever_away
 
 router = APIRouter()

@@ -12,14 +12,13 @@ import structlog
 
 from guidealign.db import make_engine
 from guidealign.errors import ConfigurationError
+from guidealign.guidance import Encoder, Guidance, Loader
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.registry import Registry
-from guidealign.retriever import Encoder, load_serving_encoder
+from guidealign.retriever import load_serving_encoder
 from guidealign.serving.exchange import Parts
 from guidealign.serving.gate import Gate, OpenGate
-from guidealign.serving.guide import Guidance
 from guidealign.serving.key_gate import KeyGate
-from guidealign.serving.loading import Loader
 from guidealign.serving.metrics import share_metrics
 from guidealign.serving.sampled import SampledTraces, trace_sink
 from guidealign.serving.upstream import Upstreams

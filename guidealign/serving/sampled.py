@@ -12,9 +12,8 @@ from typing import Any
 
 import structlog
 
-from guidealign.errors import GuidealignError
+from guidealign.errors import GuidealignError, places
 from guidealign.registry import Registry, Step, TimedTrace
-from guidealign.serving._trace import places
 from guidealign.serving.observed import Observed
 from guidealign.serving.policy import is_sampled
 

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 import structlog
 
 from guidealign import __version__
+from guidealign.guidance import Query
 from guidealign.ingest import redact_text
 from guidealign.serving.model import Guided
 from guidealign.serving.observed import Observed
-from guidealign.serving.query import Query
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider

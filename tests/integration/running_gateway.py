@@ -14,14 +14,15 @@ import uvicorn
 from sqlalchemy import Engine, text
 
 from guidealign.db import make_engine
+from guidealign.guidance import Encoder
+from guidealign.guidance.engine import Guidance
+from guidealign.guidance.loading import Loader
 from guidealign.library import install_starter
 from guidealign.registry import Registry
-from guidealign.retriever import Encoder, embed_library, load_serving_encoder
+from guidealign.retriever import embed_library, load_serving_encoder
 from guidealign.serving.app import build_app
 from guidealign.serving.exchange import Parts
 from guidealign.serving.gate import Arrival, OpenGate
-from guidealign.serving.guide import Guidance
-from guidealign.serving.loading import Loader
 from guidealign.serving.policy import SCOPES, KeyPolicy
 from guidealign.serving.recorder.model import GatewayInput, GatewayRequest
 from guidealign.serving.run import PROTOCOL

@@ -20,8 +20,8 @@ from openai import OpenAI
 from sqlalchemy import Engine, text
 
 from guidealign import Guide
-from guidealign.alignment import compose
 from guidealign.errors import BadInputError, ServiceUnavailableError
+from guidealign.guidance import compose
 from guidealign.serving import create_key
 from guidealign.settings import Settings
 from tests.fakes.model_server import serve_model

@@ -15,10 +15,9 @@ from sqlalchemy import Engine, text
 from guidealign import Guide
 from guidealign.db import make_engine
 from guidealign.errors import BadInputError
+from guidealign.guidance import Candidate, Encoder, clear_canary, declare_canary, list_canaries
+from guidealign.guidance.engine import Guidance
 from guidealign.records import UNTRAINED_VERSION
-from guidealign.retriever import Encoder
-from guidealign.serving import Candidate, clear_canary, declare_canary, list_canaries
-from guidealign.serving.guide import Guidance
 from guidealign.serving.policy import SCOPES, KeyPolicy
 from guidealign.settings import Settings, UpstreamSettings
 from tests.fakes.model_server import ModelServer, serve_model

@@ -11,8 +11,9 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 from sqlalchemy import Engine
 
-from guidealign.alignment import compose, retrieve
+from guidealign.alignment import retrieve
 from guidealign.db import current_release
+from guidealign.guidance import compose
 from guidealign.serving.opening import Opening
 from guidealign.settings import Settings, UpstreamSettings
 from tests.fakes.model_server import ChatRequest, ModelServer, Reply, chunks, serve_model

@@ -20,9 +20,9 @@ from sqlalchemy import Engine, text
 
 from guidealign.db import make_engine, migrate
 from guidealign.errors import ServiceUnavailableError
+from guidealign.guidance import Encoder
 from guidealign.library import add_vectors
 from guidealign.platform import temporary_postgres
-from guidealign.retriever import Encoder
 from guidealign.settings import UpstreamSettings
 from tests.fakes.model_server import ChatRequest, ModelServer, Reply, serve_model
 from tests.integration.running_gateway import (
@@ -256,7 +256,7 @@ def test_nothing_live_is_an_error_of_the_engine(
     engine: Engine, database_url: str, tmp_path: Path, behind: list[UpstreamSettings]
 ) -> None:
     with serve_gateway(database_url, behind, tmp_path / "kept") as gateway:
-        from guidealign.serving.query import Query
+        from guidealign.guidance.query import Query
 
         with pytest.raises(ServiceUnavailableError, match="nothing was ever released"):
             gateway.parts.guidance.find(Query(text="x", windows=("x",)))

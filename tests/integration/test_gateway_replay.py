@@ -10,18 +10,18 @@ import pytest
 from sqlalchemy import Engine
 
 from guidealign.errors import BadInputError
+from guidealign.guidance import Candidate
+from guidealign.guidance.engine import Guidance
+from guidealign.guidance.query import query_of_turns
 from guidealign.library import publish, retire
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.serving import (
-    Candidate,
     default_candidate,
     prepare_candidate,
     recorded_in_file,
     recorded_in_inbox,
     run_replay,
 )
-from guidealign.serving.guide import Guidance
-from guidealign.serving.query import query_of_turns
 from guidealign.serving.recorder import Recorder
 from guidealign.settings import (
     AuthorSettings,

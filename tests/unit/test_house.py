@@ -16,7 +16,7 @@ SOURCES = sorted(
     [*PACKAGE.rglob("*.py"), *(ROOT / "dags").glob("*.py"), *(ROOT / "plugins").rglob("*.py")]
 )
 ROOMS = (
-    "db", "llm", "registry", "platform", "ingest", "authoring", "library", "retriever",
+    "db", "llm", "registry", "platform", "ingest", "authoring", "library", "guidance", "retriever",
     "alignment", "labrador", "evaluation", "promotion", "serving",
 )  # fmt: skip
 MAX_FILE_LINES = 400

@@ -10,11 +10,12 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine
 
-from guidealign.alignment import compose, retrieve
+from guidealign.alignment import retrieve
 from guidealign.errors import BadInputError, ConfigurationError, TransientError
 from guidealign.evaluation.benchmarks import store
 from guidealign.evaluation.benchmarks.model import Benchmark, Case
 from guidealign.evaluation.benchmarks.runs import StoredRun, Subject, cluster_of
+from guidealign.guidance import compose
 from guidealign.llm import ChatClient, ChatResult, run_many
 from guidealign.records import Release, RetrievedGuideline
 from guidealign.registry import Registry

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from guidealign.guidance import Query
 from guidealign.records import Release
-from guidealign.serving.query import Query
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

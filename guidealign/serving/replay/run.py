@@ -9,23 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
-from guidealign.alignment import guideline_prompt
 from guidealign.db import current_release, guard_database
 from guidealign.errors import BadInputError
+from guidealign.guidance import (
+    Blend,
+    Candidate,
+    Encoder,
+    Live,
+    Loader,
+    Query,
+    Snapshot,
+    bounds_for,
+    choose,
+    count_unembedded,
+    guideline_prompt,
+    guidelines,
+    overlay,
+    require_candidate,
+)
 from guidealign.library import latest_version
 from guidealign.records import RETRIEVER_MODEL, Release
 from guidealign.registry import Registry
-from guidealign.retriever import Encoder, embed_library
-from guidealign.serving import store
-from guidealign.serving.candidate import Candidate, require_candidate
-from guidealign.serving.choice import bounds_for, choose
-from guidealign.serving.loading import Loader
+from guidealign.retriever import embed_library
 from guidealign.serving.prompt import estimate_tokens, within_budget
-from guidealign.serving.query import Query
 from guidealign.serving.replay import compare
 from guidealign.serving.replay.model import Choice, GuidelineWords, Replay, Requests, Side
-from guidealign.serving.snapshot import Snapshot
-from guidealign.serving.worker import Blend, Live
 from guidealign.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,7 +79,7 @@ def prepare_candidate(
     """
     library, retriever = candidate.library_version, candidate.retriever_version
     with guard_database(), engine.connect() as connection:
-        missing = store.count_unembedded(connection, library=library, retriever=retriever)
+        missing = count_unembedded(connection, library=library, retriever=retriever)
     if missing and library == latest_version(engine):
         embed_library(retriever, engine=engine, settings=settings, registry=registry)
     with guard_database(), engine.connect() as connection:
@@ -174,10 +182,10 @@ class _Runner:
 
     def _loaded(self, name: str, release: Release) -> Live:
         self.report(f"{name}: load", 0, 1)
-        texts, vectors = store.guidelines(self.engine, release)
-        overlay = store.overlay(self.engine, release.library_version)
+        texts, vectors = guidelines(self.engine, release)
+        decided = overlay(self.engine, release.library_version)
         snapshot = Snapshot(
-            release=release, guidelines=texts, vectors=vectors, in_memory=True, overlay=overlay
+            release=release, guidelines=texts, vectors=vectors, in_memory=True, overlay=decided
         )
         encoder = self.load(release.retriever_version)
         self.report(f"{name}: load", 1, 1)

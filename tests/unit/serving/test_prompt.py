@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidealign.alignment import compose
+from guidealign.guidance import compose
 from guidealign.records import RetrievedGuideline
 from guidealign.serving.payload import Body
 from guidealign.serving.prompt import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+from guidealign.guidance.query import Query
 from guidealign.records import Release
-from guidealign.serving.query import Query
 from guidealign.serving.replay import Recorded, Replay, replay_page, replay_summary
 from guidealign.serving.replay.compare import examples, figures
 from guidealign.serving.replay.model import Choice, GuidelineWords, Side

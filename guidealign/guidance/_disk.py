@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guidealign.errors import IntegrityError
+from guidealign.guidance.snapshot import Overlay, Snapshot, Texts
 from guidealign.records import Release
-from guidealign.serving.snapshot import Overlay, Snapshot, Texts
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine, text
 
 from guidealign.db import guard_database, latest_release
+from guidealign.guidance.snapshot import Overlay, Texts
 from guidealign.records import Release
-from guidealign.serving.snapshot import Overlay, Texts
 
 if TYPE_CHECKING:
     import numpy as np

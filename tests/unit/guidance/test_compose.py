@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from guidealign.alignment import compose
-from guidealign.alignment.retrieve import keep_distinct
+from guidealign.guidance import compose, keep_distinct
 from guidealign.records import RetrievedGuideline
 from guidealign.settings import RetrievalSettings
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz import fuzz
 
-from guidealign.alignment.retrieve import keep_distinct
+from guidealign.guidance import keep_distinct
 from guidealign.records import RetrievedGuideline
 from guidealign.settings import RetrievalSettings
 

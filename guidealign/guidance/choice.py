@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from guidealign.alignment import keep_distinct
+from rapidfuzz import fuzz
+
+from guidealign.ingest import fold_text
 from guidealign.records import RetrievedGuideline
 from guidealign.settings import RetrievalSettings
 
@@ -32,3 +34,23 @@ def choose(
     if threshold is not None and kept[0].score < threshold:
         return kept, "below-threshold"
     return kept, None
+
+
+def keep_distinct(
+    candidates: Sequence[RetrievedGuideline], bounds: RetrievalSettings
+) -> list[RetrievedGuideline]:
+    """The first k candidates of which none is a near-duplicate of an earlier kept one.
+
+    By edit similarity of the texts, as the paper's code has it.
+    """
+    kept: list[RetrievedGuideline] = []
+    texts: list[str] = []
+    for candidate in candidates:
+        if len(kept) == bounds.k:
+            break
+        text = fold_text(candidate.text)
+        cutoff = 100 * bounds.near_duplicate_threshold
+        if all(fuzz.ratio(text, other, score_cutoff=cutoff) < cutoff for other in texts):
+            kept.append(candidate)
+            texts.append(text)
+    return kept

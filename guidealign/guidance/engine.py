@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy import Engine
 
-from guidealign.errors import GuidealignError, IntegrityError, ServiceUnavailableError
+from guidealign.errors import GuidealignError, IntegrityError, ServiceUnavailableError, places
+from guidealign.guidance import store
+from guidealign.guidance.canary import CandidateFollower
+from guidealign.guidance.choice import bounds_for, choose
+from guidealign.guidance.loading import Loader, ReleaseLoader
+from guidealign.guidance.model import Found
+from guidealign.guidance.query import Query
+from guidealign.guidance.worker import Blend, Embed, Live, Search, Worker
 from guidealign.library import SearchOptions, search_vectors
 from guidealign.records import Release, RetrievedGuideline
-from guidealign.serving import store
-from guidealign.serving._trace import places
-from guidealign.serving.candidate import CandidateFollower
-from guidealign.serving.choice import bounds_for, choose
-from guidealign.serving.loading import Loader, ReleaseLoader
-from guidealign.serving.model import Found
-from guidealign.serving.query import Query
-from guidealign.serving.worker import Blend, Embed, Live, Search, Worker
 from guidealign.settings import RetrievalSettings, Settings
 
 if TYPE_CHECKING:

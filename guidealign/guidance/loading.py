@@ -11,11 +11,11 @@ from sqlalchemy import Engine
 
 from guidealign.db import guard_database
 from guidealign.errors import IntegrityError
+from guidealign.guidance import _disk, store
+from guidealign.guidance.model import Encoder
+from guidealign.guidance.snapshot import Snapshot
+from guidealign.guidance.worker import Live
 from guidealign.records import Release
-from guidealign.retriever import Encoder
-from guidealign.serving import _disk, store
-from guidealign.serving.snapshot import Snapshot
-from guidealign.serving.worker import Live
 
 log = structlog.get_logger()
 

@@ -11,12 +11,11 @@ import structlog
 from sqlalchemy import Connection, Engine, text
 
 from guidealign.db import guard_database, latest_release
-from guidealign.errors import BadInputError, GuidealignError
+from guidealign.errors import BadInputError, GuidealignError, places
+from guidealign.guidance import store
+from guidealign.guidance.loading import ReleaseLoader
+from guidealign.guidance.worker import Live
 from guidealign.records import Release
-from guidealign.serving import store
-from guidealign.serving._trace import places
-from guidealign.serving.loading import ReleaseLoader
-from guidealign.serving.worker import Live
 
 log = structlog.get_logger()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidealign.serving.query import input_turns, query_of, user_turns
+from guidealign.guidance.query import input_turns, query_of, user_turns
 
 
 def user(content: object) -> dict[str, object]:

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from guidealign.errors import GuidealignError, ServiceUnavailableError
+from guidealign.errors import GuidealignError, ServiceUnavailableError, places
+from guidealign.guidance.model import Encoder
+from guidealign.guidance.query import Query
+from guidealign.guidance.snapshot import Snapshot
 from guidealign.records import RetrievedGuideline
-from guidealign.retriever import Encoder
-from guidealign.serving._trace import places
-from guidealign.serving.query import Query
-from guidealign.serving.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import numpy as np

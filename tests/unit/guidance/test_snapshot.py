@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guidealign.guidance import _disk
+from guidealign.guidance.snapshot import Overlay, Snapshot, Texts
 from guidealign.records import RISK_CATEGORIES, Release
-from guidealign.serving import _disk
-from guidealign.serving.snapshot import Overlay, Snapshot, Texts
 
 CATEGORIES = RISK_CATEGORIES[:3]
 RELEASE = Release(
