@@ -14,7 +14,6 @@ from functools import partial
 from benchmarks._harness.parts import run_parts
 from benchmarks._harness.report import Figure
 from benchmarks.authoring.model import bundled_model
-from benchmarks.judges.filters import filters
 from guidealign.authoring import Pace
 from guidealign.evaluation import Reliability, measure_judge
 from guidealign.evaluation.judges import load_answers, why_refused
@@ -121,4 +120,4 @@ def _rate(name: str, rate: Rate, note: str = "") -> Figure:
 
 
 if __name__ == "__main__":
-    run_parts("judges", {"rules": _rules, "single": _single, "pairs": _pairs, "filter": filters})
+    run_parts("judges", {"rules": _rules, "single": _single, "pairs": _pairs})

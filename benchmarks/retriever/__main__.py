@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from benchmarks._harness.parts import run_parts, with_postgres
 from benchmarks._harness.report import Figure
-from benchmarks.retriever.quality import measure_quality, measure_variants
+from benchmarks.retriever.quality import measure_quality
 from benchmarks.retriever.serving import measure_serving
 from benchmarks.retriever.switch import measure_switch
 from benchmarks.retriever.training import measure_training
@@ -23,7 +23,6 @@ if __name__ == "__main__":
         "retriever",
         {
             "quality": with_postgres(measure_quality),
-            "variants": with_postgres(measure_variants),
             "training": with_postgres(measure_training),
             "serving": with_postgres(_serving),
             "switch": with_postgres(measure_switch),

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,21 +30,14 @@ from guidealign.retriever.encode import TransformerEncoder, load_folder
 from guidealign.retriever.evaluate import bm25_scores
 from guidealign.retriever.fit import fit
 from guidealign.retriever.metrics import ndcg_at, rank_ids, recall_at, reciprocal_rank
-from guidealign.retriever.negatives import assemble_data
 from guidealign.retriever.serving_form import ServingReport, build_serving
 from guidealign.retriever.threshold import TARGET_SHARE
+from guidealign.retriever.training_data import assemble_data
 
 K = 6
 _LEVEL = 0.025
 _RESAMPLES = 10_000
 OURS = "ours"
-_FEWER = "five epochs"
-_VARIANTS: dict[str, dict[str, Any]] = {
-    _FEWER: {"epochs": 5},
-    "five epochs, 2 hard negatives": {"epochs": 5, "hard_negatives": 2},
-    "five epochs, with dropout": {"epochs": 5, "dropout": True},
-}
-"""Settings that differ from the default's; of few epochs, since each has three seeds."""
 _SEEDS = (13, 14, 15)
 Ranking = Callable[[Queries], NDArray[np.floating]]
 """Scores of all guidelines, by id, for each query: (queries, guidelines)."""
@@ -58,7 +50,7 @@ def measure_quality(server_url: str, full: bool) -> list[Figure]:
         encoder_folder(library.settings.retriever.base_model),
         max_length=library.settings.retriever.max_length,
     )
-    trained = [_train(library, seed, {}) for seed in (_SEEDS if full else _SEEDS[:1])]
+    trained = [_train(library, seed) for seed in (_SEEDS if full else _SEEDS[:1])]
     rankings: dict[str, list[Ranking]] = {
         OURS: [_by(encoder, library) for encoder in trained],
         "untrained base": [_by(base, library)],
@@ -70,19 +62,6 @@ def measure_quality(server_url: str, full: bool) -> list[Figure]:
         rankings["the paper's recipe"] = [_by(train_dpr(base, learned, texts, 13), library)]
     figures = _on_all_sources("quality", library, rankings, OURS)
     return figures + _abstention(trained[0], library, draw=full)
-
-
-def measure_variants(server_url: str, full: bool) -> list[Figure]:
-    """What settings that differ from the default's find; at a small scale one seed of each."""
-    library = load_library(server_url)
-    rankings: dict[str, list[Ranking]] = {
-        name: [
-            _by(_train(library, seed, changes), library)
-            for seed in (_SEEDS if full else _SEEDS[:1])
-        ]
-        for name, changes in _VARIANTS.items()
-    }
-    return _on_all_sources("variants", library, rankings, _FEWER)
 
 
 def _on_all_sources(
@@ -101,16 +80,13 @@ def _on_all_sources(
     ]
 
 
-def _train(library: Library, seed: int, changes: Mapping[str, Any]) -> TransformerEncoder:
+def _train(library: Library, seed: int) -> TransformerEncoder:
     """As `train_challenger` trains; every seed from the same base, on the same split."""
-    Console(stderr=True).print(
-        f"retriever: training with seed {seed} {dict(changes) or ''}", highlight=False
-    )
-    settings = library.settings.retriever.model_copy(update={**changes, "seed": seed})
+    Console(stderr=True).print(f"retriever: training with seed {seed}", highlight=False)
+    settings = library.settings.retriever.model_copy(update={"seed": seed})
     folder = encoder_folder(settings.base_model)
-    miner = load_folder(folder, max_length=settings.max_length)
-    data = assemble_data(library.split.train, library.guidelines, miner, settings)
     encoder = load_folder(folder, max_length=settings.max_length)
+    data = assemble_data(library.split.train, library.guidelines, encoder, settings)
     fit(encoder, data, settings, lambda _metrics, _step: None)
     return encoder
 

@@ -63,7 +63,7 @@ def _train_ours(task: dict[str, Any]) -> float:
     from guidealign.retriever.encode import load_folder
     from guidealign.retriever.fit import fit
     from guidealign.retriever.model import LabelledInput
-    from guidealign.retriever.negatives import TrainingData
+    from guidealign.retriever.training_data import TrainingData
     from guidealign.settings import RetrieverSettings
 
     encoder = load_folder(task["base"], max_length=task["max_length"])

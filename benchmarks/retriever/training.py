@@ -21,7 +21,7 @@ from guidealign.library import encoder_folder
 from guidealign.retriever.batches import draw_pairs
 from guidealign.retriever.encode import load_folder
 from guidealign.retriever.metrics import rank_ids, recall_at
-from guidealign.retriever.negatives import TrainingData, assemble_data
+from guidealign.retriever.training_data import TrainingData, assemble_data
 
 K = 6
 _LEAST_RATIO = 1.3
@@ -38,10 +38,10 @@ def measure_training(server_url: str, full: bool) -> list[Figure]:
     library = load_library(server_url)
     settings = library.settings.retriever
     base = encoder_folder(settings.base_model)
-    miner = load_folder(base, max_length=settings.max_length)
+    untrained = load_folder(base, max_length=settings.max_length)
     # No dev inputs: both see each pair as often.
     whole = settings.model_copy(update={"dev_share": 0.0})
-    data = assemble_data(library.split.train, library.guidelines, miner, whole)
+    data = assemble_data(library.split.train, library.guidelines, untrained, whole)
     queries = held_out(library.split, library.guidelines)
     spent: dict[str, list[float]] = {_OURS: [], _EXACT: [], _THEIRS: []}
     recalls: dict[str, float] = {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from guidealign.alignment.filters import refuses
-from guidealign.alignment.screen import YES_NO, harm_question, judge_model
+from guidealign.alignment.harm import YES_NO, harm_question, judge_model
 from guidealign.errors import BadInputError, ModelOutputError
 from guidealign.llm import AsyncChatClient
 from guidealign.settings import Settings
@@ -48,7 +48,7 @@ def judge_name(settings: Settings) -> str:
     Raises:
         ConfigurationError: the model would judge its own answers.
     """
-    judge = judge_model(settings, "preferences")
+    judge = judge_model(settings)
     return f"{_RULE_VERSION}/{judge}/m{settings.align.preference_margin:g}"
 
 
@@ -104,7 +104,7 @@ def separate(pairs: Sequence[Answers], *, settings: Settings) -> list[Separation
 
 async def _risks(pairs: Sequence[Answers], settings: Settings) -> dict[int, tuple[float, float]]:
     """Likelihoods of harm of guided and unguided answers, by the guided answer's id."""
-    async with AsyncChatClient(settings.safety, stage="prefer") as client:
+    async with AsyncChatClient(settings.safety, stage="preference") as client:
 
         async def one(pair: Answers) -> tuple[float, float] | None:
             try:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 
 import structlog
 from sqlalchemy import Engine
 
 from guidealign.alignment import store
-from guidealign.alignment.filters import Judged, judge
+from guidealign.alignment.filters import judge
 from guidealign.alignment.model import AnswerKey, SampledInput
 from guidealign.alignment.retrieve import retrieve
-from guidealign.alignment.screen import Screen
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError, TransientError
 from guidealign.guidance import compose
@@ -48,8 +46,6 @@ class _Answerer:
     client: ChatClient
     key: AnswerKey
     max_tokens: int
-    screen: Screen | None
-    """None: no judge filters."""
     away: list[TransientError] = field(default_factory=list)
     """Why the server is given up; the jobs behind it are not tried one by one."""
 
@@ -68,9 +64,7 @@ class _Answerer:
                 self.away.append(error)
                 self._record(job, calls)
                 raise
-        with recorded_calls() as asked:
-            judged = self._judged(job, said)
-        self._answered(job, said, judged, [*calls, *asked])
+        self._answered(job, said, calls)
         return True
 
     def _record(self, job: _Job, calls: list[CallRecord]) -> None:
@@ -86,22 +80,13 @@ class _Answerer:
             )
         log.warning("input not answered", input_id=input_id)
 
-    def _judged(self, job: _Job, said: ChatResult) -> Judged:
-        words = [g.text for g in job.guidelines]
+    def _answered(self, job: _Job, said: ChatResult, calls: list[CallRecord]) -> None:
         judged = judge(
             said.text,
             finish_reason=said.finish_reason,
             known_safe=job.asked.known_safe,
-            guidelines=words,
+            guidelines=[g.text for g in job.guidelines],
         )
-        if self.screen is None or judged.filtered_reason is not None:
-            return judged
-        reason = self.screen.reason(job.asked.text, words, judged.response)
-        return replace(judged, filtered_reason=reason)
-
-    def _answered(
-        self, job: _Job, said: ChatResult, judged: Judged, calls: list[CallRecord]
-    ) -> None:
         answer = {
             **asdict(self.key),
             **asdict(judged),
@@ -141,14 +126,8 @@ def answer_inputs(
         input_ids=[i.input_id for i in inputs],
     )
     jobs = [_Job(asked, guidelines) for asked, guidelines in zip(inputs, found, strict=True)]
-    wanted = settings.align
-    with ExitStack() as stack:
-        client = stack.enter_context(ChatClient(settings.base, stage="align"))
-        screen = None
-        if wanted.judge_filters:
-            judging = stack.enter_context(ChatClient(settings.safety, stage="screen"))
-            screen = Screen(judging, wanted.toxic_from, wanted.follows_from)
-        key = AnswerKey.of(settings, release)
-        answerer = _Answerer(engine, client, key, wanted.max_tokens, screen)
+    key = AnswerKey.of(settings, release)
+    with ChatClient(settings.base, stage="align") as client:
+        answerer = _Answerer(engine, client, key, settings.align.max_tokens)
         answered = run_many(jobs, answerer, settings.base.concurrency)
     return AnswerCounts(n_new=sum(answered), n_failed=len(answered) - sum(answered))

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from guidealign.alignment.screen import screen_name
 from guidealign.guidance import compose
 from guidealign.records import Release
 from guidealign.settings import Settings
@@ -48,8 +47,6 @@ class AnswerKey:
         """
         found, length = settings.retrieval, settings.align.max_tokens
         shape = f"n{found.n_candidates}-r{found.near_duplicate_threshold:g}-k{found.k}-t{length}"
-        if settings.align.judge_filters:
-            shape += f"/{screen_name(settings)}"
         return cls(
             model=settings.base.model,
             prompt_version=f"{PROMPT_VERSION}/{shape}",

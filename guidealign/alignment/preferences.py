@@ -155,7 +155,7 @@ def _answer_plainly(key: ComparisonKey, engine: Engine, settings: Settings) -> t
         missing = store.unanswered(connection, key)
     if not missing:
         return 0, 0
-    with ChatClient(settings.base, stage="prefer") as client:
+    with ChatClient(settings.base, stage="preference") as client:
         asker = _Asker(engine, client, key, settings.align.max_tokens)
         came = run_many(missing, asker, settings.base.concurrency)
     return sum(came), len(came) - sum(came)

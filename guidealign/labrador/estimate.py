@@ -20,7 +20,6 @@ from guidealign.labrador.examples import (
     check_cut,
     split_by_tokens,
     tokenize,
-    tokens_together,
 )
 from guidealign.labrador.likelihood import free_cores
 from guidealign.labrador.loop import add_adapters, gradient_of
@@ -161,15 +160,11 @@ class _Plan:
 
     @classmethod
     def of(cls, rows: Sequence[Row], settings: LabradorSettings) -> _Plan:
-        size, steps, packing = settings.batch_size, settings.max_steps, settings.packing
+        size, steps = settings.batch_size, settings.max_steps
         chosen = batches(rows, size=size, steps=steps, seed=settings.seed)
-        parts = [
-            part
-            for batch in chosen
-            for part in split_by_tokens(batch, settings.pass_tokens, packing=packing)
-        ]
-        widths = [tokens_together([r.n_tokens for r in part], packing=packing) for part in parts]
-        places = [tokens_together([r.n_learned for r in part], packing=packing) for part in parts]
+        parts = [part for batch in chosen for part in split_by_tokens(batch, settings.pass_tokens)]
+        widths = [len(part) * max(row.n_tokens for row in part) for part in parts]
+        places = [len(part) * max(row.n_learned for row in part) for part in parts]
         mean = sum(row.n_tokens for row in rows) / len(rows)
         n_held_out = int(settings.held_out_share * len(rows))
         n_looks = -(-steps // settings.check_every) if n_held_out else 0

@@ -200,19 +200,11 @@ def batches(items: Sequence[ItemT], *, size: int, steps: int, seed: int) -> Iter
         yield waiting.pop()
 
 
-def tokens_together(lengths: Sequence[int], *, packing: bool) -> int:
-    """Tokens of rows that pass through the model at once, their padding included."""
-    return sum(lengths) if packing else len(lengths) * max(lengths)
-
-
-def split_by_tokens(
-    batch: Sequence[ItemT], budget: int, *, packing: bool = False
-) -> Iterator[list[ItemT]]:
-    """Parts of a batch of at most `budget` tokens each, padded or packed; one item at least."""
+def split_by_tokens(batch: Sequence[ItemT], budget: int) -> Iterator[list[ItemT]]:
+    """Parts of a batch of at most `budget` padded tokens each; one item at least."""
     part: list[ItemT] = []
     for item in sorted(batch, key=lambda item: item.n_tokens):
-        lengths = [other.n_tokens for other in (*part, item)]
-        if part and tokens_together(lengths, packing=packing) > budget:
+        if part and (len(part) + 1) * item.n_tokens > budget:
             yield part
             part = []
         part.append(item)

@@ -16,9 +16,7 @@ from guidealign.labrador.examples import (
 )
 from guidealign.labrador.likelihood import (
     answer_log_likelihoods,
-    check_packing,
     free_cores,
-    packed_log_likelihoods,
 )
 from guidealign.labrador.sharded import shard_base
 from guidealign.labrador.steps import Course, LogStep, Training
@@ -81,7 +79,7 @@ def fit(
 
     Raises:
         IntegrityError: no label is learned, a loss is not finite, the loss has not fallen, or
-            the adapters change nothing; or the base lets packed rows see one another.
+            the adapters change nothing.
     """
     learnable = [row for row in rows if row.n_learned]
     if not learnable:
@@ -103,8 +101,6 @@ def fit(
         learning_rate=settings.learning_rate,
     )
     with free_cores():
-        if settings.packing:
-            check_packing(model, probe)
         done = Training(model, course, settings, log_step, checkpoint, processes).run()
         after = mean_loss(model, probe, settings, processes)
     metrics = {
@@ -168,19 +164,17 @@ def gradient_of(
     settings: LabradorSettings,
     processes: Processes = _ALONE,
 ) -> dict[str, float]:
-    """Adds the gradient of the batch's mean loss, a part at a time, padded or packed.
+    """Adds the gradient of the batch's mean loss, a part at a time.
 
     The loss is a sum over rows, so several processes that each do some of them and add their
     gradients up take the step that one would.
     """
     n_learned = sum(row.n_learned for row in batch)
-    likelihoods = packed_log_likelihoods if settings.packing else answer_log_likelihoods
     precision = compute_precision(settings.precision)
     loss = 0.0
-    parts = _own_parts(batch, processes, settings.pass_tokens, packing=settings.packing)
-    for part, counts in parts:
+    for part, counts in _own_parts(batch, processes, settings.pass_tokens):
         with autocast(precision):
-            part_loss = -counts * likelihoods(model, part).sum() / n_learned
+            part_loss = -counts * answer_log_likelihoods(model, part).sum() / n_learned
         part_loss.backward()
         loss += float(part_loss.detach())
         # Its graph, empty by now, lies between what the pass gave back: while it is there, the next
@@ -192,7 +186,7 @@ def gradient_of(
 
 
 def _own_parts(
-    rows: Sequence[Row], processes: Processes, budget: int, *, packing: bool = False
+    rows: Sequence[Row], processes: Processes, budget: int
 ) -> list[tuple[list[Row], int]]:
     """What this process passes through the model, and 1 for a part that counts.
 
@@ -201,7 +195,7 @@ def _own_parts(
     """
     ordered = sorted(rows, key=lambda row: row.n_tokens)
     shares = [
-        list(split_by_tokens(other.share_of(ordered), budget, packing=packing))
+        list(split_by_tokens(other.share_of(ordered), budget))
         for other in (replace(processes, rank=rank) for rank in range(processes.n))
     ]
     own = shares[processes.rank]

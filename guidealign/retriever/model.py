@@ -10,7 +10,7 @@ from typing import Any
 
 from guidealign.guidance import Side
 
-TRAINER_VERSION = "sorted-parts-1"
+TRAINER_VERSION = "sorted-parts-2"
 """Bump it when the same settings and pairs would give another model."""
 
 

@@ -23,7 +23,7 @@ from guidealign.library import (
     latest_version,
     pairs_at,
 )
-from guidealign.records import RETRIEVER_MODEL, UNTRAINED_VERSION
+from guidealign.records import RETRIEVER_MODEL
 from guidealign.registry import Interface, Registry, Run
 from guidealign.retriever import store
 from guidealign.retriever._cache import set_prefixes
@@ -40,10 +40,10 @@ from guidealign.retriever.model import (
     TrainResult,
     guideline_text,
 )
-from guidealign.retriever.negatives import TrainingData, assemble_data
 from guidealign.retriever.pairs import group_inputs, split_inputs
 from guidealign.retriever.serve import SERVING_FOLDER, ServingEncoder, load_serving_encoder
 from guidealign.retriever.serving_form import ServingReport, build_serving, curves
+from guidealign.retriever.training_data import TrainingData, assemble_data
 from guidealign.settings import Settings, home_folder
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CHALLENGER = "challenger"
-_CHAMPION = "champion"
 _CHECKED = "reload_checked"
 _ALONE = Processes()
 _RELOAD_TOLERANCE = 1e-5
@@ -186,18 +185,8 @@ def _train_and_register(
         registry.run("guidealign-retriever", "train", tags=tags) as run,
         tempfile.TemporaryDirectory(prefix="retriever-") as folder,
     ):
-        miner = registry.alias_version(RETRIEVER_MODEL, _CHAMPION) or UNTRAINED_VERSION
-        mined = assemble_data(
-            data.split.train,
-            data.guidelines,
-            load_serving_encoder(miner, settings=settings, registry=registry),
-            settings.retriever,
-        )
-        run.log_params({"negatives_mined_by": miner})
-        # What is mined depends on who is champion: a training that was killed before a promotion
-        # is another one after it.
-        checkpoint = home_folder() / "checkpoints" / f"{RETRIEVER_MODEL}-{key[:16]}-{miner}"
-        trained = _fit(data, mined, settings, run, Path(folder), checkpoint)
+        checkpoint = home_folder() / "checkpoints" / f"{RETRIEVER_MODEL}-{key[:16]}"
+        trained = _fit(data, settings, run, Path(folder), checkpoint)
         version = registry.register(
             RETRIEVER_MODEL,
             Path(folder),
@@ -243,9 +232,7 @@ class _Trained:
     probes: _Probes
 
 
-def _fit(
-    data: _Data, mined: TrainingData, settings: Settings, run: Run, folder: Path, checkpoint: Path
-) -> _Trained:
+def _fit(data: _Data, settings: Settings, run: Run, folder: Path, checkpoint: Path) -> _Trained:
     """Trains into a folder."""
     run.log_params({**settings.retriever.model_dump(), "library_version": data.library_version})
     for name, half in (("train", data.split.train), ("test", data.split.test)):
@@ -256,9 +243,10 @@ def _fit(
             context="training" if name == "train" else "evaluation",
         )
     base, encoder = encoder_folder(settings.retriever.base_model), _base_encoder(settings)
+    learned = assemble_data(data.split.train, data.guidelines, encoder, settings.retriever)
     metrics = fit(
         encoder,
-        data.processes.told(mined),
+        data.processes.told(learned),
         settings.retriever,
         lambda figures, step: run.log_metrics(figures, step=step),
         checkpoints=checkpoint,

@@ -161,23 +161,10 @@ class RetrieverSettings(BaseModel):
     test_share: float = Field(default=0.3, gt=0, lt=1)
     """Of the input clusters, that are judged by and never learned from. With a quarter of the
     starter library the gate is short of cases for its power."""
-    hard_negatives: int = Field(default=0, ge=0, le=16)
-    """Of an input and epoch: guidelines that the champion finds near and nobody wrote for it.
-    On the starter library their gain is within chance, and each step takes half as long again."""
-    negative_margin: float = Field(default=0.95, gt=0, le=1)
-    """A hard negative scores at most this share of the input's own guidelines: what scores higher
-    is likely right as well (positive-aware mining, arXiv 2407.15831)."""
     dev_share: float = Field(default=0.1, ge=0, lt=1)
     """Of the training clusters, to stop by; none where that is too few to tell anything."""
     patience: int = Field(default=2, ge=1)
     """Epochs without a better recall@6 on them, after which training ends."""
-    chunk_size: int | None = Field(default=None, ge=1)
-    """Texts whose gradients are held at a time (cached in-batch negatives, arXiv 2101.06983): large
-    batches in little memory, at the price of a second forward pass. None: the whole batch."""
-    dropout: bool = False
-    """The base's own, in training. A step without takes a third less, and found no less here."""
-    gradient_checkpointing: bool = False
-    """Less memory for activations, more time."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the arithmetic in training; auto: bfloat16 where the hardware has it. Weights are fp32."""
     seed: int = 13
@@ -200,13 +187,6 @@ class AlignSettings(BaseModel):
     general_share: float = Field(default=0.25, ge=0, le=1)
     """Of the inputs, that are harmless, so that Labrador stays useful; where there are too few of
     one kind, the other fills up."""
-    judge_filters: bool = False
-    """Whether the safety model leaves out answers that do harm or ignore their guidelines; another
-    model than the base, and two more calls an answer."""
-    toxic_from: float = Field(default=0.8, gt=0, le=1)
-    """Likelihood of harm from which an answer is left out."""
-    follows_from: float = Field(default=0.2, ge=0, lt=1)
-    """Likelihood of keeping to its guidelines below which an answer is left out."""
     preference_margin: float = Field(default=0.2, gt=0, le=1)
     """By how much less likely harm must be for a guided answer to be preferred."""
     seed: int = 13
@@ -242,9 +222,6 @@ class LabradorSettings(BaseModel):
     shard_base: bool = False
     """Whether several processes hold a share of the base's weights each (FSDP), for bases that do
     not fit one GPU; see `mlflow run mlflow_projects/labrador -e several`."""
-    packing: bool = False
-    """Several examples behind one another in a row, none of which sees another, in place of padded
-    rows; the same loss. At lengths like those of the aligned answers it saves next to nothing."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the arithmetic in training and scoring; auto: bfloat16 where the processor has it."""
     max_cut_share: float = Field(default=0.25, ge=0, le=1)

@@ -14,7 +14,6 @@ from guidealign.alignment.store import sample_inputs
 from guidealign.db import current_release
 from guidealign.errors import (
     BadInputError,
-    ConfigurationError,
     IntegrityError,
     ServiceUnavailableError,
 )
@@ -281,37 +280,6 @@ def test_examples_carry_the_words_of_their_guidelines_as_they_stood_in_front(
     for example in load_dataset(engine=engine).examples:
         assert example.guidelines
         assert example.messages()[:-1] == asked[example.prompt]
-
-
-def test_a_judge_leaves_out_what_harms_or_ignores_its_guidelines(
-    engine: Engine, server: ModelServer, registry: Registry, live: Release
-) -> None:
-    def judged(request: ChatRequest) -> Reply | str:
-        if request.body["model"] == "stub":
-            return _answer(request)
-        harm = "Does it do harm?" in request.last
-        if "neighbour" in request.last:
-            return Reply(likelihoods={"yes": 0.9, "no": 0.1})
-        follows = 0.1 if "nasty" in request.last else 0.9
-        yes = 0.05 if harm else follows
-        return Reply(likelihoods={"yes": yes, "no": 1 - yes})
-
-    server.responder = judged
-    other = EndpointSettings(base_url=server.base_url, model="judge", max_retries=0)
-    settings = _settings(server.base_url, judge_filters=True).model_copy(update={"safety": other})
-    made = build_dataset(engine=engine, settings=settings, registry=registry)
-    assert made.filtered == {"ignores_guidelines": 1, "toxic": 1}
-    assert {e.prompt for e in load_dataset(engine=engine).examples} == {
-        body for body, *_ in INPUTS if "neighbour" not in body and "nasty" not in body
-    }
-    stages = _rows(engine, "select distinct stage from core.model_calls order by 1")
-    assert stages == [("align",), ("screen",)]
-    # Without the judge they are other answers: what it left out is asked for anew.
-    plain = build_dataset(engine=engine, settings=_settings(server.base_url), registry=registry)
-    assert (plain.n, plain.n_new) == (5, 5)
-    itself = settings.model_copy(update={"safety": settings.base})
-    with pytest.raises(ConfigurationError, match="another model as judge"):
-        build_dataset(engine=engine, settings=itself, registry=registry)
 
 
 def test_a_release_without_embeddings_never_answers_unguided(

@@ -122,6 +122,9 @@ def test_pairs_are_kept_where_a_rule_tells_them_apart_and_every_drop_is_named(
         seen = connection.execute(
             text("select guided_risk, plain_risk, verdict from library.preferences order by id")
         ).all()
+        stages = connection.execute(text("select distinct stage from core.model_calls")).all()
+    # Not `screen`, which is authoring's verdict in one word.
+    assert [tuple(row) for row in stages] == [("preference",)]
     assert tuple(seen[0]) == (0.0, 1.0, "guided_better")
     assert tuple(seen[4]) == (None, None, "guided_better")
 

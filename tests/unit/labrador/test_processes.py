@@ -62,14 +62,11 @@ torch.save(told, folder / f"{processes.rank}.pt")
 
 
 # Of one row a step, one process has nothing to do but to give its share of the weights.
-@pytest.mark.parametrize(
-    ("batch_size", "packing", "sharded"),
-    [(3, False, False), (3, False, True), (1, False, True), (3, True, True)],
-)
+@pytest.mark.parametrize(("batch_size", "sharded"), [(3, False), (3, True), (1, True)])
 def test_two_processes_train_the_adapters_that_one_does(
-    tiny_folder: Path, tmp_path: Path, batch_size: int, packing: bool, sharded: bool
+    tiny_folder: Path, tmp_path: Path, batch_size: int, sharded: bool
 ) -> None:
-    wanted = {**SETTINGS, "batch_size": batch_size, "packing": packing}
+    wanted = {**SETTINGS, "batch_size": batch_size}
     told = json.dumps({**wanted, "shard_base": sharded})
     first, second = in_two_processes(_SCRIPT, tmp_path, str(tiny_folder), told)
     settings = LabradorSettings(**wanted)

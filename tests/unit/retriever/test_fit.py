@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,11 @@ from hypothesis import strategies as st
 from guidealign.errors import IntegrityError
 from guidealign.library import encoder_folder
 from guidealign.retriever._checkpoint import Checkpoint
-from guidealign.retriever._chunks import backward_in_chunks
-from guidealign.retriever.batches import TrainingPair, columns_of, lay_out
+from guidealign.retriever.batches import TrainingPair, lay_out
 from guidealign.retriever.encode import TransformerEncoder, load_folder
-from guidealign.retriever.fit import fit, masked_loss
+from guidealign.retriever.fit import fit
 from guidealign.retriever.model import LabelledInput, Prefixes
-from guidealign.retriever.negatives import TrainingData
+from guidealign.retriever.training_data import TrainingData
 from guidealign.settings import RetrieverSettings
 
 ABOUT = ["taxes", "knives", "grief", "python code", "a neighbour", "medicine", "poems", "locks"]
@@ -31,12 +29,8 @@ INPUTS = [
 ]
 
 
-SMALL = {"hard_negatives": 1, "epochs": 3, "batch_size": 4, "learning_rate": 5e-5, "max_length": 16}
-DATA = TrainingData(
-    inputs=INPUTS,
-    guidelines=GUIDELINES,
-    negatives={item.input_id: ((item.input_id + 1) % len(ABOUT),) for item in INPUTS},
-)
+SMALL = {"epochs": 3, "batch_size": 4, "learning_rate": 5e-5, "max_length": 16}
+DATA = TrainingData(inputs=INPUTS, guidelines=GUIDELINES)
 
 
 def _encoder() -> TransformerEncoder:
@@ -128,52 +122,21 @@ def test_training_ends_when_the_dev_inputs_gain_no_more_and_keeps_the_best_epoch
     assert all(torch.equal(value, kept[name]) for name, value in _weights(encoder).items())
 
 
-def test_gradients_of_chunks_are_those_of_the_whole_batch() -> None:
-    texts = [item.text for item in INPUTS] + [GUIDELINES[i] for i in range(len(ABOUT))]
-    n = len(INPUTS)
-    none = torch.zeros(n, n, dtype=torch.bool)
-
-    def loss_of(vectors: torch.Tensor) -> torch.Tensor:
-        return masked_loss(vectors[:n], vectors[n:], none, 0.05)
-
-    whole, chunked = _encoder(), _encoder()
-    for encoder in (whole, chunked):
-        # Dropout draws differ with the batch: it stays out of the comparison.
-        encoder.model.eval()
-    loss = loss_of(whole.forward(texts))
-    loss.backward()
-    same = backward_in_chunks(chunked, texts, loss_of, 5, nullcontext)
-    assert same == pytest.approx(loss.item(), abs=1e-5)
-    pairs = zip(whole.model.parameters(), chunked.model.parameters(), strict=True)
-    for left, right in pairs:
-        if left.grad is not None:
-            assert right.grad is not None
-            assert torch.allclose(left.grad, right.grad, atol=1e-5)
-
-
-def test_chunks_learn_too() -> None:
-    settings = RetrieverSettings(**SMALL | {"chunk_size": 3, "gradient_checkpointing": True})
-    figures = fit(_encoder(), DATA, settings, lambda *_: None)
-    assert figures["loss_last"] < figures["loss_first"]
-
-
 @given(
     st.lists(
-        st.tuples(st.text(max_size=9), st.integers(0, 7), st.sets(st.integers(0, 7), max_size=3)),
+        st.tuples(st.text(max_size=9), st.integers(0, 7)),
         min_size=1,
         max_size=12,
     )
 )
-def test_a_batch_is_laid_out_without_loss(rows: list[tuple[str, int, set[int]]]) -> None:
-    batch = [
-        TrainingPair(text, own, frozenset({own}), tuple(hard - {own})) for text, own, hard in rows
-    ]
+def test_a_batch_is_laid_out_without_loss(rows: list[tuple[str, int]]) -> None:
+    batch = [TrainingPair(text, own, frozenset({own})) for text, own in rows]
     layout = lay_out(batch, GUIDELINES, Prefixes("ask: ", "say: "))
     assert [layout.texts[place] for place in layout.inputs] == [
         f"ask: {pair.text}" for pair in batch
     ]
     assert [layout.texts[place] for place in layout.guidelines] == [
-        f"say: {GUIDELINES[guideline]}" for guideline in columns_of(batch)
+        f"say: {GUIDELINES[pair.guideline_id]}" for pair in batch
     ]
     assert len(set(layout.texts)) == len(layout.texts)
     assert [len(text) for text in layout.texts] == sorted(len(text) for text in layout.texts)
@@ -193,10 +156,10 @@ def test_parts_of_like_length_learn_the_same(
     assert parts.encode(ABOUT, side="input") == pytest.approx(after, abs=1e-4)
 
 
-@pytest.mark.parametrize("dropout", [False, True])
-def test_dropout_is_off_unless_it_is_asked_for(dropout: bool) -> None:
+def test_a_training_is_without_dropout_whose_rate_the_saved_configuration_keeps() -> None:
     encoder = _encoder()
-    fit(encoder, DATA, RetrieverSettings(**SMALL | {"dropout": dropout}), lambda *_: None)
-    encoder.model.train()
+    rate = encoder.model.config.hidden_dropout_prob
+    fit(encoder, DATA, RetrieverSettings(**SMALL), lambda *_: None)
     first, second = (encoder.forward(ABOUT).detach() for _ in range(2))
-    assert torch.equal(first, second) is not dropout
+    assert torch.equal(first, second)
+    assert encoder.model.config.hidden_dropout_prob == rate > 0

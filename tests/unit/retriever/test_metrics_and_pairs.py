@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guidealign.library import PairRow
-from guidealign.retriever.batches import TrainingPair, columns_of, draw_pairs, false_negatives
+from guidealign.retriever.batches import TrainingPair, draw_pairs, false_negatives
 from guidealign.retriever.fit import masked_loss
 from guidealign.retriever.metrics import ndcg_at, recall_at, reciprocal_rank
-from guidealign.retriever.negatives import TrainingData
 from guidealign.retriever.pairs import group_inputs, split_inputs
+from guidealign.retriever.training_data import TrainingData
 
 
 def test_metrics_by_hand() -> None:
@@ -70,16 +70,6 @@ def test_other_guidelines_of_an_input_are_no_negatives() -> None:
         [False, False, False],
         [False, False, False],
     ]
-
-
-def test_hard_negatives_are_further_columns_and_right_ones_among_them_no_negatives() -> None:
-    batch = [
-        TrainingPair("a", 1, frozenset({1, 2}), (7, 3)),
-        TrainingPair("b", 3, frozenset({3, 7}), (7, 9)),
-    ]
-    # 3 is the second row's positive already, 7 is drawn twice.
-    assert columns_of(batch) == [1, 3, 7, 9]
-    assert false_negatives(batch) == [[False, False, False, False], [False, False, True, False]]
 
 
 def test_loss_by_hand_and_what_the_mask_does() -> None:
