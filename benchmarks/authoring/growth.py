@@ -17,8 +17,8 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from benchmarks._harness.report import Figure
 from benchmarks.authoring.growth_inputs import made_prompts, real_prompts, starter_prompts
-from guidealign.authoring._kept import KeptTexts
-from guidealign.authoring._rouge import rouge_l, rouge_words
+from guidealign.authoring.augmentation.novelty import NoveltyIndex
+from guidealign.authoring.augmentation.rouge import rouge_l, rouge_words
 
 _THRESHOLD = 0.7
 _CHECKED = 500
@@ -36,7 +36,7 @@ def measure(full: bool) -> list[Figure]:
     fuzz_kept, fuzz_s = _timed(_keep_by_pairs, candidates)
     bulk_kept, bulk_s = _timed(_keep_in_bulk, candidates)
     checked = candidates[:_CHECKED]
-    differing = _differing(KeptTexts(_THRESHOLD).add_new(checked), _keep_by_rouge(checked))
+    differing = _differing(NoveltyIndex(_THRESHOLD).add_new(checked), _keep_by_rouge(checked))
     where = f"{min(len(real), len(candidates)):,} of them real prompts, the rest word chains"
     figures = [
         _seconds("ours", ours_s, len(candidates), f"{n_kept:,} kept of these candidates, {where}"),
@@ -79,7 +79,7 @@ def _candidates(real: list[str]) -> Iterator[str]:
 
 def _grow(candidates: Iterable[str], n_kept: int) -> tuple[list[str], list[bool], float]:
     """The candidates it took, which were kept, and the time for judging them."""
-    index, taken, kept = KeptTexts(_THRESHOLD), [], []
+    index, taken, kept = NoveltyIndex(_THRESHOLD), [], []
     seconds = 0.0
     for text in candidates:
         started = time.process_time()

@@ -1,7 +1,6 @@
 """Writes guidelines for inputs: detects, asks, filters, stores once; grows inputs that lack."""
 
-from guidealign.authoring._prompts import as_data, new_nonce
-from guidealign.authoring.augment import AugmentResult, augment_inputs, plan_augmentation
+from guidealign.authoring.augmentation import AugmentResult, augment_inputs, plan_augmentation
 from guidealign.authoring.author import add_up_batches, author_batch, plan_batches, plan_run
 from guidealign.authoring.calibration import (
     CalibrationReport,
@@ -18,7 +17,6 @@ from guidealign.authoring.calibration import (
     stored_threshold,
 )
 from guidealign.authoring.compare import PromptComparison, compare_prompts, labelled_inputs
-from guidealign.authoring.filter import FILTER_RULES, check_guideline, stopped_example
 from guidealign.authoring.model import (
     AuthorResult,
     Detection,
@@ -26,15 +24,16 @@ from guidealign.authoring.model import (
     GuidelineDraft,
     guideline_hash,
 )
-from guidealign.authoring.queue import (
+from guidealign.authoring.prompts import as_data, new_nonce, register_prompts
+from guidealign.authoring.quality import FILTER_RULES, check_guideline, stopped_example
+from guidealign.authoring.report import record_run
+from guidealign.authoring.work_queue import (
     DeadLetters,
     QueueCounts,
     count_queue,
     prefer_inputs,
     retry_dead_letters,
 )
-from guidealign.authoring.register import register_prompts
-from guidealign.authoring.report import record_run
 
 __all__ = [
     "FILTER_RULES",

@@ -11,13 +11,20 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine
 
-from guidealign.authoring import store
-from guidealign.authoring._holders import free_dead_holders, holder_name
-from guidealign.authoring._leased import Queue
-from guidealign.authoring._spending import Ledger, left_of, share_of, spent_before
-from guidealign.authoring._worker import Worker
-from guidealign.authoring._writer import Writer
 from guidealign.authoring.model import AuthorResult
+from guidealign.authoring.work_queue import (
+    TASK,
+    AuthorWorker,
+    LeasedInputs,
+    ResultWriter,
+    SpendingLedger,
+    free_dead_holders,
+    holder_name,
+    left_of,
+    pending_inputs,
+    share_of,
+    spent_before,
+)
 from guidealign.db import count_open, enqueue, guard_database
 from guidealign.errors import ModelOutputError
 from guidealign.llm import AsyncChatClient, Usage
@@ -43,9 +50,9 @@ def plan_batches(*, engine: Engine, settings: Settings) -> list[int]:
     """
     n_freed = free_dead_holders(engine)
     with guard_database(), engine.begin() as connection:
-        room = settings.author.max_inputs_per_run - count_open(connection, store.TASK)
-        n_new = enqueue(connection, store.TASK, store.pending_inputs(connection, max(0, room)))
-        n_open = count_open(connection, store.TASK)
+        room = settings.author.max_inputs_per_run - count_open(connection, TASK)
+        n_new = enqueue(connection, TASK, pending_inputs(connection, max(0, room)))
+        n_open = count_open(connection, TASK)
     log.info("author.planned", n_new=n_new, n_open=n_open, n_freed=n_freed)
     return list(range(min(max(1, math.ceil(n_open / _INPUTS_PER_BATCH)), _MOST_BATCHES)))
 
@@ -102,25 +109,23 @@ def author_batch(
     free_dead_holders(engine)
     with guard_database(), engine.connect() as connection:
         before = spent_before(connection, run_key, batch) if run_key else Usage()
-    ledger = Ledger(run_key, batch, before)
+    ledger = SpendingLedger(run_key, batch, before)
     allowed = left_of(settings.author.budget if budget is None else budget, before)
-    queue = Queue(engine, holder=holder_name(batch), lease_s=settings.author.lease_s)
+    queue = LeasedInputs(engine, holder=holder_name(batch), lease_s=settings.author.lease_s)
     total = asyncio.run(_author(queue, settings, allowed, ledger))
     log.info("author.done", batch=batch, **total.as_dict())
     return total
 
 
 async def _author(
-    queue: Queue, settings: Settings, budget: BudgetSettings, ledger: Ledger
+    queue: LeasedInputs, settings: Settings, budget: BudgetSettings, ledger: SpendingLedger
 ) -> AuthorResult:
-    writer = Writer(queue, ledger.save)
+    writer = ResultWriter(queue, ledger.save)
     endpoint = settings.safety
-    async with AsyncChatClient(
-        endpoint, stage=store.TASK, budget=budget, cache=writer.cache
-    ) as client:
+    async with AsyncChatClient(endpoint, stage=TASK, budget=budget, cache=writer.cache) as client:
         ledger.watch(client)
         width = endpoint.concurrency + math.ceil(endpoint.concurrency / _SLACK)
-        worker = Worker(queue, writer, client, settings.author, width=width)
+        worker = AuthorWorker(queue, writer, client, settings.author, width=width)
         await worker.run()
         spent = client.usage
     return replace(

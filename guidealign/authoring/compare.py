@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from guidealign.authoring._orders import RULES_VERSION
-from guidealign.authoring._prompts import Prompt, read_prompt
 from guidealign.authoring.calibration.answers import (
     AnswerLog,
     Outcome,
@@ -26,8 +24,9 @@ from guidealign.authoring.calibration.ask import (
     ask_whole,
 )
 from guidealign.authoring.calibration.cases import balanced, load_cases
-from guidealign.authoring.filter import check_guideline
-from guidealign.authoring.write import packaged_prompts
+from guidealign.authoring.prompts import Prompt, read_prompt
+from guidealign.authoring.quality import RULES_VERSION, check_guideline
+from guidealign.authoring.writing import packaged_prompts
 from guidealign.errors import BadInputError
 from guidealign.llm import AsyncChatClient
 from guidealign.rates import Rate

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from guidealign.ingest import fold_text
-from guidealign.llm import Usage
+from guidealign.llm import CallRecord, Usage
 
 RiskName = Literal[
     "Crimes_And_Illegal_Activities",
@@ -115,6 +115,15 @@ class Drafts:
     model: str
     """Who wrote: the endpoint's model or one of its fallbacks."""
     guidelines: tuple[GuidelineDraft, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptedCall:
+    """A call, what it was for, and the version of the prompt it was made with."""
+
+    stage: str
+    prompt_version: str
+    call: CallRecord
 
 
 @dataclass(frozen=True, kw_only=True)

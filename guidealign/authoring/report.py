@@ -7,14 +7,14 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from guidealign.authoring._prompts import (
+from guidealign.authoring.model import AuthorResult
+from guidealign.authoring.prompts import (
     QUALITY_PROMPT,
     SAFETY_PROMPT,
     SCREEN_PROMPT,
     load_prompt,
 )
-from guidealign.authoring._spending import spent_by_run
-from guidealign.authoring.model import AuthorResult
+from guidealign.authoring.work_queue import spent_by_run
 from guidealign.db import guard_database
 from guidealign.registry import Registry
 from guidealign.settings import BudgetSettings, Settings

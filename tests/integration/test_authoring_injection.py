@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from guidealign.authoring import author_batch, measure_injection, plan_batches, stored_injection
-from guidealign.authoring._prompts import as_data, load_prompt
 from guidealign.authoring.calibration.cases import InjectionCase, load_injections
+from guidealign.authoring.prompts.prompt import as_data, load_prompt
 from guidealign.ingest import text_hash
 from guidealign.settings import Settings
 from tests.fakes.model_server import ChatRequest, Reply, json_reply, serve_model

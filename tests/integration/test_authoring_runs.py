@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from sqlalchemy import Engine
 
 from guidealign.authoring import author_batch, plan_run, record_run
-from guidealign.authoring._spending import share_of
+from guidealign.authoring.work_queue.spending import share_of
 from guidealign.errors import ConfigurationError
 from guidealign.settings import BudgetSettings, Settings
 from tests.fakes.mlflow_store import local_registry

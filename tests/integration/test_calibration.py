@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from guidealign.authoring import calibrate, compare_prompts, labelled_inputs, stored_calibration
-from guidealign.authoring._prompts import as_data, load_prompt
 from guidealign.authoring.calibration.cases import Case, balanced, load_cases
+from guidealign.authoring.prompts.prompt import as_data, load_prompt
 from guidealign.errors import BadInputError, ServiceUnavailableError
 from guidealign.rates import Rate
 from guidealign.settings import Settings

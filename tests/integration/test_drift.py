@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from guidealign.authoring import plan_batches, store
+from guidealign.authoring import plan_batches
+from guidealign.authoring.work_queue import store
 from guidealign.db import claim
 from guidealign.ingest import file_source, ingest_source
 from guidealign.library import install_starter

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine
 
 from guidealign.authoring import compare_prompts, find_threshold, labelled_inputs
-from guidealign.authoring._prompts import load_prompt
 from guidealign.authoring.calibration.cases import load_starter_cases
+from guidealign.authoring.prompts.prompt import load_prompt
 from guidealign.errors import BadInputError
 from guidealign.settings import Settings
 from tests.fakes.model_server import ChatRequest, Reply, json_reply, serve_model

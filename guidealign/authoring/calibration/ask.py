@@ -8,7 +8,7 @@ from typing import Protocol
 
 from guidealign.authoring.calibration.answers import Outcome, Question
 from guidealign.authoring.model import Detection
-from guidealign.authoring.write import (
+from guidealign.authoring.writing import (
     Conversation,
     Prompts,
     Screened,

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from guidealign.authoring._orders import RULES_VERSION, override_detection
 from guidealign.authoring.calibration import metrics
 from guidealign.authoring.calibration.answers import (
     AnswerLog,
@@ -19,7 +18,8 @@ from guidealign.authoring.calibration.answers import (
 from guidealign.authoring.calibration.ask import ask_detection, question
 from guidealign.authoring.calibration.cases import Case, balanced, load_cases, set_version
 from guidealign.authoring.calibration.metrics import CalibrationReport
-from guidealign.authoring.write import packaged_prompts
+from guidealign.authoring.quality import RULES_VERSION, override_detection
+from guidealign.authoring.writing import packaged_prompts
 from guidealign.llm import AsyncChatClient
 from guidealign.records import RISK_CATEGORIES
 from guidealign.settings import Settings

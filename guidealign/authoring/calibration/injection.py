@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from guidealign.authoring._echoes import repeats_prompt
-from guidealign.authoring._forms import copied_example, injected
-from guidealign.authoring._orders import RULES_VERSION
 from guidealign.authoring.calibration.answers import (
     AnswerLog,
     Outcome,
@@ -28,9 +25,15 @@ from guidealign.authoring.calibration.cases import (
     load_injections,
     set_version,
 )
-from guidealign.authoring.filter import check_guideline
 from guidealign.authoring.model import GuidelineDraft
-from guidealign.authoring.write import Prompts, packaged_prompts
+from guidealign.authoring.quality import (
+    RULES_VERSION,
+    check_guideline,
+    copied_example,
+    injected,
+    repeats_prompt,
+)
+from guidealign.authoring.writing import Prompts, packaged_prompts
 from guidealign.ingest import normalize_text
 from guidealign.llm import AsyncChatClient
 from guidealign.rates import Rate

@@ -9,11 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from guidealign.authoring._prompts import SCREEN_PROMPT, load_prompt
 from guidealign.authoring.calibration.answers import AnswerLog, Progress, answer_key, ask_all
 from guidealign.authoring.calibration.ask import ask_screen, question
 from guidealign.authoring.calibration.cases import Case, balanced, load_starter_cases
-from guidealign.authoring.write import packaged_prompts
+from guidealign.authoring.prompts import SCREEN_PROMPT, load_prompt
+from guidealign.authoring.writing import packaged_prompts
 from guidealign.errors import BadInputError
 from guidealign.llm import AsyncChatClient
 from guidealign.rates import Rate

@@ -11,8 +11,6 @@ import pytest
 import yaml
 
 import guidealign
-from guidealign.authoring._orders import override_detection
-from guidealign.authoring._prompts import PROMPTS, load_prompt
 from guidealign.authoring.calibration.cases import (
     STYLES,
     balanced,
@@ -21,6 +19,8 @@ from guidealign.authoring.calibration.cases import (
     set_version,
 )
 from guidealign.authoring.model import Detection
+from guidealign.authoring.prompts.prompt import PROMPTS, load_prompt
+from guidealign.authoring.quality.injection_tripwire import override_detection
 from guidealign.ingest._near import jaccard, shingles
 from guidealign.records import RISK_CATEGORIES
 

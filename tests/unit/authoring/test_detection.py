@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from guidealign.authoring import Detection, check_guideline
-from guidealign.authoring._orders import override_detection
-from guidealign.authoring._prompts import as_data, load_prompt, new_nonce, read_prompt
 from guidealign.authoring.model import (
     GuidelineDraft,
     QualityGuidelines,
@@ -24,6 +22,8 @@ from guidealign.authoring.model import (
     guideline_hash,
     limited,
 )
+from guidealign.authoring.prompts.prompt import as_data, load_prompt, new_nonce, read_prompt
+from guidealign.authoring.quality.injection_tripwire import override_detection
 from guidealign.errors import BadInputError
 from guidealign.records import QUALITY_TOPICS, RISK_CATEGORIES
 
