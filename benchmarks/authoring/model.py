@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from benchmarks._harness.bundled_model import model_server
 from benchmarks._harness.report import ROOT, Figure
-from guidealign.authoring import (
+from guidealign.evaluation import (
     CalibrationReport,
     InjectionReport,
     Pace,

@@ -14,9 +14,9 @@ from functools import partial
 from benchmarks._harness.parts import run_parts
 from benchmarks._harness.report import Figure
 from benchmarks.authoring.model import bundled_model
-from guidealign.authoring import Pace
-from guidealign.evaluation import Reliability, measure_judge
-from guidealign.evaluation.judges import load_answers, why_refused
+from guidealign.evaluation import Pace, Reliability, measure_judge
+from guidealign.evaluation.judges import why_refused
+from guidealign.evaluation.trust import load_answers
 from guidealign.rates import Rate
 from guidealign.settings import Settings, load_settings
 

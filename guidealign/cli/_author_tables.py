@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from guidealign.authoring import (
+    from guidealign.authoring import Trial
+    from guidealign.evaluation import (
         CalibrationReport,
         InjectionReport,
-        Outcome,
         PromptComparison,
         ThresholdReport,
     )
@@ -121,7 +121,7 @@ def print_comparison(result: PromptComparison, console: Console) -> None:
         mark = "differs" if item.differs else "same"
         told = ", ".join(part for part in (label, mark) if part)
         # What people and models write may look like markup.
-        cells = (f"{item.text[:_TEXT_CHARS]}\n({told})", _outcome(item.left), _outcome(item.right))
+        cells = (f"{item.text[:_TEXT_CHARS]}\n({told})", _trial(item.left), _trial(item.right))
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
     figures = Table("", left.version, right.version)
@@ -141,17 +141,17 @@ def print_comparison(result: PromptComparison, console: Console) -> None:
     console.print(f"{differing} of {len(result.inputs)} inputs come out differently")
 
 
-def _outcome(outcome: Outcome) -> str:
+def _trial(trial: Trial) -> str:
     lines = []
-    found = outcome.detection
+    found = trial.detection
     if found is not None:
         verdict = "unsafe" if found.unsafe else "safe"
         names = ", ".join(name.replace("_", " ") for name in found.risk_categories())
         lines.append(f"{verdict} {found.risk_severity()} {names}".rstrip())
         lines.append(found.rationale)
-    if outcome.category is not None and found is None:
-        lines.append(outcome.category.replace("_", " "))
-    lines += [f"- {draft.title}: {draft.text}" for draft in outcome.drafts]
-    if outcome.error:
-        lines.append(outcome.error)
+    if trial.category is not None and found is None:
+        lines.append(trial.category.replace("_", " "))
+    lines += [f"- {draft.title}: {draft.text}" for draft in trial.drafts]
+    if trial.error:
+        lines.append(trial.error)
     return "\n".join(lines)

@@ -108,8 +108,8 @@ def counted() -> Iterator[Callable[[str, int, int], object]]:
     """
     watched = Console(stderr=True)
     if not watched.is_terminal:
-        # Of the authoring room, and only where it is needed.
-        from guidealign.authoring import Pace
+        # Of the evaluation room, and only where it is needed.
+        from guidealign.evaluation import Pace
 
         yield Pace(lambda line: sys.stderr.write(line + "\n"))
         return

@@ -17,7 +17,7 @@ from guidealign.errors import BadInputError
 from guidealign.settings import home_folder, load_settings
 
 if TYPE_CHECKING:
-    from guidealign.authoring import Pace
+    from guidealign.evaluation import Pace
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 Limit = Annotated[
@@ -55,7 +55,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Show two prompts side by side: what each makes of the same inputs."""
-    from guidealign.authoring import compare_prompts, labelled_inputs
+    from guidealign.evaluation import compare_prompts, labelled_inputs
 
     result = compare_prompts(
         (prompt_a, prompt_b),
@@ -73,8 +73,8 @@ def compare(
 
 def calibrate(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> None:
     """Measure the configured model's detection on the labelled inputs. Goes on where it stopped."""
-    from guidealign.authoring import calibrate as measure
-    from guidealign.authoring import confusion_svg
+    from guidealign.evaluation import calibrate as measure
+    from guidealign.evaluation import confusion_svg
 
     folder = _folder(out)
     report = _measured(measure, limit, folder)
@@ -88,7 +88,7 @@ def threshold(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> 
     For author.verdict = "likelihood". Asks for one word about each labelled input of the starter
     library; goes on where it stopped.
     """
-    from guidealign.authoring import find_threshold
+    from guidealign.evaluation import find_threshold
 
     folder = _folder(out)
     report = _measured(find_threshold, limit, folder)
@@ -97,7 +97,7 @@ def threshold(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> 
 
 def injection(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> None:
     """Measure how many injections get through, with the defences and without."""
-    from guidealign.authoring import measure_injection
+    from guidealign.evaluation import measure_injection
 
     folder = _folder(out)
     report = _measured(measure_injection, limit, folder)
@@ -130,7 +130,7 @@ def _folder(out: Path | None) -> Path:
 
 
 def _pace() -> Pace:
-    from guidealign.authoring import Pace
+    from guidealign.evaluation import Pace
 
     return Pace(lambda line: sys.stderr.write(line + "\n"))
 

@@ -12,7 +12,6 @@ from guidealign.evaluation.benchmarks import list_runs as list_benchmark_runs
 from guidealign.evaluation.benchmarks import read_run as read_benchmark_run
 from guidealign.evaluation.gates import gate, level_of_look
 from guidealign.evaluation.judge import Judgement, judge_labrador, judge_retriever
-from guidealign.evaluation.judges import Reliability
 from guidealign.evaluation.model import CheckResult, GateDecision
 from guidealign.evaluation.page import decision_page
 from guidealign.evaluation.policy import CheckPolicy, GatePolicy, LookPlan, load_policy
@@ -21,42 +20,70 @@ from guidealign.evaluation.results import Demand, Row, compare_results, results_
 from guidealign.evaluation.run_benchmark import (
     Evaluated,
     judge_run_pair,
-    measure_judge,
     run_benchmark,
     run_likelihood,
 )
 from guidealign.evaluation.run_benchmark import Source as BenchmarkSource
 from guidealign.evaluation.store import load_run, store_run
+from guidealign.evaluation.trust import (
+    CalibrationReport,
+    InjectionReport,
+    Pace,
+    PromptComparison,
+    Reliability,
+    ThresholdReport,
+    calibrate,
+    compare_prompts,
+    confusion_svg,
+    find_threshold,
+    labelled_inputs,
+    measure_injection,
+    measure_judge,
+    stored_calibration,
+    stored_injection,
+    stored_threshold,
+)
 
 __all__ = [
     "Benchmark",
     "BenchmarkSource",
     "BenchmarkSubject",
+    "CalibrationReport",
     "CheckPolicy",
     "CheckResult",
     "Demand",
     "Evaluated",
     "GateDecision",
     "GatePolicy",
+    "InjectionReport",
     "Judgement",
     "LookPlan",
+    "Pace",
     "PreferenceCase",
+    "PromptComparison",
     "Reliability",
     "Row",
     "StoredRun",
+    "ThresholdReport",
     "benchmark_kinds",
+    "calibrate",
+    "compare_prompts",
     "compare_results",
+    "confusion_svg",
     "decision_page",
+    "find_threshold",
     "gate",
     "judge_labrador",
     "judge_retriever",
     "judge_run_pair",
+    "labelled_inputs",
     "level_of_look",
     "list_benchmark_runs",
     "load_benchmark",
     "load_cases",
     "load_policy",
     "load_run",
+    "measure_injection",
     "measure_judge",
     "read_benchmark_run",
     "results_of",
@@ -65,4 +92,7 @@ __all__ = [
     "run_likelihood",
     "score_labrador",
     "store_run",
+    "stored_calibration",
+    "stored_injection",
+    "stored_threshold",
 ]

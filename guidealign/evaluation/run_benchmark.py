@@ -19,14 +19,9 @@ from guidealign.evaluation.benchmarks import (
     open_run,
 )
 from guidealign.evaluation.judges import (
-    PairJudge,
-    Reliability,
     build_judge,
     build_pair_judge,
-    judge_endpoint,
     judge_pairs,
-    measure_answers,
-    measure_pairs,
     score_answers,
 )
 from guidealign.evaluation.preference import likelihood_way, score_preferences
@@ -166,36 +161,6 @@ def judge_run_pair(
     judge = build_pair_judge(settings, (ours.model_name, theirs.model_name))
     told = progress and partial(progress, "pairs")
     judge_pairs((ours, theirs), judge, engine=engine, progress=told)
-
-
-def measure_judge(
-    name: str,
-    *,
-    settings: Settings,
-    clock: Callable[[], float],
-    repeats: int = 1,
-    limit: int | None = None,
-    progress: Progress | None = None,
-) -> Reliability:
-    """How far a judge can be trusted, by the labelled answers that ship with guidealign.
-
-    Args:
-        name: `pairwise`, or a judge of single answers.
-        settings: which model or classifier.
-        clock: seconds that only grow.
-        repeats: how often pairs are asked again, for self-consistency.
-        limit: an even part of the labels.
-        progress: told how far it is.
-
-    Raises:
-        BadInputError: there is no such judge, or it gives no verdict.
-        TransientError: it is away.
-    """
-    if name == "pairwise":
-        judge = PairJudge(judge_endpoint(settings))
-        return measure_pairs(judge, repeats=repeats, limit=limit, progress=progress, clock=clock)
-    single = build_judge(name, settings, candidates=())
-    return measure_answers(single, name, limit=limit, progress=progress, clock=clock)
 
 
 def _finished(

@@ -14,12 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from guidealign.authoring import (
-    author_batch,
-    count_queue,
-    plan_batches,
-    retry_dead_letters,
-)
+from guidealign.authoring import author_batch, count_queue, plan_batches, retry_dead_letters
 from guidealign.errors import BadInputError, ServiceUnavailableError
 from guidealign.settings import BudgetSettings, Settings
 from tests.fakes.author_worker import start_worker

@@ -8,29 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from guidealign.authoring import calibrate, compare_prompts, labelled_inputs, stored_calibration
-from guidealign.authoring.calibration.cases import Case, balanced, load_cases
 from guidealign.authoring.prompts.prompt import as_data, load_prompt
 from guidealign.errors import BadInputError, ServiceUnavailableError
+from guidealign.evaluation import calibrate, compare_prompts, labelled_inputs, stored_calibration
+from guidealign.evaluation.trust.labelled_cases import LabelledInput, balanced, load_inputs
 from guidealign.rates import Rate
 from guidealign.settings import Settings
 from tests.fakes.model_server import ChatRequest, Reply, json_reply, serve_model
 from tests.fakes.program import run_program
 
 LIMIT = 28
-PART = balanced(load_cases(), LIMIT)
+PART = balanced(load_inputs(), LIMIT)
 DRAFT = {
     "title": "Begin with the point",
     "text": "Give the main point in one plain sentence, then a short example.",
 }
 
 
-def _case(request: ChatRequest) -> Case:
+def _case(request: ChatRequest) -> LabelledInput:
     shown = "\n".join(turn["content"] for turn in request.messages[-3:])
     return next(case for case in PART if as_data(case.text) in shown)
 
 
-def _verdict(case: Case, *, unsafe: bool) -> Reply:
+def _verdict(case: LabelledInput, *, unsafe: bool) -> Reply:
     return json_reply(
         {
             "rationale": "it was looked at",

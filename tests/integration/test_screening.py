@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from guidealign.authoring import compare_prompts, find_threshold, labelled_inputs
-from guidealign.authoring.calibration.cases import load_starter_cases
 from guidealign.authoring.prompts.prompt import load_prompt
 from guidealign.errors import BadInputError
+from guidealign.evaluation import compare_prompts, find_threshold, labelled_inputs
+from guidealign.evaluation.trust.labelled_cases import load_starter_inputs
 from guidealign.settings import Settings
 from tests.fakes.model_server import ChatRequest, Reply, json_reply, serve_model
 from tests.integration.authoring_fixture import (
@@ -76,7 +76,7 @@ def test_only_what_is_likely_unsafe_is_explained(engine: Engine) -> None:
 
 def _starter(request: ChatRequest) -> Reply:
     """Knows what is unsafe, and is always a little too sure."""
-    case = next(c for c in reversed(load_starter_cases()) if f"\n{c.text}\n" in request.last)
+    case = next(c for c in reversed(load_starter_inputs()) if f"\n{c.text}\n" in request.last)
     share = 0.9 if case.unsafe else 0.6
     return Reply(text="yes", likelihoods={"yes": share, "no": 1 - share})
 

@@ -1,4 +1,4 @@
-"""Judges of answers, each with a fingerprint, and how far each can be trusted."""
+"""Judges score answers; each has a fingerprint of everything that decides its scores."""
 
 from guidealign.evaluation.judges.build import (
     JUDGES,
@@ -7,16 +7,9 @@ from guidealign.evaluation.judges.build import (
     judge_endpoint,
 )
 from guidealign.evaluation.judges.classifier import HarmClassifier
-from guidealign.evaluation.judges.labels import (
-    LabelledAnswer,
-    LabelledPair,
-    load_answers,
-    load_pairs,
-)
 from guidealign.evaluation.judges.language_model import AnswerPair, HarmModelJudge, PairJudge
 from guidealign.evaluation.judges.model import Judge, PairVerdict, refuse_self
 from guidealign.evaluation.judges.refusal import RefusalJudge, why_refused
-from guidealign.evaluation.judges.reliability import Reliability, measure_answers, measure_pairs
 from guidealign.evaluation.judges.score import judge_pairs, score_answers
 
 __all__ = [
@@ -25,20 +18,13 @@ __all__ = [
     "HarmClassifier",
     "HarmModelJudge",
     "Judge",
-    "LabelledAnswer",
-    "LabelledPair",
     "PairJudge",
     "PairVerdict",
     "RefusalJudge",
-    "Reliability",
     "build_judge",
     "build_pair_judge",
     "judge_endpoint",
     "judge_pairs",
-    "load_answers",
-    "load_pairs",
-    "measure_answers",
-    "measure_pairs",
     "refuse_self",
     "score_answers",
     "why_refused",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from guidealign.errors import BadInputError, ConfigurationError
-from guidealign.evaluation.judges.model import Judged, Keep
+from guidealign.evaluation.judges.model import Keep, PromptAnswer
 from guidealign.settings import EvaluationSettings
 
 _BATCH = 8
@@ -60,14 +60,14 @@ class HarmClassifier:
         how = f"{self._settings.harm_text}-{label}-{self.threshold:g}"
         return f"harm-classifier-1-{weights}-{how}"
 
-    def judge(self, answers: Sequence[Judged], keep: Keep) -> None:
+    def judge(self, answers: Sequence[PromptAnswer], keep: Keep) -> None:
         """Classifies in batches."""
         for start in range(0, len(answers), _BATCH):
             some = answers[start : start + _BATCH]
             for offset, probability in enumerate(self.probabilities(some)):
                 keep(start + offset, float(probability >= self.threshold))
 
-    def probabilities(self, answers: Sequence[Judged]) -> list[float]:
+    def probabilities(self, answers: Sequence[PromptAnswer]) -> list[float]:
         """Of being harmful, in the order of the answers."""
         import torch
 
@@ -82,7 +82,7 @@ class HarmClassifier:
             logits = model(**encoded).logits  # (answers, labels)
         return [float(p) for p in logits.float().softmax(dim=-1)[:, label]]
 
-    def _text(self, judged: Judged) -> str:
+    def _text(self, judged: PromptAnswer) -> str:
         if self._settings.harm_text == "answer":
             return judged.answer
         return f"{judged.prompt}\n\n{judged.answer}"

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from guidealign.errors import BadInputError, ModelOutputError
 from guidealign.evaluation.judges._prompts import load_judge_prompt
-from guidealign.evaluation.judges.model import Judged, Keep, PairVerdict
+from guidealign.evaluation.judges.model import Keep, PairVerdict, PromptAnswer
 from guidealign.llm import AsyncChatClient, Message
 from guidealign.settings import EndpointSettings
 
@@ -47,7 +47,7 @@ class HarmModelJudge:
         """Of model, prompt and threshold."""
         return f"harm-judge-{self._endpoint.model}-{self._prompt.version}-{self.threshold:g}"
 
-    def judge(self, answers: Sequence[Judged], keep: Keep) -> None:
+    def judge(self, answers: Sequence[PromptAnswer], keep: Keep) -> None:
         """Asks about each answer."""
 
         def decided(number: int, share: float | str) -> None:
@@ -56,10 +56,10 @@ class HarmModelJudge:
 
         self.shares(answers, decided)
 
-    def shares(self, answers: Sequence[Judged], keep: Keep) -> None:
+    def shares(self, answers: Sequence[PromptAnswer], keep: Keep) -> None:
         """Likelihoods of being harmful, in [0, 1]."""
 
-        async def one(client: AsyncChatClient, judged: Judged) -> float:
+        async def one(client: AsyncChatClient, judged: PromptAnswer) -> float:
             messages = self._prompt.messages(prompt=judged.prompt, answer=judged.answer)
             return await _share(client, messages, _HARM)
 

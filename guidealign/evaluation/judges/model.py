@@ -1,4 +1,4 @@
-"""What a judge is, and what it says."""
+"""The protocol of a judge, and the verdicts that it gives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Keep = Callable[[int, float | str], object]
 Winner = Literal["first", "second", "tie"]
 
 
-class Judged(Protocol):
+class PromptAnswer(Protocol):
     """A prompt and the answer to it."""
 
     @property
@@ -43,7 +43,7 @@ class Judge(Protocol):
     def model(self) -> str | None:
         """The model that judges; None: no model does."""
 
-    def judge(self, answers: Sequence[Judged], keep: Keep) -> None:
+    def judge(self, answers: Sequence[PromptAnswer], keep: Keep) -> None:
         """Judges all answers; each score is handed on as soon as it is there."""
 
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import yaml
 
-from guidealign.evaluation.judges.model import Judged, Keep
+from guidealign.evaluation.judges.model import Keep, PromptAnswer
 
 _CODE_VERSION = 1
 
@@ -41,7 +41,7 @@ class RefusalJudge:
         """Of the rules."""
         return _load().version
 
-    def judge(self, answers: Sequence[Judged], keep: Keep) -> None:
+    def judge(self, answers: Sequence[PromptAnswer], keep: Keep) -> None:
         """Looks at each answer's beginning."""
         for number, judged in enumerate(answers):
             said = judged.answer.strip()

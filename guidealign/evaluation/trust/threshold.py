@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from guidealign.authoring.calibration.answers import AnswerLog, Progress, answer_key, ask_all
-from guidealign.authoring.calibration.ask import ask_screen, question
-from guidealign.authoring.calibration.cases import Case, balanced, load_starter_cases
-from guidealign.authoring.prompts import SCREEN_PROMPT, load_prompt
-from guidealign.authoring.writing import packaged_prompts
+from guidealign.authoring import SCREEN_PROMPT, ask_screen, load_prompt, packaged_prompts
 from guidealign.errors import BadInputError
-from guidealign.llm import AsyncChatClient
+from guidealign.evaluation.trust.agreement import auc
+from guidealign.evaluation.trust.labelled_cases import LabelledInput, balanced, load_starter_inputs
+from guidealign.evaluation.trust.report import Report
+from guidealign.evaluation.trust.trial_log import (
+    Progress,
+    TrialLog,
+    TrialRound,
+    ask_rounds,
+    case_round,
+    trial_key,
+)
 from guidealign.rates import Rate
 from guidealign.settings import Settings
 
-_PHASE = "threshold"
 _CURVE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cut:
+class Cut(Report):
     """What becomes of the inputs when those from a likelihood on count as unsafe."""
 
     threshold: float
@@ -39,17 +43,12 @@ class Cut:
         return self.found.value - self.over_flagged.value
 
     def as_dict(self) -> dict[str, Any]:
-        """For output."""
-        return {
-            "threshold": self.threshold,
-            "found": self.found.as_dict(),
-            "over_flagged": self.over_flagged.as_dict(),
-            "youden": self.youden,
-        }
+        """For output, in JSON's types."""
+        return {**super().as_dict(), "youden": self.youden}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThresholdReport:
+class ThresholdReport(Report):
     """How well a model's likelihoods tell unsafe inputs from benign ones, and where to cut."""
 
     model: str
@@ -62,18 +61,6 @@ class ThresholdReport:
     best: Cut
     """With the highest Youden's J."""
     curve: tuple[Cut, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For output."""
-        plain = {
-            name: value
-            for name, value in vars(self).items()
-            if isinstance(value, str | int | float)
-        }
-        return plain | {
-            "best": self.best.as_dict(),
-            "curve": [cut.as_dict() for cut in self.curve],
-        }
 
 
 def find_threshold(
@@ -97,9 +84,11 @@ def find_threshold(
         TransientError: the model server is away; what was answered is kept.
         BadInputError: fewer than one unsafe and one benign input were answered.
     """
-    cases = balanced(load_starter_cases(), limit)
-    log = AnswerLog(answers)
-    asyncio.run(_ask(cases, settings, log, progress))
+    cases = balanced(load_starter_inputs(), limit)
+    log = TrialLog(answers)
+    ask_rounds(
+        [_round(cases, settings)], log, stage="threshold", settings=settings, progress=progress
+    )
     return stored_threshold(settings=settings, answers=answers, limit=limit)
 
 
@@ -107,8 +96,8 @@ def stored_threshold(
     *, settings: Settings, answers: Path, limit: int | None = None
 ) -> ThresholdReport:
     """The same from what is stored alone."""
-    cases = balanced(load_starter_cases(), limit)
-    log = AnswerLog(answers)
+    cases = balanced(load_starter_inputs(), limit)
+    log = TrialLog(answers)
     outcomes = [(case, log.find(_key(case, settings))) for case in cases]
     asked = [(case, outcome) for case, outcome in outcomes if outcome is not None]
     scored = [
@@ -128,17 +117,10 @@ def stored_threshold(
         n_planned=len(cases),
         n_asked=len(asked),
         n_unanswered=len(asked) - len(scored),
-        auroc=separation(unsafe, benign),
+        auroc=auc(*zip(*scored, strict=True)),
         best=best_cut(unsafe, benign),
         curve=tuple(_cut(unsafe, benign, threshold) for threshold in _CURVE),
     )
-
-
-def separation(unsafe: Sequence[float], benign: Sequence[float]) -> float:
-    """Area under the ROC curve: Mann and Whitney's U over all pairs, ties counting half."""
-    from scipy.stats import mannwhitneyu
-
-    return float(mannwhitneyu(unsafe, benign).statistic) / (len(unsafe) * len(benign))
 
 
 def best_cut(unsafe: Sequence[float], benign: Sequence[float]) -> Cut:
@@ -160,18 +142,13 @@ def _cut(unsafe: Sequence[float], benign: Sequence[float], threshold: float) -> 
     )
 
 
-def _key(case: Case, settings: Settings) -> str:
+def _key(case: LabelledInput, settings: Settings) -> str:
     version = load_prompt(SCREEN_PROMPT).version
-    return answer_key("screen", settings.safety.model, version, case.text)
+    return trial_key("screen", settings.safety.model, version, case.text)
 
 
-async def _ask(
-    cases: Sequence[Case], settings: Settings, log: AnswerLog, progress: Progress | None
-) -> None:
+def _round(cases: Sequence[LabelledInput], settings: Settings) -> TrialRound:
     prompts = replace(packaged_prompts(settings.author), screen=load_prompt(SCREEN_PROMPT))
-    async with AsyncChatClient(settings.safety, stage="threshold") as client:
-        questions = {
-            _key(case, settings): question(case, ask_screen, client, settings.author, prompts)
-            for case in cases
-        }
-        await ask_all(questions, log, _PHASE, progress)
+    return case_round(
+        "threshold", cases, lambda case: _key(case, settings), ask=ask_screen, prompts=prompts
+    )

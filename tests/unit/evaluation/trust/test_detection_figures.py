@@ -9,21 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidealign.authoring.calibration import metrics
-from guidealign.authoring.calibration.answers import AnswerLog, Outcome
-from guidealign.authoring.calibration.cases import Case
-from guidealign.authoring.calibration.metrics import Detected
-from guidealign.authoring.calibration.pace import Pace
-from guidealign.authoring.model import Detection
+from guidealign.authoring import Detection, Trial
+from guidealign.evaluation.trust import Pace
+from guidealign.evaluation.trust import detection_figures as figures
+from guidealign.evaluation.trust.detection_figures import DetectionCounts
+from guidealign.evaluation.trust.labelled_cases import LabelledInput
+from guidealign.evaluation.trust.trial_log import TrialLog
 from guidealign.rates import Rate
 from guidealign.records import RISK_CATEGORIES
 
 
-def case(number: int, *, unsafe: bool, category: str, also: tuple[str, ...] = ()) -> Case:
-    return Case(id=str(number), text=f"t{number}", unsafe=unsafe, category=category, also=also)
+def case(number: int, *, unsafe: bool, category: str, also: tuple[str, ...] = ()) -> LabelledInput:
+    return LabelledInput(
+        id=str(number), text=f"t{number}", unsafe=unsafe, category=category, also=also
+    )
 
 
-def found(*categories: str) -> Outcome:
+def found(*categories: str) -> Trial:
     """Found unsafe with these categories; none: found safe."""
     detection = Detection.model_validate(
         {
@@ -34,7 +36,7 @@ def found(*categories: str) -> Outcome:
             "severity": 1 if categories else 0,
         }
     )
-    return Outcome(answered=detection, detection=detection)
+    return Trial(answered=detection, detection=detection)
 
 
 CASES = [
@@ -55,13 +57,13 @@ OUTCOMES = {
     "5": found("Insult", "Ethics_And_Morality"),
     "6": found(),
     "7": found(),
-    "8": Outcome(error="junk"),
+    "8": Trial(error="junk"),
 }
 
 
 def test_verdicts_by_hand() -> None:
     # Unsafe and answered: 1 to 4, of which 1, 3 and 4 were found. Benign: 5 to 7, of which 5 was.
-    verdicts = metrics.detected(CASES, OUTCOMES, metrics.stored)
+    verdicts = figures.detected(CASES, OUTCOMES, figures.stored)
     assert (verdicts.right, verdicts.wrong, verdicts.missed) == (3, 1, 1)
     assert verdicts.precision == Rate(3, 4)
     assert verdicts.recall == Rate(3, 4)
@@ -71,18 +73,18 @@ def test_verdicts_by_hand() -> None:
 
 
 def test_a_category_by_hand() -> None:
-    insult = metrics.category_figures("Insult", CASES, OUTCOMES)
+    insult = figures.category_figures("Insult", CASES, OUTCOMES)
     assert (insult.flagged, insult.over_flagged) == (Rate(2, 3), Rate(1, 2))
     # Right: 1 and 3. Missed: 2. Wrong: 5. The name is not wrong for 4, where it comes second.
     assert (insult.named.right, insult.named.wrong, insult.named.missed) == (2, 1, 1)
-    mental = metrics.category_figures("Mental_Health", CASES, OUTCOMES)
+    mental = figures.category_figures("Mental_Health", CASES, OUTCOMES)
     # Of 4 and 8 the latter has no answer; 4 was flagged but not so named; 3 may be so named.
     assert (mental.flagged, mental.over_flagged) == (Rate(1, 1), Rate(0, 1))
     assert (mental.named.right, mental.named.wrong, mental.named.missed) == (0, 0, 1)
 
 
 def test_confusion_by_hand() -> None:
-    table = metrics.confusion(CASES, OUTCOMES)
+    table = figures.confusion(CASES, OUTCOMES)
     told = {row: {c: n for c, n in columns.items() if n} for row, columns in table.items()}
     assert {row: columns for row, columns in told.items() if columns} == {
         # 3 is right although another name comes first.
@@ -96,15 +98,15 @@ def test_confusion_by_hand() -> None:
 def test_the_model_alone_is_counted_by_its_own_words() -> None:
     overridden = found("Goal_Hijacking").model_copy(update={"answered": found().detection})
     cases = [case(1, unsafe=True, category="Goal_Hijacking")]
-    assert metrics.detected(cases, {"1": overridden}, metrics.stored).recall == Rate(1, 1)
-    assert metrics.detected(cases, {"1": overridden}, metrics.alone).recall == Rate(0, 1)
+    assert figures.detected(cases, {"1": overridden}, figures.stored).recall == Rate(1, 1)
+    assert figures.detected(cases, {"1": overridden}, figures.alone).recall == Rate(0, 1)
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 300))
 def test_f1_lies_in_its_interval_and_between_precision_and_recall(
     right: int, wrong: int, missed: int
 ) -> None:
-    counted = Detected(right=right, wrong=wrong, missed=missed)
+    counted = DetectionCounts(right=right, wrong=wrong, missed=missed)
     if right + wrong + missed:
         assert counted.f1.low - 1e-9 <= counted.f1.value <= counted.f1.high + 1e-9
     if right:
@@ -114,13 +116,13 @@ def test_f1_lies_in_its_interval_and_between_precision_and_recall(
 
 def test_answers_are_found_again_also_behind_a_line_that_was_cut_off(tmp_path: Path) -> None:
     file = tmp_path / "new" / "answers.jsonl"
-    AnswerLog(file).add("a", found("Insult"), {"case": "1"})
+    TrialLog(file).add("a", found("Insult"), {"case": "1"})
     with file.open("a", encoding="utf-8") as out:
         out.write('{"key": "b", "outco')
-    log = AnswerLog(file)
+    log = TrialLog(file)
     assert (log.find("a"), log.find("b")) == (found("Insult"), None)
     log.add("c", found(), {"case": "3"})
-    again = AnswerLog(file)
+    again = TrialLog(file)
     assert (again.find("a"), again.find("b"), again.find("c")) == (found("Insult"), None, found())
     assert json.loads(file.read_text("utf-8").splitlines()[-1])["case"] == "3"
 

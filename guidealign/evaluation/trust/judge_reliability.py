@@ -1,45 +1,39 @@
-"""How far a judge can be trusted: measured on answers whose labels are known."""
+"""Reliability measures how far a judge can be trusted, on answers whose labels are known."""
 
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
 
 from guidealign.errors import BadInputError
-from guidealign.evaluation.judges.classifier import HarmClassifier
-from guidealign.evaluation.judges.labels import (
+from guidealign.evaluation.judges import (
+    AnswerPair,
+    HarmClassifier,
+    HarmModelJudge,
+    Judge,
+    PairJudge,
+    PairVerdict,
+    build_judge,
+    judge_endpoint,
+)
+from guidealign.evaluation.trust.agreement import auc, bootstrap, kappa
+from guidealign.evaluation.trust.labelled_cases import (
     LabelledAnswer,
     LabelledPair,
     load_answers,
     load_pairs,
 )
-from guidealign.evaluation.judges.language_model import AnswerPair, HarmModelJudge, PairJudge
-from guidealign.evaluation.judges.model import Judge, PairVerdict
+from guidealign.evaluation.trust.report import Estimate, Report
+from guidealign.evaluation.trust.trial_log import Progress
 from guidealign.rates import Rate
-
-Progress = Callable[[str, int, int], object]
-"""Told a phase, how much of it is done, and how much there is."""
-_RESAMPLES = 2_000
-_SEED = 13
-
-
-class Estimate(NamedTuple):
-    """A value with the ends of its 95% interval, by bootstrap over the labelled cases."""
-
-    value: float
-    low: float
-    high: float
+from guidealign.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reliability:
+class Reliability(Report):
     """What was measured of a judge, by name: rates with Wilson's interval, others by bootstrap."""
 
     judge: str
@@ -53,18 +47,35 @@ class Reliability:
     seconds_each: float
     """Of one labelled case, all its questions."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """For output."""
-        return {
-            "judge": self.judge,
-            "fingerprint": self.fingerprint,
-            "n_planned": self.n_planned,
-            "n_unscored": self.n_unscored,
-            "rates": {name: rate.as_dict() for name, rate in self.rates.items()},
-            "estimates": {name: e._asdict() for name, e in self.estimates.items()},
-            "by_group": {name: rate.as_dict() for name, rate in self.by_group.items()},
-            "seconds_each": self.seconds_each,
-        }
+
+def measure_judge(
+    name: str,
+    *,
+    settings: Settings,
+    clock: Callable[[], float],
+    repeats: int = 1,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Reliability:
+    """Measures how far a judge can be trusted, by the labelled answers of the package.
+
+    Args:
+        name: `pairwise`, or a judge of single answers.
+        settings: which model or classifier.
+        clock: seconds that only grow.
+        repeats: how often pairs are asked again, for self-consistency.
+        limit: an even part of the labels.
+        progress: told how far it is.
+
+    Raises:
+        BadInputError: there is no such judge, or it gives no verdict.
+        TransientError: it is away.
+    """
+    if name == "pairwise":
+        judge = PairJudge(judge_endpoint(settings))
+        return measure_pairs(judge, repeats=repeats, limit=limit, progress=progress, clock=clock)
+    single = build_judge(name, settings, candidates=())
+    return measure_answers(single, name, limit=limit, progress=progress, clock=clock)
 
 
 def measure_pairs(
@@ -129,8 +140,8 @@ def measure_pairs(
             ),
         },
         estimates={
-            "Cohen's kappa": _bootstrap(kappa, [v.winner for v in verdicts], labels),
-            "AUC of the mean share": _bootstrap(
+            "Cohen's kappa": bootstrap(kappa, [v.winner for v in verdicts], labels),
+            "AUC of the mean share": bootstrap(
                 auc, [v.preference for v in verdicts], [label == "first" for label in labels]
             ),
         },
@@ -165,9 +176,9 @@ def measure_answers(
     labels = [answers[i].label == wanted for i in known]
     said = [found[i] for i in known]
     right = [a == b for a, b in zip(said, labels, strict=True)]
-    estimates = {"Cohen's kappa": _bootstrap(kappa, said, labels)}
+    estimates = {"Cohen's kappa": bootstrap(kappa, said, labels)}
     if scores is not None:
-        estimates["AUC"] = _bootstrap(auc, [scores[i] for i in known], labels)
+        estimates["AUC"] = bootstrap(auc, [scores[i] for i in known], labels)
     return Reliability(
         judge=name,
         fingerprint=judge.fingerprint,
@@ -187,45 +198,6 @@ def measure_answers(
         by_group=_grouped([answers[i].label for i in known], right),
         seconds_each=seconds,
     )
-
-
-def kappa(said: Sequence[Hashable], labels: Sequence[Hashable]) -> float:
-    """Cohen's kappa (1960): agreement beyond what the two would have by chance; 0 where there is
-    no room for any."""
-    n = len(labels)
-    observed = sum(a == b for a, b in zip(said, labels, strict=True)) / n
-    counts, others = Counter(said), Counter(labels)
-    chance = sum(counts[one] * others[one] for one in counts) / n**2
-    return 0.0 if chance == 1 else (observed - chance) / (1 - chance)
-
-
-def auc(scores: Sequence[float], labels: Sequence[bool]) -> float:
-    """Chance that what bears the label has the higher score, ties counting half; 0.5 where one
-    side is empty."""
-    from scipy.stats import rankdata
-
-    positive = np.asarray(labels, dtype=bool)
-    n, m = int(positive.sum()), int((~positive).sum())
-    if not n or not m:
-        return 0.5
-    ranks = rankdata(np.asarray(scores, dtype=float))
-    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
-
-
-def _bootstrap(
-    statistic: Callable[[Sequence[Any], Sequence[Any]], float],
-    said: Sequence[Any],
-    labels: Sequence[Any],
-) -> Estimate:
-    """The percentile interval over draws of whole cases, always the same."""
-    draw = np.random.default_rng(_SEED)
-    n = len(labels)
-    values = []
-    for _ in range(_RESAMPLES):
-        chosen = draw.integers(0, n, n)
-        values.append(statistic([said[i] for i in chosen], [labels[i] for i in chosen]))
-    low, high = np.quantile(values, [0.025, 0.975])
-    return Estimate(statistic(said, labels), float(low), float(high))
 
 
 def _grouped(groups: Sequence[str], right: Sequence[bool]) -> dict[str, Rate]:

@@ -11,16 +11,16 @@ import pytest
 import yaml
 
 import guidealign
-from guidealign.authoring.calibration.cases import (
-    STYLES,
-    balanced,
-    load_cases,
-    load_injections,
-    set_version,
-)
 from guidealign.authoring.model import Detection
 from guidealign.authoring.prompts.prompt import PROMPTS, load_prompt
 from guidealign.authoring.quality.injection_tripwire import override_detection
+from guidealign.evaluation.trust.labelled_cases import (
+    STYLES,
+    balanced,
+    load_injections,
+    load_inputs,
+    set_version,
+)
 from guidealign.ingest._near import jaccard, shingles
 from guidealign.records import RISK_CATEGORIES
 
@@ -37,7 +37,7 @@ SAFE = Detection(
 
 
 def _texts() -> list[str]:
-    return [case.text for case in (*load_cases(), *load_injections())]
+    return [case.text for case in (*load_inputs(), *load_injections())]
 
 
 def _known_texts() -> list[str]:
@@ -54,15 +54,15 @@ def _known_texts() -> list[str]:
 
 
 def test_every_category_has_as_many_unsafe_inputs_as_look_alikes() -> None:
-    counts = Counter((case.category, case.unsafe) for case in load_cases())
-    assert len(load_cases()) >= 400
+    counts = Counter((case.category, case.unsafe) for case in load_inputs())
+    assert len(load_inputs()) >= 400
     assert {category for category, _ in counts} == set(RISK_CATEGORIES)
     for category in RISK_CATEGORIES:
         assert counts[category, True] == counts[category, False] >= 14
 
 
 def test_labels_are_categories_and_only_unsafe_inputs_have_more_than_one() -> None:
-    for case in load_cases():
+    for case in load_inputs():
         assert set(case.also) < set(RISK_CATEGORIES)
         assert case.category not in case.also
         assert bool(case.right) is case.unsafe
@@ -97,7 +97,7 @@ def test_no_two_inputs_are_near_copies_and_none_is_known_to_the_package() -> Non
 def test_the_tripwire_takes_no_benign_input_for_an_order() -> None:
     tripped = [
         case.text
-        for case in load_cases()
+        for case in load_inputs()
         if not case.unsafe and override_detection(SAFE, case.text).unsafe
     ]
     assert tripped == []
@@ -105,15 +105,15 @@ def test_the_tripwire_takes_no_benign_input_for_an_order() -> None:
 
 @pytest.mark.parametrize("limit", [1, 28, 56, 419])
 def test_a_part_of_the_inputs_is_as_balanced_as_it_can_be(limit: int) -> None:
-    part = balanced(load_cases(), limit)
+    part = balanced(load_inputs(), limit)
     counts = Counter(case.group for case in part)
     assert len(part) == limit
     # 28 groups in turn: no group is ahead of another by more than one.
     assert max(counts.values()) - (min(counts.values()) if len(counts) == 28 else 0) <= 1
-    assert balanced(load_cases(), None) == load_cases()
+    assert balanced(load_inputs(), None) == load_inputs()
 
 
 def test_the_version_of_a_set_changes_with_a_label() -> None:
-    cases = load_cases()
+    cases = load_inputs()
     assert set_version(cases) == set_version(cases)
     assert set_version(cases) != set_version(cases[1:])

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidealign.authoring.calibration.cases import load_cases, load_starter_cases
-from guidealign.authoring.calibration.threshold import best_cut, separation
+from guidealign.evaluation.trust.labelled_cases import load_inputs, load_starter_inputs
+from guidealign.evaluation.trust.threshold import best_cut
 
 SHARES = st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.4, 0.5, 0.8, 1.0]), min_size=1, max_size=12)
 
@@ -24,17 +24,9 @@ def test_no_cut_parts_them_better(unsafe: list[float], benign: list[float]) -> N
     assert best.youden >= max(youden(n / 100) for n in range(102)) - 1e-12
 
 
-@given(unsafe=SHARES, benign=SHARES)
-def test_separation_is_the_share_of_pairs_in_order(
-    unsafe: list[float], benign: list[float]
-) -> None:
-    pairs = [(high > low) + 0.5 * (high == low) for high in unsafe for low in benign]
-    assert separation(unsafe, benign) == pytest.approx(sum(pairs) / len(pairs))
-
-
 def test_thresholds_are_found_on_other_inputs_than_they_are_measured_on() -> None:
-    starter = {case.text for case in load_starter_cases()}
-    assert not starter & {case.text for case in load_cases()}
-    n_unsafe = sum(case.unsafe for case in load_starter_cases())
-    assert 0.4 < n_unsafe / len(load_starter_cases()) < 0.6
-    assert len(load_starter_cases()) > 500
+    starter = {case.text for case in load_starter_inputs()}
+    assert not starter & {case.text for case in load_inputs()}
+    n_unsafe = sum(case.unsafe for case in load_starter_inputs())
+    assert 0.4 < n_unsafe / len(load_starter_inputs()) < 0.6
+    assert len(load_starter_inputs()) > 500

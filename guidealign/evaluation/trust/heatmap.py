@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from guidealign.authoring.calibration.metrics import BENIGN, SAFE, CalibrationReport
+from guidealign.evaluation.trust.detection_figures import BENIGN, SAFE, CalibrationReport
 
 _CELL = 34
 _LEFT, _TOP = 250, 250

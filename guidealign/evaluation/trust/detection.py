@@ -1,30 +1,36 @@
-"""Measures detection on the labelled inputs."""
+"""Calibration measures a safety model's detection on the labelled inputs."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from guidealign.authoring.calibration import metrics
-from guidealign.authoring.calibration.answers import (
-    AnswerLog,
-    Outcome,
-    Progress,
-    answer_key,
-    ask_all,
-    threshold_key,
+from guidealign.authoring import (
+    RULES_VERSION,
+    Trial,
+    ask_detection,
+    override_detection,
+    packaged_prompts,
 )
-from guidealign.authoring.calibration.ask import ask_detection, question
-from guidealign.authoring.calibration.cases import Case, balanced, load_cases, set_version
-from guidealign.authoring.calibration.metrics import CalibrationReport
-from guidealign.authoring.quality import RULES_VERSION, override_detection
-from guidealign.authoring.writing import packaged_prompts
-from guidealign.llm import AsyncChatClient
+from guidealign.evaluation.trust import detection_figures as figures
+from guidealign.evaluation.trust.detection_figures import CalibrationReport
+from guidealign.evaluation.trust.labelled_cases import (
+    LabelledInput,
+    balanced,
+    load_inputs,
+    set_version,
+)
+from guidealign.evaluation.trust.trial_log import (
+    Progress,
+    TrialLog,
+    TrialRound,
+    ask_rounds,
+    case_round,
+    threshold_key,
+    trial_key,
+)
 from guidealign.records import RISK_CATEGORIES
 from guidealign.settings import Settings
-
-_PHASE = "calibration"
 
 
 def calibrate(
@@ -46,9 +52,11 @@ def calibrate(
         TransientError: the model server is away; what was answered is kept.
         ConfigurationError: the endpoint is not configured or refuses the key.
     """
-    cases = balanced(load_cases(), limit)
-    log = AnswerLog(answers)
-    asyncio.run(_ask(cases, settings, log, progress))
+    cases = balanced(load_inputs(), limit)
+    log = TrialLog(answers)
+    ask_rounds(
+        [_round(cases, settings)], log, stage="calibrate", settings=settings, progress=progress
+    )
     return _report(cases, settings, log)
 
 
@@ -56,12 +64,12 @@ def stored_calibration(
     *, settings: Settings, answers: Path, limit: int | None = None
 ) -> CalibrationReport:
     """The same from what is stored alone; `n_asked` says for how many inputs that is."""
-    return _report(balanced(load_cases(), limit), settings, AnswerLog(answers))
+    return _report(balanced(load_inputs(), limit), settings, TrialLog(answers))
 
 
-def _key(case: Case, settings: Settings) -> str:
+def _key(case: LabelledInput, settings: Settings) -> str:
     author = settings.author
-    return answer_key(
+    return trial_key(
         "detection", settings.safety.model, _prompt_versions(settings), threshold_key(author),
         str(author.max_guidelines), case.text,
     )  # fmt: skip
@@ -73,19 +81,14 @@ def _prompt_versions(settings: Settings) -> str:
     return " and ".join(one.version for one in (prompts.screen, prompts.safety) if one)
 
 
-async def _ask(
-    cases: Sequence[Case], settings: Settings, log: AnswerLog, progress: Progress | None
-) -> None:
+def _round(cases: Sequence[LabelledInput], settings: Settings) -> TrialRound:
     prompts = packaged_prompts(settings.author)
-    async with AsyncChatClient(settings.safety, stage="calibrate") as client:
-        questions = {
-            _key(case, settings): question(case, ask_detection, client, settings.author, prompts)
-            for case in cases
-        }
-        await ask_all(questions, log, _PHASE, progress)
+    return case_round(
+        "calibration", cases, lambda case: _key(case, settings), ask=ask_detection, prompts=prompts
+    )
 
 
-def _report(cases: Sequence[Case], settings: Settings, log: AnswerLog) -> CalibrationReport:
+def _report(cases: Sequence[LabelledInput], settings: Settings, log: TrialLog) -> CalibrationReport:
     outcomes = {
         case.id: _with_present_rules(case, outcome)
         for case in cases
@@ -96,18 +99,18 @@ def _report(cases: Sequence[Case], settings: Settings, log: AnswerLog) -> Calibr
         model=settings.safety.model,
         prompt_version=_prompt_versions(settings),
         rules_version=RULES_VERSION,
-        set_version=set_version(load_cases()),
+        set_version=set_version(load_inputs()),
         n_planned=len(cases),
         n_asked=len(outcomes),
         n_unanswered=sum(outcome.detection is None for outcome in outcomes.values()),
-        verdicts=metrics.detected(cases, outcomes, metrics.stored),
-        over_flagged=metrics.flag_rate(benign, outcomes, metrics.stored),
-        model_alone=metrics.detected(cases, outcomes, metrics.alone),
-        model_alone_over_flagged=metrics.flag_rate(benign, outcomes, metrics.alone),
+        verdicts=figures.detected(cases, outcomes, figures.stored),
+        over_flagged=figures.flag_rate(benign, outcomes, figures.stored),
+        model_alone=figures.detected(cases, outcomes, figures.alone),
+        model_alone_over_flagged=figures.flag_rate(benign, outcomes, figures.alone),
         categories=tuple(
-            metrics.category_figures(category, cases, outcomes) for category in RISK_CATEGORIES
+            figures.category_figures(category, cases, outcomes) for category in RISK_CATEGORIES
         ),
-        confusion=metrics.confusion(cases, outcomes),
+        confusion=figures.confusion(cases, outcomes),
         n_calls=sum(outcome.n_calls for outcome in outcomes.values()),
         prompt_tokens=sum(outcome.prompt_tokens for outcome in outcomes.values()),
         completion_tokens=sum(outcome.completion_tokens for outcome in outcomes.values()),
@@ -115,7 +118,7 @@ def _report(cases: Sequence[Case], settings: Settings, log: AnswerLog) -> Calibr
     )
 
 
-def _with_present_rules(case: Case, outcome: Outcome) -> Outcome:
+def _with_present_rules(case: LabelledInput, outcome: Trial) -> Trial:
     """The tripwire may have changed since the model was asked; the model's answer has not."""
     if outcome.answered is None:
         return outcome

@@ -1,0 +1,58 @@
+"""Trust in a model: how well it detects, resists injections and judges, on labelled cases."""
+
+from guidealign.evaluation.trust.detection import calibrate, stored_calibration
+from guidealign.evaluation.trust.detection_figures import CalibrationReport
+from guidealign.evaluation.trust.heatmap import confusion_svg
+from guidealign.evaluation.trust.injection import (
+    InjectionReport,
+    measure_injection,
+    stored_injection,
+)
+from guidealign.evaluation.trust.judge_reliability import (
+    Reliability,
+    measure_answers,
+    measure_judge,
+    measure_pairs,
+)
+from guidealign.evaluation.trust.labelled_cases import (
+    LabelledAnswer,
+    LabelledPair,
+    load_answers,
+    load_pairs,
+)
+from guidealign.evaluation.trust.pace import Pace
+from guidealign.evaluation.trust.prompt_comparison import (
+    PromptComparison,
+    compare_prompts,
+    labelled_inputs,
+)
+from guidealign.evaluation.trust.threshold import (
+    ThresholdReport,
+    find_threshold,
+    stored_threshold,
+)
+
+__all__ = [
+    "CalibrationReport",
+    "InjectionReport",
+    "LabelledAnswer",
+    "LabelledPair",
+    "Pace",
+    "PromptComparison",
+    "Reliability",
+    "ThresholdReport",
+    "calibrate",
+    "compare_prompts",
+    "confusion_svg",
+    "find_threshold",
+    "labelled_inputs",
+    "load_answers",
+    "load_pairs",
+    "measure_answers",
+    "measure_injection",
+    "measure_judge",
+    "measure_pairs",
+    "stored_calibration",
+    "stored_injection",
+    "stored_threshold",
+]

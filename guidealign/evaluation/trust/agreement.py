@@ -1,0 +1,55 @@
+"""Agreement of a model with labels, beyond chance and at any threshold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from guidealign.evaluation.trust.report import Estimate
+
+_RESAMPLES = 2_000
+_SEED = 13
+
+
+def kappa(said: Sequence[Hashable], labels: Sequence[Hashable]) -> float:
+    """Cohen's kappa (1960): agreement beyond what the two would have by chance; 0 where there is
+    no room for any."""
+    n = len(labels)
+    observed = sum(a == b for a, b in zip(said, labels, strict=True)) / n
+    counts, others = Counter(said), Counter(labels)
+    chance = sum(counts[one] * others[one] for one in counts) / n**2
+    return 0.0 if chance == 1 else (observed - chance) / (1 - chance)
+
+
+def auc(scores: Sequence[float], labels: Sequence[bool]) -> float:
+    """Area under the ROC curve: the chance that what bears the label has the higher score.
+
+    Ties count half; 0.5 where one side is empty.
+    """
+    from scipy.stats import rankdata
+
+    positive = np.asarray(labels, dtype=bool)
+    n, m = int(positive.sum()), int((~positive).sum())
+    if not n or not m:
+        return 0.5
+    ranks = rankdata(np.asarray(scores, dtype=float))
+    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def bootstrap(
+    statistic: Callable[[Sequence[Any], Sequence[Any]], float],
+    said: Sequence[Any],
+    labels: Sequence[Any],
+) -> Estimate:
+    """A statistic with its percentile interval over draws of whole cases, always the same."""
+    draw = np.random.default_rng(_SEED)
+    n = len(labels)
+    values = []
+    for _ in range(_RESAMPLES):
+        chosen = draw.integers(0, n, n)
+        values.append(statistic([said[i] for i in chosen], [labels[i] for i in chosen]))
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Estimate(statistic(said, labels), float(low), float(high))

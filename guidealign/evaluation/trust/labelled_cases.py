@@ -1,0 +1,212 @@
+"""The labelled cases that ship with the package: every measurement of a model reads them here.
+
+All sets are files of one form: authors, licence, and a list of flat rows with an `id` each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import yaml
+
+from guidealign.authoring import read_starter_file
+from guidealign.errors import BadInputError
+from guidealign.records import CATEGORIES
+
+LABELLED_FOLDER = Path(__file__).resolve().parents[2] / "starter" / "labelled"
+ANSWER_LABELS = ("harmful", "harmless", "refusal")
+STYLES = ("goal_hijacking", "prompt_leaking", "role_play")
+_CaseT = TypeVar("_CaseT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledInput:
+    """An input with its right verdict."""
+
+    version_name: ClassVar[str] = "Case"
+
+    id: str
+    text: str
+    unsafe: bool
+    category: str
+    """The risk it stands for; of a benign one, the risk it only looks like."""
+    also: tuple[str, ...] = ()
+    """Further categories that are right."""
+
+    @property
+    def right(self) -> frozenset[str]:
+        """Categories that are no mistake; none for a benign input."""
+        return frozenset((self.category, *self.also)) if self.unsafe else frozenset()
+
+    @property
+    def group(self) -> str:
+        """What a sample is balanced over."""
+        return f"{self.category}/{self.unsafe}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledInjection:
+    """An input that tries to steer its reader, and the marks by which it succeeds."""
+
+    version_name: ClassVar[str] = "InjectionCase"
+
+    id: str
+    text: str
+    style: str
+    canaries: tuple[str, ...] = ()
+    """Folded words that get into a guideline only when the input is obeyed."""
+    leaks: bool = False
+    """It asks for the prompt."""
+    flips: bool = False
+    """It is unsafe and asks to be called safe."""
+
+    @property
+    def group(self) -> str:
+        """What a sample is balanced over."""
+        return self.style
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledPair:
+    """Two answers of which one is known to be better, and the reason."""
+
+    id: str
+    category: str
+    kind: str
+    prompt: str
+    better: str
+    worse: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledAnswer:
+    """One answer that is harmful, harmless or a refusal."""
+
+    id: str
+    label: str
+    prompt: str
+    answer: str
+
+
+_InputT = TypeVar("_InputT", LabelledInput, LabelledInjection)
+
+
+@lru_cache(maxsize=1)
+def load_inputs() -> tuple[LabelledInput, ...]:
+    """The labelled inputs, category by category."""
+    return _read(LABELLED_FOLDER, "inputs", LabelledInput)
+
+
+@lru_cache(maxsize=1)
+def load_injections() -> tuple[LabelledInjection, ...]:
+    """The inputs that try to steer their reader, style by style."""
+    return _read(LABELLED_FOLDER, "injections", LabelledInjection)
+
+
+@lru_cache(maxsize=1)
+def load_starter_inputs() -> tuple[LabelledInput, ...]:
+    """The labelled inputs that ship with the starter library and its benchmark."""
+    cases = []
+    for category in CATEGORIES:
+        library = read_starter_file("library", category)["inputs"]
+        benchmark = read_starter_file("benchmark", category)["cases"]
+        labelled = [(item["text"], item["unsafe"]) for item in library]
+        labelled += [(item["prompt"], item["kind"] == "harm") for item in benchmark]
+        cases += [
+            LabelledInput(id=f"{category}/{number:02}", text=text, unsafe=unsafe, category=category)
+            for number, (text, unsafe) in enumerate(labelled, start=1)
+        ]
+    return tuple(cases)
+
+
+def load_pairs(folder: Path | None = None, limit: int | None = None) -> list[LabelledPair]:
+    """The labelled pairs of answers, or a part of them that is balanced by kind.
+
+    Raises:
+        BadInputError: the file is missing or malformed.
+    """
+    pairs = _read(folder or LABELLED_FOLDER, "pairs", LabelledPair)
+    chosen = _in_turn(pairs, lambda pair: pair.kind, limit)
+    return [pair for pair in pairs if pair in chosen]
+
+
+def load_answers(folder: Path | None = None, limit: int | None = None) -> list[LabelledAnswer]:
+    """The labelled answers, or a part of them that is balanced by label.
+
+    Raises:
+        BadInputError: the file is missing or malformed.
+    """
+    folder = folder or LABELLED_FOLDER
+    answers = _read(folder, "answers", LabelledAnswer)
+    strange = next((answer for answer in answers if answer.label not in ANSWER_LABELS), None)
+    if strange is not None:
+        raise BadInputError(
+            f"{_file(folder, 'answers')}: {strange.id} is labelled {strange.label!r}, not one of"
+            f" {', '.join(ANSWER_LABELS)}"
+        )
+    chosen = _in_turn(answers, lambda answer: answer.label, limit)
+    return [answer for answer in answers if answer in chosen]
+
+
+def balanced(cases: Sequence[_InputT], limit: int | None) -> tuple[_InputT, ...]:
+    """The first `limit` cases when one of each group is taken in turn; None: all of them."""
+    return _in_turn(cases, lambda case: case.group, limit)
+
+
+def set_version(cases: Sequence[LabelledInput] | Sequence[LabelledInjection]) -> str:
+    """Eight hex digits that change with any text or label.
+
+    They are digits of the text that earlier releases hashed: the same set keeps its version.
+    """
+    rows = [
+        f"{case.version_name}({', '.join(f'{key}={value!r}' for key, value in vars(case).items())})"
+        for case in cases
+    ]
+    return hashlib.sha256(f"({', '.join(rows)})".encode()).hexdigest()[:8]
+
+
+def _in_turn(
+    cases: Sequence[_CaseT], group: Callable[[_CaseT], str], limit: int | None
+) -> tuple[_CaseT, ...]:
+    if limit is None or limit >= len(cases):
+        return tuple(cases)
+    groups: dict[str, list[_CaseT]] = {}
+    for case in cases:
+        groups.setdefault(group(case), []).append(case)
+    in_turn = [case for row in zip_longest(*groups.values()) for case in row if case is not None]
+    return tuple(in_turn[:limit])
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.yaml"
+
+
+def _read(folder: Path, name: str, case: Callable[..., _CaseT]) -> tuple[_CaseT, ...]:
+    file = _file(folder, name)
+    try:
+        rows: list[dict[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))[name]
+        read = tuple(case(**{key: _value(value) for key, value in row.items()}) for row in rows)
+        ids = [str(row["id"]) for row in rows]
+    except OSError as error:
+        raise BadInputError(f"{file} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        detail = " ".join(str(error).split())
+        raise BadInputError(f"{file} is no file of labelled {name}: {detail}") from error
+    twice = [key for key, n in Counter(ids).items() if n > 1]
+    if twice or not read:
+        raise BadInputError(f"{file}: " + (f"{twice[0]} stands twice" if twice else "is empty"))
+    return read
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, bool):
+        return value
+    return tuple(map(str, value)) if isinstance(value, list) else str(value).strip()
