@@ -67,7 +67,7 @@ def engine(database_url: str) -> Engine:
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home folder of the test's own, and no setting from the outside."""
     for name in [n for n in os.environ if n.lstrip("_").startswith("GUIDEALIGN_")]:
-        if name not in {"GUIDEALIGN_MODEL_WHEELS", "GUIDEALIGN_PLATFORM__CACHE"}:
+        if name != "GUIDEALIGN_PLATFORM__CACHE":
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     monkeypatch.setenv("GUIDEALIGN_HOME", str(home))

@@ -24,8 +24,9 @@ from guidealign.cli.labrador import labrador
 from guidealign.cli.library import library_app
 from guidealign.cli.replay import replay
 from guidealign.cli.serve import serve
+from guidealign.cli.settings import check_settings, write_first_settings
 from guidealign.errors import BadInputError, GuidealignError
-from guidealign.settings import USER_TOML, home_folder, load_settings
+from guidealign.settings import load_settings
 
 app = typer.Typer(
     help="Guideline libraries that keep language models aligned, continually.",
@@ -41,19 +42,6 @@ app.add_typer(canary_app, name="canary")
 app.command()(serve)
 app.command()(replay)
 app.command()(labrador)
-
-_QUICKSTART = """\
-# Settings of this installation; run `guidealign up` after a change. README.md has more.
-
-[author]
-# auto: what passes the quality filter is published without a person. The first cycle is to come
-# to an end by itself; with a model you have not measured, choose "human".
-review_policy = "auto"
-
-[gates]
-# Of the {cases} preference cases; all of them take about twice as long on 2 cores.
-labrador_cases = 118
-"""
 
 
 def main() -> None:
@@ -79,6 +67,7 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True)
@@ -89,6 +78,7 @@ def options(
     if debug:
         _log_from(logging.INFO)
     debug_callback(value=debug)
+    check_settings(context.invoked_subcommand)
 
 
 class _Lines:
@@ -176,6 +166,7 @@ def status(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
                 s.name, state, str(s.pid), str(s.port or ""), memory, f"{s.uptime_s / 60:.0f} min"
             )
         console.print(table if services else "nothing is running: `guidealign up` starts it")
+    load_settings()
     if not services or not all(service.running for service in services):
         raise typer.Exit(1)
 
@@ -223,21 +214,9 @@ def run(
         source = file_source(inputs, kind=input_format)
         conf = {"path": source.uri, "format": source.kind, "text_field": text_field}
     if quickstart:
-        _write_first_settings()
+        write_first_settings()
         up()
     run_cycle(load_settings(), conf, console=console, timeout_s=timeout_s)
-
-
-def _write_first_settings() -> None:
-    file = home_folder() / USER_TOML
-    if file.exists():
-        return
-    from guidealign.evaluation import load_cases
-    from guidealign.platform import Home
-
-    Home.current().prepare()
-    file.write_text(_QUICKSTART.format(cases=len(load_cases())), encoding="utf-8")
-    console.print(f"  settings               written to {file}", highlight=False)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -22,7 +22,7 @@ def run_guarded(app: typer.Typer) -> None:
     except GuidealignError as error:
         if os.environ.get("GUIDEALIGN_DEBUG"):
             Console(stderr=True).print_exception()
-        sys.stderr.write(f"guidealign: {error}\n")
+        complain(error)
         sys.exit(USAGE_EXIT)
     except TyperException as error:
         message = error.format_message()
@@ -40,6 +40,12 @@ def run_guarded(app: typer.Typer) -> None:
     if code == INTERRUPTED_EXIT:
         sys.stderr.write("guidealign: interrupted\n")
     sys.exit(code)
+
+
+def complain(what: object) -> None:
+    """A line on stderr for each line of what is wrong."""
+    for line in str(what).splitlines():
+        sys.stderr.write(f"guidealign: {line}\n")
 
 
 def debug_callback(*, value: bool) -> None:

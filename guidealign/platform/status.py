@@ -19,7 +19,7 @@ from guidealign.errors import GuidealignError, PlatformError
 from guidealign.platform._models import PACKAGES, cache_folder, is_checked
 from guidealign.platform._processes import alive, family
 from guidealign.platform.home import Home, State
-from guidealign.settings import Settings, load_settings
+from guidealign.settings import Settings, load_settings, unknown_variables
 
 Level = Literal["ok", "warn", "fail"]
 _GIB = 1 << 30
@@ -70,11 +70,12 @@ class Finding:
 
 
 def doctor() -> list[Finding]:
-    """Looks at everything a cycle needs; settings that cannot be read are the only finding."""
+    """Looks at everything a cycle needs; where settings are wrong, at nothing else."""
+    said = [Finding("warn", "settings", line) for line in unknown_variables(Settings).values()]
     try:
         settings = load_settings()
     except GuidealignError as error:
-        return [Finding("fail", "settings", str(error))]
+        return said + [Finding("fail", "settings", line) for line in str(error).splitlines()]
     checks: list[Callable[[Settings], Iterator[Finding]]] = [
         _check_machine,
         _check_home,
@@ -83,7 +84,7 @@ def doctor() -> list[Finding]:
         _check_database,
         _check_endpoints,
     ]
-    return [finding for check in checks for finding in check(settings)]
+    return said + [finding for check in checks for finding in check(settings)]
 
 
 def check_services(settings: Settings) -> list[Finding]:

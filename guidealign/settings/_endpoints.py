@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
+
+from guidealign.settings._fields import Section
 
 
-class PriceSettings(BaseModel):
+class PriceSettings(Section):
     """What an endpoint charges, in US dollars per million tokens."""
 
     input_usd: float = Field(ge=0, allow_inf_nan=False)
@@ -14,7 +16,7 @@ class PriceSettings(BaseModel):
     """Of prompt tokens that the server took from its prefix cache; None: as other input."""
 
 
-class FallbackSettings(BaseModel):
+class FallbackSettings(Section):
     """A model to ask when those before it do not answer; what is not set is the endpoint's.
 
     With a `base_url` of its own it has a key of its own too: the endpoint's key goes to the
@@ -27,7 +29,7 @@ class FallbackSettings(BaseModel):
     prices: PriceSettings | None = None
 
 
-class BudgetSettings(BaseModel):
+class BudgetSettings(Section):
     """What a client may spend; None: no limit."""
 
     max_requests: int | None = Field(default=None, ge=0)
@@ -38,7 +40,7 @@ class BudgetSettings(BaseModel):
     """Needs the endpoint's prices."""
 
 
-class EndpointSettings(BaseModel):
+class EndpointSettings(Section):
     """An OpenAI-compatible endpoint and how hard to press it."""
 
     base_url: str | None = None
@@ -58,5 +60,5 @@ class EndpointSettings(BaseModel):
     """Failures in a row after which the endpoint is left alone for a while."""
     prices: PriceSettings | None = None
     """None: costs are not counted."""
-    fallbacks: list[FallbackSettings] = []
+    fallbacks: list[FallbackSettings] = Field(default_factory=list)
     """Asked in this order when the models before do not answer or answer nothing usable."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from guidealign.settings._endpoints import EndpointSettings
+from guidealign.settings._fields import Section
 
 
-class EvaluationSettings(BaseModel):
+class EvaluationSettings(Section):
     """Which benchmarks there are, how a model answers them, and who judges."""
 
     data_folder: Path | None = None
     """Local copies: a file or folder of each benchmark's name, such as `do-not-answer`."""
-    checksums: dict[str, str] = {}
+    checksums: dict[str, str] = Field(default_factory=dict)
     """SHA-256 by benchmark: another copy is refused."""
     max_tokens: int = Field(default=256, ge=1)
     """Of an answer."""
@@ -35,7 +36,7 @@ class EvaluationSettings(BaseModel):
     """Each run's cases, answers and scores become traces with assessments in MLflow."""
 
 
-class WatchSettings(BaseModel):
+class WatchSettings(Section):
     """What is asked of live answers after a promotion."""
 
     schedule: str | None = "*/15 * * * *"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
+
+from guidealign.settings._fields import Section
 
 
-class UpstreamSettings(BaseModel):
+class UpstreamSettings(Section):
     """An OpenAI-compatible endpoint behind the gateway, and the models it is asked for."""
 
     name: str = ""
     """For headers, logs and metrics; empty: host and port."""
-    models: list[str] = ["*"]
+    models: list[str] = Field(default_factory=lambda: ["*"])
     """Names, `*` and `?` allowed. Of several upstreams that fit, the first is asked first."""
     base_url: str
     """With `/v1`."""
@@ -29,7 +31,7 @@ class UpstreamSettings(BaseModel):
     """To the answer's first byte, and from each part of a stream to the next."""
 
 
-class ServeSettings(BaseModel):
+class ServeSettings(Section):
     """The gateway."""
 
     host: str = "127.0.0.1"
@@ -38,7 +40,7 @@ class ServeSettings(BaseModel):
     """Processes; each holds an encoder and a library."""
     require_keys: bool = True
     """False: no keys, on a loopback address only."""
-    upstreams: list[UpstreamSettings] = []
+    upstreams: list[UpstreamSettings] = Field(default_factory=list)
     """None: the endpoints `base`, `safety` and `labrador_server`, by the names of their models."""
     guideline_tokens: int = Field(default=800, ge=1)
     """Most that the guidelines of a request may take, by estimate (see docs/gateway.md)."""
@@ -67,7 +69,7 @@ class ServeSettings(BaseModel):
     """Of the requests, that are traced in MLflow."""
 
 
-class KeysSettings(BaseModel):
+class KeysSettings(Section):
     """The gateway's API keys, as its server processes know them."""
 
     refresh_s: float = Field(default=0.5, gt=0, le=60)
@@ -76,7 +78,7 @@ class KeysSettings(BaseModel):
     """How long the keys that are known go on working while the database is away."""
 
 
-class InboxSettings(BaseModel):
+class InboxSettings(Section):
     """What the gateway writes down of its requests, and how much of it may wait in memory."""
 
     queue_records: int = Field(default=20_000, ge=1)

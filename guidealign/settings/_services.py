@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
+
+from guidealign.settings._fields import Section
 
 
-class MlflowSettings(BaseModel):
+class MlflowSettings(Section):
     """Where runs and models are registered."""
 
     tracking_uri: str | None = None
 
 
-class DeadlineSettings(BaseModel):
+class DeadlineSettings(Section):
     """Minutes from a run's queueing after which a line says that it is late; 0: never."""
 
     ingest: float = Field(default=30, ge=0)
@@ -29,7 +31,7 @@ class DeadlineSettings(BaseModel):
     watch: float = Field(default=14, ge=0)
 
 
-class AirflowSettings(BaseModel):
+class AirflowSettings(Section):
     """Airflow's API, for `guidealign run`."""
 
     base_url: str | None = None
@@ -43,7 +45,7 @@ class AirflowSettings(BaseModel):
     not. None: what the stages use on the embedded platform, nothing elsewhere."""
 
 
-class PlatformSettings(BaseModel):
+class PlatformSettings(Section):
     """The services of one machine. A port of None: the first free one from the usual."""
 
     cache: Path = Path("~/.cache/guidealign")

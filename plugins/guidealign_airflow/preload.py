@@ -21,9 +21,15 @@ def on_starting(component: object) -> None:
     del component
     if sys.argv[1:2] != ["scheduler"]:
         return
+    from guidealign.errors import ConfigurationError
     from guidealign.settings import load_settings
 
-    for name in load_settings().airflow.preload or ():
+    try:
+        names = load_settings().airflow.preload or ()
+    except ConfigurationError as error:
+        log.error("nothing imported before the fork", error=str(error))  # noqa: TRY400 - one line
+        return
+    for name in names:
         try:
             importlib.import_module(name)
         except ImportError as error:

@@ -204,3 +204,16 @@ def test_augment_asks_for_what_the_settings_say(parsed: dict[str, dict], parse: 
     assert unset["params"] == {"categories": [], "target": 100}
     (given,) = parse("guidealign_augment.py", GUIDEALIGN_AUGMENT__TARGET_INPUTS="7")["dags"]
     assert given["params"]["target"] == 7
+
+
+@pytest.mark.parametrize("file", DAG_FILES, ids=lambda file: file.stem)
+def test_no_dag_is_read_under_a_setting_that_nobody_knows(
+    file: Path, parse: _Parser, tmp_path: Path
+) -> None:
+    (tmp_path / "guidealign.toml").write_text('[gates]\napprover = ["ada"]\n')
+    found = parse(file.name, GUIDEALIGN_HOME=str(tmp_path))
+    assert found["dags"] == []
+    (error,) = found["errors"].values()
+    assert error.splitlines()[-1].endswith(
+        f"{tmp_path}/guidealign.toml: unknown setting gates.approver: did you mean gates.approvers?"
+    )

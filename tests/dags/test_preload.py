@@ -34,3 +34,15 @@ def test_the_scheduler_alone_imports_what_its_tasks_need(
     assert f"imported: {imported}" in done.stdout
     # What is missing is told, and stops neither the scheduler nor the other imports.
     assert ("no_such_module" in said) is imported
+
+
+def test_the_scheduler_says_in_a_line_that_the_settings_are_wrong(tmp_path: Path) -> None:
+    (tmp_path / "guidealign.toml").write_text("[airflow]\npreloads = []\n")
+    done = subprocess.run(
+        [sys.executable, "-c", _START, "scheduler"],
+        env=airflow_env(tmp_path) | {"GUIDEALIGN_HOME": str(tmp_path)},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert "unknown setting airflow.preloads: did you mean airflow.preload?" in said
+    assert "ConfigurationError" not in said  # no traceback of ours

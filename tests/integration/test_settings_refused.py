@@ -1,0 +1,123 @@
+"""The program under settings that are wrong: a line for each, no command begins, no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from guidealign.cli import app
+from tests.fakes.program import run_program
+
+WRONG = """
+[retreival]
+k = 6
+[retrieval]
+K = 6
+[author]
+review_polcy = "human"
+[gates]
+approver = ["ada"]
+"""
+MEANT = {
+    "retreival": "retrieval",
+    "retrieval.K": "retrieval.k",
+    "author.review_polcy": "author.review_policy",
+    "gates.approver": "gates.approvers",
+}
+
+
+@pytest.fixture
+def wrong_file(own_home: Path) -> Path:
+    own_home.mkdir()
+    file = own_home / "guidealign.toml"
+    file.write_text(WRONG)
+    return file
+
+
+def _lines(file: Path) -> set[str]:
+    return {f"{file}: unknown setting {name}: did you mean {m}?" for name, m in MEANT.items()}
+
+
+def _commands(command: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Each command with as many arguments and options as it asks for."""
+    if hasattr(command, "commands"):
+        below = command.commands.items()
+        return [found for name, c in below for found in _commands(c, (*path, name))]
+    needed = [p for p in command.params if p.required]
+    given = [(*(p.opts[:1] if p.param_type_name == "option" else ()), "1") for p in needed]
+    return [(*path, *(word for words in given for word in words))]
+
+
+COMMANDS = _commands(get_command(app))
+BEGIN = [c for c in COMMANDS if c[0] not in {"down", "status", "doctor"}]
+
+
+@pytest.mark.parametrize("command", BEGIN, ids=" ".join)
+def test_no_command_begins(command: tuple[str, ...], wrong_file: Path) -> None:
+    done = run_program(*command)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert set(done.stderr.splitlines()) == {f"guidealign: {line}" for line in _lines(wrong_file)}
+    assert list(wrong_file.parent.iterdir()) == [wrong_file]
+
+
+def test_a_process_of_its_own_says_the_same(wrong_file: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "guidealign.cli", "serve"],
+        env=os.environ | {"GUIDEALIGN_RETRIEVAL__KAY": "9"},
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert set(done.stderr.splitlines()) == {
+        "guidealign: warning: GUIDEALIGN_RETRIEVAL__KAY is no setting and has no effect: did you"
+        " mean GUIDEALIGN_RETRIEVAL__K?",
+        *(f"guidealign: {line}" for line in _lines(wrong_file)),
+    }
+
+
+def test_doctor_says_each_and_looks_at_nothing_else(wrong_file: Path) -> None:
+    done = run_program("doctor", GUIDEALIGN_RETRIEVAL__KAY="9")
+    assert done.returncode == 2
+    said = " ".join(done.stdout.split())
+    for line in _lines(wrong_file):
+        assert f"fail settings {line}" in said
+    assert "warn settings GUIDEALIGN_RETRIEVAL__KAY is no setting" in said
+    assert said.count("settings") - said.count("guidealign settings") >= 5
+    assert "Python" not in said
+    assert done.stderr == ""
+
+
+def test_status_shows_the_services_and_says_what_is_wrong(wrong_file: Path) -> None:
+    done = run_program("status", "--json")
+    assert (done.returncode, done.stdout) == (2, "[]\n")
+    assert set(done.stderr.splitlines()) == {f"guidealign: {line}" for line in _lines(wrong_file)}
+
+
+def test_what_runs_can_be_stopped_all_the_same(wrong_file: Path) -> None:
+    done = run_program("down")
+    assert (done.returncode, done.stdout) == (0, "nothing was running\n")
+    assert {line.removeprefix("guidealign: warning: ") for line in done.stderr.splitlines()} == (
+        _lines(wrong_file)
+    )
+
+
+def test_help_needs_no_settings(wrong_file: Path) -> None:
+    for command in ((), ("library",), ("serve",)):
+        done = run_program(*command, "--help")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Usage" in done.stdout
+
+
+def test_a_variable_that_is_no_setting_is_a_warning() -> None:
+    done = run_program("down", GUIDEALIGN_GATES__APPROVER='["ada"]')
+    assert done.returncode == 0
+    assert done.stderr == (
+        "guidealign: warning: GUIDEALIGN_GATES__APPROVER is no setting and has no effect: did you"
+        " mean GUIDEALIGN_GATES__APPROVERS?\n"
+    )
