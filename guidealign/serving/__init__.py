@@ -2,7 +2,9 @@
 
 from guidealign.serving.api import Guide, GuidedMessages
 from guidealign.serving.keys import (
+    SCOPES,
     KeyEvent,
+    KeyPolicy,
     NewKey,
     change_key,
     create_key,
@@ -12,7 +14,6 @@ from guidealign.serving.keys import (
     rotate_key,
     show_key,
 )
-from guidealign.serving.policy import SCOPES, KeyPolicy
 from guidealign.serving.replay import (
     Replay,
     Requests,

@@ -18,16 +18,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guidealign import __version__
 from guidealign.errors import GuidealignError, places
-from guidealign.serving._guard import HEAD_TIMEOUT
-from guidealign.serving._http import GONE, is_local_name
 from guidealign.serving.exchange import Exchange, Parts
-from guidealign.serving.metrics import MULTIPROCESS, Metrics, forget_process
-from guidealign.serving.observed import Observed, endpoint_of
-from guidealign.serving.ops import ops
-from guidealign.serving.policy import KeyPolicy, new_response_id
+from guidealign.serving.head_timeout import HEAD_TIMEOUT
+from guidealign.serving.keys import KeyPolicy, new_response_id
+from guidealign.serving.operations import ops, sampled_figures
 from guidealign.serving.refusal import Refusal
+from guidealign.serving.relay import GONE, is_local_name
 from guidealign.serving.routes import router
-from guidealign.serving.stored import stored
+from guidealign.serving.stored_responses import stored
+from guidealign.serving.telemetry import (
+    MULTIPROCESS,
+    Metrics,
+    Observed,
+    endpoint_of,
+    forget_process,
+)
 
 log = structlog.get_logger()
 _SAMPLE_S = 2.0
@@ -82,7 +87,7 @@ async def _sample(app: FastAPI) -> None:
     """Where processes share their figures, whichever is asked has those of all."""
     while os.environ.get(MULTIPROCESS):
         parts: Parts = app.state.parts
-        app.state.metrics.sample(parts, parts.watch.trace_outcomes)
+        app.state.metrics.sample(*sampled_figures(parts))
         await asyncio.sleep(_SAMPLE_S)
 
 

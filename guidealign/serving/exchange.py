@@ -21,23 +21,19 @@ from guidealign.guidance import (
     user_turns,
 )
 from guidealign.records import RetrievedGuideline
-from guidealign.serving.gate import Arrival, Gate
+from guidealign.serving.keys import Arrival, Gate, KeyPolicy, choose_withholding, in_canary
 from guidealign.serving.model import Guided, Overrides
-from guidealign.serving.observed import Observed
-from guidealign.serving.payload import Body, Edit, to_json
-from guidealign.serving.policy import KeyPolicy, choose_withholding, in_canary
 from guidealign.serving.prompt import (
     estimate_tokens,
     guide_chat,
     guide_instructions,
+    upstream_format,
     within_budget,
 )
-from guidealign.serving.recorder.model import GatewayInput, GatewayRequest
+from guidealign.serving.recorder import GatewayInput, GatewayRequest
 from guidealign.serving.refusal import Refusal
-from guidealign.serving.relay import Usage
-from guidealign.serving.spans import RequestSpans
-from guidealign.serving.upstream import RawHeaders, Upstream, Upstreams
-from guidealign.serving.watch import Watch
+from guidealign.serving.relay import Body, Edit, RawHeaders, Upstream, Upstreams, Usage, to_json
+from guidealign.serving.telemetry import Observed, RequestSpans, Watch
 from guidealign.settings import Settings
 
 log = structlog.get_logger()
@@ -69,7 +65,7 @@ class Api:
 def _chat_edit(
     body: Body, guidelines: Sequence[RetrievedGuideline], upstream: Upstream, model: str
 ) -> Edit:
-    return guide_chat(body, guidelines, upstream.prompt_format(model))
+    return guide_chat(body, guidelines, upstream_format(upstream.settings, model))
 
 
 def _responses_edit(

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from guidealign.db import guard_database
 from guidealign.errors import ServiceUnavailableError
 from guidealign.ingest import redact_text
-from guidealign.serving.policy import KeyPolicy
+from guidealign.serving.keys import KeyPolicy
 from guidealign.serving.recorder import storable
 from guidealign.serving.refusal import Refusal
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from guidealign.records import CATEGORIES
-from guidealign.serving._http import is_true
+from guidealign.serving.keys import KeyPolicy
 from guidealign.serving.model import Overrides
-from guidealign.serving.payload import Body
-from guidealign.serving.policy import KeyPolicy
 from guidealign.serving.refusal import Refusal, bad_request
+from guidealign.serving.relay import Body, is_true
 
 FIELD = "guidealign"
 MOST_GUIDELINES = 50

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from guidealign.guidance import guideline_prompt
 from guidealign.records import RetrievedGuideline
-from guidealign.serving.payload import Body, Edit, to_json
+from guidealign.serving.relay import Body, Edit, to_json
+from guidealign.settings import UpstreamSettings
 
 PromptFormat = Literal["system", "separate", "user"]
 
@@ -36,6 +37,12 @@ def format_of(model: str) -> PromptFormat:
         if any(fnmatchcase(name, pattern) for pattern in patterns):
             return prompt_format
     return "system"
+
+
+def upstream_format(upstream: UpstreamSettings, model: str) -> PromptFormat:
+    """Where an upstream's model reads guidelines: as set, else by the model's family."""
+    given = upstream.prompt_format
+    return format_of(upstream.model or model) if given == "auto" else given
 
 
 def estimate_tokens(text: str) -> int:

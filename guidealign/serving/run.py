@@ -17,12 +17,9 @@ from guidealign.records import UNTRAINED_VERSION
 from guidealign.registry import Registry
 from guidealign.retriever import load_serving_encoder
 from guidealign.serving.exchange import Parts
-from guidealign.serving.gate import Gate, OpenGate
-from guidealign.serving.key_gate import KeyGate
-from guidealign.serving.metrics import share_metrics
-from guidealign.serving.sampled import SampledTraces, trace_sink
-from guidealign.serving.upstream import Upstreams
-from guidealign.serving.watch import Watch
+from guidealign.serving.keys import Gate, KeyGate, OpenGate
+from guidealign.serving.relay import Upstreams
+from guidealign.serving.telemetry import SampledTraces, Watch, share_metrics, trace_sink
 from guidealign.settings import Settings, home_folder, load_settings
 
 if TYPE_CHECKING:
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
 _SNAPSHOTS = "gateway"
 _METRICS = "gateway-metrics"
 _GRACEFUL_S = 30
-PROTOCOL = "guidealign.serving._guard:GuardedProtocol"
+PROTOCOL = "guidealign.serving.head_timeout:GuardedProtocol"
 """Of HTTP, for the server: closes connections that never get to a request."""
 
 
@@ -83,7 +80,7 @@ def make_parts(settings: Settings) -> Parts:
 
 
 def _make_watch(settings: Settings) -> Watch:
-    from guidealign.serving.spans import Spans, configured_provider
+    from guidealign.serving.telemetry import Spans, configured_provider
 
     serve = settings.serve
     provider = configured_provider()

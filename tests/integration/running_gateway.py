@@ -22,12 +22,11 @@ from guidealign.registry import Registry
 from guidealign.retriever import embed_library, load_serving_encoder
 from guidealign.serving.app import build_app
 from guidealign.serving.exchange import Parts
-from guidealign.serving.gate import Arrival, OpenGate
-from guidealign.serving.policy import SCOPES, KeyPolicy
-from guidealign.serving.recorder.model import GatewayInput, GatewayRequest
+from guidealign.serving.keys import SCOPES, Arrival, KeyPolicy, OpenGate
+from guidealign.serving.recorder import GatewayInput, GatewayRequest
+from guidealign.serving.relay import Upstreams
 from guidealign.serving.run import PROTOCOL
-from guidealign.serving.upstream import Upstreams
-from guidealign.serving.watch import Watch
+from guidealign.serving.telemetry import Watch
 from guidealign.settings import ServeSettings, Settings, UpstreamSettings
 from tests.integration.library_fixture import write_starter
 

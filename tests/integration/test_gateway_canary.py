@@ -18,7 +18,7 @@ from guidealign.errors import BadInputError
 from guidealign.guidance import Candidate, Encoder, clear_canary, declare_canary, list_canaries
 from guidealign.guidance.engine import Guidance
 from guidealign.records import UNTRAINED_VERSION
-from guidealign.serving.policy import SCOPES, KeyPolicy
+from guidealign.serving.keys import SCOPES, KeyPolicy
 from guidealign.settings import Settings, UpstreamSettings
 from tests.fakes.model_server import ModelServer, serve_model
 from tests.integration.gateway_fixture import rows

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from guidealign.db import make_engine
 from guidealign.serving.feedback import Feedback, accept_feedback
-from guidealign.serving.policy import choose_withholding
+from guidealign.serving.keys import choose_withholding
 from guidealign.serving.recorder import Recorder
 from guidealign.serving.refusal import Refusal
 from guidealign.settings import InboxSettings

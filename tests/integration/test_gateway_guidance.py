@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
-from guidealign.serving.policy import SCOPES, KeyPolicy
+from guidealign.serving.keys import SCOPES, KeyPolicy
 from guidealign.settings import UpstreamSettings
 from tests.fakes.model_server import ModelServer, Reply, chunks, serve_model
 from tests.integration.running_gateway import (

@@ -17,7 +17,7 @@ from openai import OpenAI
 from sqlalchemy import Engine
 
 from guidealign.errors import ConfigurationError
-from guidealign.serving.policy import KeyPolicy
+from guidealign.serving.keys import KeyPolicy
 from guidealign.serving.run import require_safe
 from guidealign.settings import ServeSettings, Settings, UpstreamSettings
 from tests.fakes.model_server import (

@@ -25,12 +25,9 @@ from opentelemetry.trace import SpanKind
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
-from guidealign.serving.observed import Observed
-from guidealign.serving.policy import SCOPES, KeyPolicy
+from guidealign.serving.keys import SCOPES, KeyPolicy
 from guidealign.serving.refusal import Refusal
-from guidealign.serving.sampled import SampledTraces, trace_sink
-from guidealign.serving.spans import Spans
-from guidealign.serving.watch import Watch
+from guidealign.serving.telemetry import Observed, SampledTraces, Spans, Watch, trace_sink
 from guidealign.settings import ServeSettings, UpstreamSettings
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import ModelServer, Reply, chunks, serve_model

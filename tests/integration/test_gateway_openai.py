@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from guidealign.alignment import retrieve
 from guidealign.db import current_release
 from guidealign.guidance import compose
-from guidealign.serving.opening import Opening
+from guidealign.serving.relay import Opening
 from guidealign.settings import Settings, UpstreamSettings
 from tests.fakes.model_server import ChatRequest, ModelServer, Reply, chunks, serve_model
 from tests.integration.running_gateway import NOBODY, Gateway, publish, serve_gateway

@@ -9,11 +9,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
-from guidealign.serving.gate import Arrival
-from guidealign.serving.key_gate import KeyGate
-from guidealign.serving.keys import KeyRing
-from guidealign.serving.limits import Limiter
-from guidealign.serving.policy import KeyPolicy, Scope
+from guidealign.serving.keys import Arrival, KeyGate, KeyPolicy, KeyRing, Limiter, Scope
 from guidealign.serving.recorder import Recorder
 from guidealign.serving.refusal import Refusal
 from guidealign.settings import InboxSettings, KeysSettings, ServeSettings, Settings

@@ -12,7 +12,7 @@ from guidealign.db import guard_database
 from guidealign.errors import BadInputError
 from guidealign.serving.keys import store
 from guidealign.serving.keys._secrets import format_token, new_secret, secret_hash
-from guidealign.serving.policy import KeyPolicy
+from guidealign.serving.keys.policy import KeyPolicy
 
 _NAME_CHARS = 100
 

@@ -26,7 +26,7 @@ from guidealign.db import guard_database
 from guidealign.errors import GuidealignError
 from guidealign.serving.keys import store
 from guidealign.serving.keys._secrets import parse_token, secret_hash
-from guidealign.serving.policy import KeyPolicy
+from guidealign.serving.keys.policy import KeyPolicy
 from guidealign.serving.refusal import Refusal
 from guidealign.settings import KeysSettings
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError
-from guidealign.serving.policy import KeyPolicy
+from guidealign.serving.keys.policy import KeyPolicy
 
 POLICY_COLUMNS = (
     "name", "scopes", "mode", "retriever_failure", "log", "log_share", "withhold_share",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from guidealign.serving.policy import Mode
+from guidealign.serving.model import Mode
 
 Guidance = Literal["injected", "abstained", "monitored", "off", "unguided"]
 """injected: guidelines were put in front of the model, less what was withheld; abstained: none was

@@ -10,8 +10,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidealign.serving.limits import Limiter
-from guidealign.serving.policy import KeyPolicy
+from guidealign.serving.keys import KeyPolicy, Limiter
 
 MINUTE_NS = 60 * 10**9
 BASE = KeyPolicy(key_id=1, name="test", scopes=frozenset({"chat"}))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidealign.serving.payload import Body, to_json
 from guidealign.serving.refusal import Refusal
+from guidealign.serving.relay import Body, to_json
 
 NAMES = st.text(max_size=6).filter(lambda name: name.lower() not in {"messages", "model", "input"})
 VALUES = st.recursive(

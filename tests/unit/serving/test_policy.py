@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guidealign.errors import BadInputError
-from guidealign.serving.policy import (
+from guidealign.serving.keys import (
     KeyPolicy,
     choose_withholding,
     in_canary,

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from guidealign.guidance import compose
 from guidealign.records import RetrievedGuideline
-from guidealign.serving.payload import Body
 from guidealign.serving.prompt import (
     PromptFormat,
     estimate_tokens,
@@ -20,6 +19,7 @@ from guidealign.serving.prompt import (
     guide_messages,
     within_budget,
 )
+from guidealign.serving.relay import Body
 
 
 def guideline(number: int, text: str = "Be kind.") -> RetrievedGuideline:

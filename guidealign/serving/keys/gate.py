@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from guidealign.serving.policy import SCOPES, KeyPolicy, Scope
-from guidealign.serving.recorder.model import GatewayInput, GatewayRequest
+from guidealign.serving.keys.policy import SCOPES, KeyPolicy, Scope
+from guidealign.serving.recorder import GatewayInput, GatewayRequest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

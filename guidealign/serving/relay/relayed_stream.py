@@ -7,9 +7,9 @@ import asyncio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from guidealign.serving._http import GONE
-from guidealign.serving.relay import EventStream
-from guidealign.serving.upstream import RawHeaders
+from guidealign.serving.relay.incoming import GONE
+from guidealign.serving.relay.upstream import RawHeaders
+from guidealign.serving.relay.upstream_answer import EventStream
 
 BROKEN_OFF = 598
 """Status, for records, of a stream that the upstream broke off after it had begun."""

@@ -7,22 +7,28 @@ import time
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from guidealign.serving._http import GONE, is_true, read_json, while_there
-from guidealign.serving._stream import RelayedStream
 from guidealign.serving.exchange import Api, Exchange, Parts
-from guidealign.serving.observed import Observed
 from guidealign.serving.overrides import FIELD, overrides_of
-from guidealign.serving.payload import require_messages, require_model, to_json
 from guidealign.serving.refusal import Refusal
 from guidealign.serving.relay import (
+    GONE,
     EventStream,
+    RawHeaders,
+    RelayedStream,
+    Upstream,
     is_stream,
+    is_true,
     read_answer,
     read_error,
+    read_json,
     read_usage,
+    require_messages,
+    require_model,
+    to_json,
+    while_there,
     with_member,
 )
-from guidealign.serving.upstream import RawHeaders, Upstream
+from guidealign.serving.telemetry import Observed
 
 _EXPLAIN = "x-guidealign-explain"
 

@@ -20,7 +20,7 @@ from guidealign import __version__
 from guidealign.guidance import Query
 from guidealign.ingest import redact_text
 from guidealign.serving.model import Guided
-from guidealign.serving.observed import Observed
+from guidealign.serving.telemetry.request import Observed
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider

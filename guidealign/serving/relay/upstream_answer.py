@@ -11,9 +11,9 @@ from typing import Any
 
 import aiohttp
 
-from guidealign.serving.opening import Opening
 from guidealign.serving.refusal import Refusal
-from guidealign.serving.upstream import Answer
+from guidealign.serving.relay.refusal_detection import Opening
+from guidealign.serving.relay.upstream import Answer
 
 _MOST_HELD_BYTES = 256 * 2**10
 _MOST_ERROR_BYTES = 2**20

@@ -19,7 +19,6 @@ import aiohttp
 import structlog
 
 from guidealign.errors import ConfigurationError
-from guidealign.serving.prompt import PromptFormat, format_of
 from guidealign.serving.refusal import Refusal
 from guidealign.settings import Settings, UpstreamSettings
 
@@ -61,11 +60,6 @@ class Upstream:
     def serves(self, model: str) -> bool:
         """Whether it is asked for a model."""
         return any(fnmatchcase(model, pattern) for pattern in self.settings.models)
-
-    def prompt_format(self, model: str) -> PromptFormat:
-        """Where this upstream's model reads guidelines."""
-        given = self.settings.prompt_format
-        return format_of(self.settings.model or model) if given == "auto" else given
 
     def headers(self, given: RawHeaders, *, pass_key: bool) -> list[tuple[str, str]]:
         """A caller's headers as they go on, with the upstream's key."""

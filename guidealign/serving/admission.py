@@ -5,8 +5,7 @@ from __future__ import annotations
 from fastapi import Request
 
 from guidealign.serving.exchange import Parts
-from guidealign.serving.gate import Arrival
-from guidealign.serving.policy import KeyPolicy, Scope
+from guidealign.serving.keys import Arrival, KeyPolicy, Scope
 from guidealign.serving.prompt import estimate_tokens
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from guidealign.serving.refusal import Refusal
-from guidealign.serving.relay import Usage, read_answer, read_error, read_usage
-from guidealign.serving.upstream import Answer
+from guidealign.serving.relay.upstream import Answer
+from guidealign.serving.relay.upstream_answer import Usage, read_answer, read_error, read_usage
 
 
 async def plain_answer(

@@ -8,10 +8,10 @@ from typing import Self
 
 from sqlalchemy import Engine
 
-from guidealign.serving.gate import Arrival
-from guidealign.serving.keys import KeyRing
-from guidealign.serving.limits import Admission, Limiter
-from guidealign.serving.policy import KeyPolicy, logs_input
+from guidealign.serving.keys.gate import Arrival
+from guidealign.serving.keys.limits import Admission, Limiter
+from guidealign.serving.keys.policy import KeyPolicy, logs_input
+from guidealign.serving.keys.ring import KeyRing
 from guidealign.serving.recorder import GatewayInput, GatewayRequest, Recorder
 from guidealign.serving.refusal import Refusal
 from guidealign.settings import Settings, home_folder

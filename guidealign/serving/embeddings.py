@@ -11,16 +11,21 @@ from starlette.responses import JSONResponse, Response
 
 from guidealign.errors import GuidealignError
 from guidealign.records import RETRIEVER_MODEL
-from guidealign.serving._admit import admit, identify, parts_of
-from guidealign.serving._http import GONE, read_json, while_there
-from guidealign.serving._plain import plain_answer
+from guidealign.serving.admission import admit, identify, parts_of
 from guidealign.serving.exchange import Parts
-from guidealign.serving.observed import Observed
-from guidealign.serving.payload import Body, require_model
 from guidealign.serving.prompt import estimate_tokens
 from guidealign.serving.refusal import Refusal, bad_request, retriever_away
-from guidealign.serving.spans import OWN_MODEL, RequestSpans
-from guidealign.serving.upstream import RawHeaders, Upstream
+from guidealign.serving.relay import (
+    GONE,
+    Body,
+    RawHeaders,
+    Upstream,
+    plain_answer,
+    read_json,
+    require_model,
+    while_there,
+)
+from guidealign.serving.telemetry import OWN_MODEL, Observed, RequestSpans
 
 _MOST_TEXTS = 256
 _PATH = "/embeddings"

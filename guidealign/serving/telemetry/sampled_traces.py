@@ -14,8 +14,8 @@ import structlog
 
 from guidealign.errors import GuidealignError, places
 from guidealign.registry import Registry, Step, TimedTrace
-from guidealign.serving.observed import Observed
-from guidealign.serving.policy import is_sampled
+from guidealign.serving.keys import is_sampled
+from guidealign.serving.telemetry.request import Observed
 
 log = structlog.get_logger()
 

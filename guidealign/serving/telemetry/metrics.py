@@ -13,9 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from guidealign.serving.exchange import Parts
-from guidealign.serving.key_gate import KeyGate
-from guidealign.serving.observed import Observed
+from guidealign.serving.telemetry.request import Observed
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "guidealign_gateway_"
@@ -117,37 +115,13 @@ class Metrics:
             child = self._children[known] = metric.labels(*labels)
         return child
 
-    def sample(self, parts: Parts, lost: Mapping[str, int]) -> None:
+    def sample(self, levels: Mapping[str, float], counts: Mapping[tuple[str, ...], int]) -> None:
         """Takes over what others count.
 
         Args:
-            parts: of the gateway.
-            lost: sampled traces by outcome.
+            levels: by the names of the gauges.
+            counts: by the counter's name and its labels; since the process began.
         """
-        guidance = parts.guidance
-        release, candidate = guidance.release, guidance.candidate
-        levels = {
-            "queue_length": guidance.n_waiting,
-            "release": release.release_id if release else 0,
-            "release_age_seconds": guidance.release_age_s or 0.0,
-            "stale": guidance.fault is not None,
-            "guidelines": guidance.n_guidelines,
-            "canary": (candidate and candidate.canary_id) or 0,
-        }
-        counts: dict[tuple[str, ...], int] = {
-            ("upstream_errors", *known): n for known, n in parts.upstreams.failures.items()
-        }
-        counts["canary_failures",] = guidance.n_candidate_failures
-        counts |= {("traces", outcome): n for outcome, n in lost.items()}
-        if isinstance(parts.gate, KeyGate):
-            levels["keys_age_seconds"] = parts.gate.ring.age_s() or 0.0
-            levels["records_waiting"] = 0
-            for kind, account in parts.gate.recorder.accounts().items():
-                counts["records", kind, "accepted"] = account.accepted
-                counts["records", kind, "stored"] = account.stored
-                levels["records_waiting"] += account.waiting
-                for reason, n in account.dropped.items():
-                    counts["records", kind, f"dropped_{reason}"] = n
         for name, value in levels.items():
             self._levels[name].set(float(value))
         for (name, *labels), n in counts.items():

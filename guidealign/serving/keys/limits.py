@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from guidealign.serving.policy import MOST_PER_MINUTE, KeyPolicy
+from guidealign.serving.keys.policy import MOST_PER_MINUTE, KeyPolicy
 
 _MINUTE_NS = 60 * 10**9
 _LEAST_LEVEL = -MOST_PER_MINUTE * _MINUTE_NS

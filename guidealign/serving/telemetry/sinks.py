@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from guidealign.ingest import redact_text
-from guidealign.serving.observed import Observed
+from guidealign.serving.telemetry.request import Observed
 from guidealign.settings import ServeSettings
 
 if TYPE_CHECKING:
-    from guidealign.serving.sampled import SampledTraces
-    from guidealign.serving.spans import Spans
+    from guidealign.serving.telemetry.sampled_traces import SampledTraces
+    from guidealign.serving.telemetry.spans import Spans
 
 log = structlog.get_logger("guidealign.gateway")
 

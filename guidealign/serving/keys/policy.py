@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import Literal, get_args
 
 from guidealign.errors import BadInputError
+from guidealign.serving.model import Mode
 
 Scope = Literal["chat", "embeddings", "retrieve", "override", "feedback", "ops"]
-Mode = Literal["inject", "monitor", "off"]
 FailMode = Literal["open", "closed"]
 LogMode = Literal["off", "sampled", "all"]
 

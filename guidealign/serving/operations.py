@@ -9,12 +9,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from guidealign.serving import _openapi as shapes
-from guidealign.serving._http import is_local_name
+from guidealign.serving import openapi as shapes
 from guidealign.serving.exchange import Parts
-from guidealign.serving.gate import Arrival
-from guidealign.serving.key_gate import KeyGate
+from guidealign.serving.keys import Arrival, KeyGate
 from guidealign.serving.refusal import Refusal
+from guidealign.serving.relay import is_local_name
 
 ops = APIRouter()
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
@@ -77,9 +76,38 @@ async def metrics(request: Request) -> Response:
     await _require_operator(request)
     parts: Parts = request.app.state.parts
     figures = request.app.state.metrics
-    figures.sample(parts, parts.watch.trace_outcomes)
+    figures.sample(*sampled_figures(parts))
     content, kind = figures.exposition()
     return Response(content, headers={"content-type": kind})
+
+
+def sampled_figures(parts: Parts) -> tuple[dict[str, float], dict[tuple[str, ...], int]]:
+    """Levels and counts of the gateway's parts, as `Metrics.sample` takes them over."""
+    guidance = parts.guidance
+    release, candidate = guidance.release, guidance.candidate
+    levels: dict[str, float] = {
+        "queue_length": guidance.n_waiting,
+        "release": release.release_id if release else 0,
+        "release_age_seconds": guidance.release_age_s or 0.0,
+        "stale": guidance.fault is not None,
+        "guidelines": guidance.n_guidelines,
+        "canary": (candidate and candidate.canary_id) or 0,
+    }
+    counts: dict[tuple[str, ...], int] = {
+        ("upstream_errors", *known): n for known, n in parts.upstreams.failures.items()
+    }
+    counts["canary_failures",] = guidance.n_candidate_failures
+    counts |= {("traces", outcome): n for outcome, n in parts.watch.trace_outcomes.items()}
+    if isinstance(parts.gate, KeyGate):
+        levels["keys_age_seconds"] = parts.gate.ring.age_s() or 0.0
+        levels["records_waiting"] = 0
+        for kind, account in parts.gate.recorder.accounts().items():
+            counts["records", kind, "accepted"] = account.accepted
+            counts["records", kind, "stored"] = account.stored
+            levels["records_waiting"] += account.waiting
+            for reason, n in account.dropped.items():
+                counts["records", kind, f"dropped_{reason}"] = n
+    return levels, counts
 
 
 async def _require_operator(request: Request) -> None:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
-from guidealign.serving.payload import Body
 from guidealign.serving.refusal import Refusal
+from guidealign.serving.relay.json_body import Body
 from guidealign.settings import ServeSettings
 
 _T = TypeVar("_T")

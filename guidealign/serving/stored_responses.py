@@ -9,14 +9,20 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from guidealign.serving import _openapi as shapes
-from guidealign.serving._admit import admit, identify, parts_of
-from guidealign.serving._http import read_raw, while_there
-from guidealign.serving._plain import plain_answer
-from guidealign.serving._stream import RelayedStream
+from guidealign.serving import openapi as shapes
+from guidealign.serving.admission import admit, identify, parts_of
 from guidealign.serving.refusal import Refusal, bad_request
-from guidealign.serving.relay import EventStream, is_stream
-from guidealign.serving.upstream import Answer, Upstream, Upstreams
+from guidealign.serving.relay import (
+    Answer,
+    EventStream,
+    RelayedStream,
+    Upstream,
+    Upstreams,
+    is_stream,
+    plain_answer,
+    read_raw,
+    while_there,
+)
 
 stored = APIRouter()
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=~-]{0,499}", re.ASCII)

@@ -1,0 +1,33 @@
+"""What operators see of requests: metrics, spans, sampled traces and the log."""
+
+from guidealign.serving.telemetry.metrics import (
+    MULTIPROCESS,
+    Metrics,
+    forget_process,
+    share_metrics,
+)
+from guidealign.serving.telemetry.request import Observed, endpoint_of
+from guidealign.serving.telemetry.sampled_traces import SampledTraces, trace_sink
+from guidealign.serving.telemetry.sinks import Watch
+from guidealign.serving.telemetry.spans import (
+    OWN_MODEL,
+    RequestSpans,
+    Spans,
+    configured_provider,
+)
+
+__all__ = [
+    "MULTIPROCESS",
+    "OWN_MODEL",
+    "Metrics",
+    "Observed",
+    "RequestSpans",
+    "SampledTraces",
+    "Spans",
+    "Watch",
+    "configured_provider",
+    "endpoint_of",
+    "forget_process",
+    "share_metrics",
+    "trace_sink",
+]
