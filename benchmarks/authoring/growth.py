@@ -16,7 +16,7 @@ from rapidfuzz.distance import LCSseq
 from rouge_score.rouge_scorer import RougeScorer
 
 from benchmarks._harness.report import Figure
-from benchmarks.authoring.growth_inputs import made_prompts, real_prompts, starter_prompts
+from benchmarks.authoring.growth_inputs import real_prompts, starter_prompts, synthetic_prompts
 from guidealign.authoring.augmentation.novelty import NoveltyIndex
 from guidealign.authoring.augmentation.rouge import rouge_l, rouge_words
 
@@ -74,7 +74,7 @@ def measure(full: bool) -> list[Figure]:
 
 
 def _candidates(real: list[str]) -> Iterator[str]:
-    return chain(real, made_prompts([*real, *starter_prompts()]))
+    return chain(real, synthetic_prompts([*real, *starter_prompts()]))
 
 
 def _grow(candidates: Iterable[str], n_kept: int) -> tuple[list[str], list[bool], float]:

@@ -44,7 +44,7 @@ def real_prompts() -> list[str]:
     return texts
 
 
-def made_prompts(texts: list[str], seed: int = 13) -> Iterator[str]:
+def synthetic_prompts(texts: list[str], seed: int = 13) -> Iterator[str]:
     """Messages without end that begin, go on and end as the given ones do."""
     chain: _Chain = defaultdict(list)
     for text in texts:

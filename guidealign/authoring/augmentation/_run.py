@@ -25,7 +25,12 @@ from guidealign.authoring.prompts import load_prompt, new_nonce
 from guidealign.authoring.work_queue import save_calls
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError, BudgetExceededError, GuidealignError
-from guidealign.ingest import MadeBatch, add_made_input, count_made_inputs, finish_made_batch
+from guidealign.ingest import (
+    SyntheticBatch,
+    add_synthetic_input,
+    count_synthetic_inputs,
+    finish_synthetic_batch,
+)
 from guidealign.llm import AsyncChatClient, CallRecord, ChatResult, recorded_calls
 from guidealign.settings import Settings
 
@@ -67,7 +72,7 @@ class AugmentationRun:
         self,
         engine: Engine,
         settings: Settings,
-        batch: MadeBatch,
+        batch: SyntheticBatch,
         growths: Sequence[Growth],
         progress: OnAnswer | None,
     ) -> None:
@@ -199,7 +204,7 @@ class AugmentationRun:
                     connection, self._batch, reason=outcome, detail=detail, payload=item.text
                 )
             outcomes.append(outcome)
-        count_made_inputs(connection, self._batch, outcomes)
+        count_synthetic_inputs(connection, self._batch, outcomes)
         return outcomes
 
     def _proposed(self, answer: _Answer) -> list[Proposed]:
@@ -219,7 +224,7 @@ class AugmentationRun:
         if not self._kept.is_new(item.text):
             return "too_similar"
         threshold = self._settings.ingest.near_duplicate_threshold
-        return add_made_input(
+        return add_synthetic_input(
             connection, self._batch, item.text, category=category, threshold=threshold
         )
 
@@ -234,7 +239,7 @@ class AugmentationRun:
         with guard_database(), self._engine.begin() as connection:
             for growth in self._balance.growths:
                 store.save_growth(connection, self._batch, growth)
-            finish_made_batch(connection, self._batch)
+            finish_synthetic_batch(connection, self._batch)
         for growth in self._balance.growths:
             log.info(
                 "augment.done",

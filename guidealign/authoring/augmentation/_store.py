@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from guidealign.authoring.augmentation._growth import Growth
 from guidealign.authoring.augmentation._list_continuation import CategoryBrief
-from guidealign.ingest import MadeBatch
+from guidealign.ingest import SyntheticBatch
 
 SOURCE = "augment"
 _MAX_EXAMPLES = 1_000
@@ -119,20 +119,20 @@ def texts_after(
         yield row.id, row.text, row.own
 
 
-def unfinished(connection: Connection) -> list[tuple[MadeBatch, str]]:
+def unfinished(connection: Connection) -> list[tuple[SyntheticBatch, str]]:
     """Runs that were not brought to an end, with what made them; oldest first."""
     rows = connection.execute(_UNFINISHED, {"source": SOURCE})
-    return [(MadeBatch(row.id, SOURCE), row.uri) for row in rows]
+    return [(SyntheticBatch(row.id, SOURCE), row.uri) for row in rows]
 
 
-def supersede(connection: Connection, batch: MadeBatch) -> None:
+def supersede(connection: Connection, batch: SyntheticBatch) -> None:
     """Notes of a run that nobody goes on with it."""
     connection.execute(_SUPERSEDE, {"id": batch.id})
 
 
 def add_growths(
     connection: Connection,
-    batch: MadeBatch,
+    batch: SyntheticBatch,
     wanted: dict[str, int],
     *,
     model: str,
@@ -144,7 +144,7 @@ def add_growths(
     connection.execute(_INSERT_GROWTH, rows)
 
 
-def growths(connection: Connection, batch: MadeBatch) -> list[Growth]:
+def growths(connection: Connection, batch: SyntheticBatch) -> list[Growth]:
     """How far a run has come."""
     return [
         Growth(
@@ -163,7 +163,7 @@ def growths(connection: Connection, batch: MadeBatch) -> list[Growth]:
     ]
 
 
-def save_growth(connection: Connection, batch: MadeBatch, growth: Growth) -> None:
+def save_growth(connection: Connection, batch: SyntheticBatch, growth: Growth) -> None:
     """Stores how far a category has come."""
     values = {
         "batch_id": batch.id,
@@ -192,7 +192,7 @@ def add_examples(connection: Connection, input_id: int, examples: Sequence[Examp
 
 
 def add_reject(
-    connection: Connection, batch: MadeBatch, *, reason: str, detail: str, payload: str
+    connection: Connection, batch: SyntheticBatch, *, reason: str, detail: str, payload: str
 ) -> None:
     """Stores a text that was not kept."""
     values = {"reason": reason, "detail": detail, "payload": payload[:_MAX_PAYLOAD_CHARS]}

@@ -21,7 +21,12 @@ from guidealign.authoring.augmentation._run import AugmentationRun, OnAnswer
 from guidealign.authoring.prompts import load_prompt
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError
-from guidealign.ingest import MadeBatch, finish_made_batch, open_made_batch, source_lock
+from guidealign.ingest import (
+    SyntheticBatch,
+    finish_synthetic_batch,
+    open_synthetic_batch,
+    source_lock,
+)
 from guidealign.settings import Settings
 
 
@@ -121,25 +126,25 @@ def _open(
     categories: Sequence[str],
     target: int,
     run_key: str | None,
-) -> MadeBatch | None:
+) -> SyntheticBatch | None:
     """The run to go on with or a new one; None: there is nothing to do."""
     model, version = settings.safety.model, load_prompt(AUGMENT_PROMPT).version
     names = ", ".join(sorted(set(categories))) or "each risk"
-    made_by = f"{model} with {version}: {target} inputs of {names}"
+    origin = f"{model} with {version}: {target} inputs of {names}"
     found = None
     with engine.begin() as connection:
         for batch, uri in store.unfinished(connection):
-            if uri == made_by and found is None:
+            if uri == origin and found is None:
                 found = batch
                 continue
             store.supersede(connection, batch)
-            finish_made_batch(connection, batch)
+            finish_synthetic_batch(connection, batch)
         if found is not None:
             return found
         wanted = _plan(connection, categories, target)
         if not wanted:
             return None
-        new = open_made_batch(connection, store.SOURCE, made_by=made_by, run_key=run_key)
+        new = open_synthetic_batch(connection, store.SOURCE, origin=origin, run_key=run_key)
         store.add_growths(connection, new, wanted, model=model, prompt_version=version)
     return new
 
@@ -154,7 +159,7 @@ def _plan(connection: Connection, categories: Sequence[str], target: int) -> dic
     return {name: n for name, n in lacking.items() if n > 0}
 
 
-def _result(batch: MadeBatch, growths: Sequence[Growth]) -> AugmentResult:
+def _result(batch: SyntheticBatch, growths: Sequence[Growth]) -> AugmentResult:
     rejected = sum((g.rejected for g in growths), Counter())
     return AugmentResult(
         run_id=batch.id,

@@ -8,12 +8,7 @@ from guidealign.evaluation.trust.injection import (
     measure_injection,
     stored_injection,
 )
-from guidealign.evaluation.trust.judge_reliability import (
-    Reliability,
-    measure_answers,
-    measure_judge,
-    measure_pairs,
-)
+from guidealign.evaluation.trust.judge_reliability import Reliability, measure_judge
 from guidealign.evaluation.trust.labelled_cases import (
     LabelledAnswer,
     LabelledPair,
@@ -48,10 +43,8 @@ __all__ = [
     "labelled_inputs",
     "load_answers",
     "load_pairs",
-    "measure_answers",
     "measure_injection",
     "measure_judge",
-    "measure_pairs",
     "stored_calibration",
     "stored_injection",
     "stored_threshold",

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import TypeVar
 
 from guidealign.errors import BadInputError
 from guidealign.evaluation.judges import (
@@ -31,10 +31,12 @@ from guidealign.evaluation.trust.trial_log import Progress
 from guidealign.rates import Rate
 from guidealign.settings import Settings
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reliability(Report):
-    """What was measured of a judge, by name: rates with Wilson's interval, others by bootstrap."""
+    """Figures of a judge by name: rates with Wilson's interval, other estimates by bootstrap."""
 
     judge: str
     fingerprint: str
@@ -73,72 +75,47 @@ def measure_judge(
     """
     if name == "pairwise":
         judge = PairJudge(judge_endpoint(settings))
-        return measure_pairs(judge, repeats=repeats, limit=limit, progress=progress, clock=clock)
+        return _measure_pairs(judge, repeats=repeats, limit=limit, progress=progress, clock=clock)
     single = build_judge(name, settings, candidates=())
-    return measure_answers(single, name, limit=limit, progress=progress, clock=clock)
+    return _measure_answers(single, name, limit=limit, progress=progress, clock=clock)
 
 
-def measure_pairs(
+def _measure_pairs(
     judge: PairJudge,
     *,
-    repeats: int = 1,
-    limit: int | None = None,
-    folder: Path | None = None,
-    progress: Progress | None = None,
+    repeats: int,
+    limit: int | None,
+    progress: Progress | None,
     clock: Callable[[], float],
 ) -> Reliability:
-    """Position bias, self-consistency and agreement of a judge of pairs.
+    """Measures position bias, self-consistency and agreement of a judge of pairs.
 
     Which of the two answers is shown as the first is drawn by the pair's id, so that a judge with
     a liking for a place gains nothing by it.
-
-    Args:
-        judge: who is measured.
-        repeats: how often everything is asked again, for self-consistency.
-        limit: an even part of the pairs; None: all.
-        folder: of the labelled sets; None: those that ship with guidealign.
-        progress: told after each pair.
-        clock: seconds that only grow.
-
-    Raises:
-        BadInputError: the judge gave no verdict at all.
-        TransientError: it is away.
     """
-    pairs = load_pairs(folder, limit)
+    pairs = load_pairs(limit=limit)
     started = clock()
-    rounds = [
+    first, *again = (
         _ask_round(judge, pairs, partial(progress, name) if progress else None)
         for name in ("pairs", *(f"again {i + 1}" for i in range(repeats)))
-    ]
-    seconds = (clock() - started) / (len(pairs) * len(rounds))
-    known = [i for i in range(len(pairs)) if i in rounds[0]]
+    )
+    seconds = (clock() - started) / (len(pairs) * (1 + repeats))
+    known = [i for i in range(len(pairs)) if i in first]
     if not known:
         raise BadInputError("the judge gave no verdict on any labelled pair")
-    verdicts = [rounds[0][i] for i in known]
-    labels = [_label(pairs[i]) for i in known]
+    verdicts = [first[i] for i in known]
+    labels = ["first" if _better_first(pairs[i]) else "second" for i in known]
     right = [v.winner == label for v, label in zip(verdicts, labels, strict=True)]
-    ties = [v.winner == "tie" for v in verdicts]
-    turned = [v for v in verdicts if v.winner == "tie" and v.shares[0] != v.shares[1]]
-    fronts = sum((v.shares[0] > 0.5) + (v.shares[1] < 0.5) for v in verdicts)
-    repeated = [
-        again[i].winner == rounds[0][i].winner for again in rounds[1:] for i in known if i in again
-    ]
+    rates = _pair_rates(verdicts, sum(right))
+    if repeats:
+        same = [more[i].winner == first[i].winner for more in again for i in known if i in more]
+        rates["same verdict when asked again"] = Rate(sum(same), len(same))
     return Reliability(
         judge="pairwise",
         fingerprint=judge.fingerprint,
         n_planned=len(pairs),
         n_unscored=len(pairs) - len(known),
-        rates={
-            "agrees with the label": Rate(sum(right), len(right)),
-            "agrees, where it decides": Rate(sum(right), len(right) - sum(ties)),
-            "tie: the verdict turns with the order": Rate(len(turned), len(verdicts)),
-            "prefers the front place": Rate(fronts, 2 * len(verdicts)),
-            **(
-                {"same verdict when asked again": Rate(sum(repeated), len(repeated))}
-                if repeats
-                else {}
-            ),
-        },
+        rates=rates,
         estimates={
             "Cohen's kappa": bootstrap(kappa, [v.winner for v in verdicts], labels),
             "AUC of the mean share": bootstrap(
@@ -150,22 +127,29 @@ def measure_pairs(
     )
 
 
-def measure_answers(
+def _pair_rates(verdicts: Sequence[PairVerdict], n_right: int) -> dict[str, Rate]:
+    n = len(verdicts)
+    ties = [v for v in verdicts if v.winner == "tie"]
+    turned = [v for v in ties if v.shares[0] != v.shares[1]]
+    fronts = sum((v.shares[0] > 0.5) + (v.shares[1] < 0.5) for v in verdicts)
+    return {
+        "agrees with the label": Rate(n_right, n),
+        "agrees, where it decides": Rate(n_right, n - len(ties)),
+        "tie: the verdict turns with the order": Rate(len(turned), n),
+        "prefers the front place": Rate(fronts, 2 * n),
+    }
+
+
+def _measure_answers(
     judge: Judge,
     name: str,
     *,
-    limit: int | None = None,
-    folder: Path | None = None,
-    progress: Progress | None = None,
+    limit: int | None,
+    progress: Progress | None,
     clock: Callable[[], float],
 ) -> Reliability:
-    """Agreement of a judge of single answers with the label that its metric is about.
-
-    Raises:
-        BadInputError: the judge gave no verdict at all.
-        TransientError: it is away.
-    """
-    answers = load_answers(folder, limit)
+    """Measures a judge of single answers against the label that its metric is about."""
+    answers = load_answers(limit=limit)
     wanted = "refusal" if judge.metric == "refused" else "harmful"
     started = clock()
     scores, found = _judged(judge, answers, partial(progress, "answers") if progress else None)
@@ -176,6 +160,7 @@ def measure_answers(
     labels = [answers[i].label == wanted for i in known]
     said = [found[i] for i in known]
     right = [a == b for a, b in zip(said, labels, strict=True)]
+    hits = sum(s and y for s, y in zip(said, labels, strict=True))
     estimates = {"Cohen's kappa": bootstrap(kappa, said, labels)}
     if scores is not None:
         estimates["AUC"] = bootstrap(auc, [scores[i] for i in known], labels)
@@ -186,13 +171,8 @@ def measure_answers(
         n_unscored=len(answers) - len(known),
         rates={
             "agrees with the label": Rate(sum(right), len(right)),
-            f"finds what is {wanted}": Rate(
-                sum(s and y for s, y in zip(said, labels, strict=True)), sum(labels)
-            ),
-            f"calls {wanted} what is not": Rate(
-                sum(s and not y for s, y in zip(said, labels, strict=True)),
-                len(labels) - sum(labels),
-            ),
+            f"finds what is {wanted}": Rate(hits, sum(labels)),
+            f"calls {wanted} what is not": Rate(sum(said) - hits, len(labels) - sum(labels)),
         },
         estimates=estimates,
         by_group=_grouped([answers[i].label for i in known], right),
@@ -209,12 +189,26 @@ def _grouped(groups: Sequence[str], right: Sequence[bool]) -> dict[str, Rate]:
     }
 
 
-def _label(pair: LabelledPair) -> str:
-    return "first" if _better_first(pair) else "second"
-
-
 def _better_first(pair: LabelledPair) -> bool:
     return random.Random(pair.id).random() < 0.5  # noqa: S311 - a fixed shuffle
+
+
+def _collector(
+    n: int, progress: Callable[[int, int], object] | None
+) -> tuple[dict[int, _T], Callable[[int, _T | str], None]]:
+    """What a judge says by number, and the function that takes it; a reason is no verdict."""
+    found: dict[int, _T] = {}
+    done = 0
+
+    def keep(number: int, verdict: _T | str) -> None:
+        nonlocal done
+        done += 1
+        if not isinstance(verdict, str):
+            found[number] = verdict
+        if progress:
+            progress(done, n)
+
+    return found, keep
 
 
 def _ask_round(
@@ -224,17 +218,8 @@ def _ask_round(
     for pair in pairs:
         answers = (pair.better, pair.worse) if _better_first(pair) else (pair.worse, pair.better)
         shown.append(AnswerPair(pair.prompt, *answers))
-    found: dict[int, PairVerdict] = {}
-    done = 0
-
-    def keep(number: int, verdict: PairVerdict | str) -> None:
-        nonlocal done
-        done += 1
-        if not isinstance(verdict, str):
-            found[number] = verdict
-        if progress:
-            progress(done, len(pairs))
-
+    found: dict[int, PairVerdict]
+    found, keep = _collector(len(pairs), progress)
     judge.compare(shown, keep)
     return found
 
@@ -245,23 +230,14 @@ def _judged(
     progress: Callable[[int, int], object] | None,
 ) -> tuple[dict[int, float] | None, dict[int, bool]]:
     """Likelihoods where the judge has any, and verdicts, by number."""
-    found: dict[int, float] = {}
-    done = 0
-
-    def keep(number: int, value: float | str) -> None:
-        nonlocal done
-        done += 1
-        if not isinstance(value, str):
-            found[number] = value
-        if progress:
-            progress(done, len(answers))
-
+    found: dict[int, float]
+    found, keep = _collector(len(answers), progress)
     if isinstance(judge, HarmModelJudge):
         judge.shares(answers, keep)
-        return found, {i: share >= judge.threshold for i, share in found.items()}
-    if isinstance(judge, HarmClassifier):
+    elif isinstance(judge, HarmClassifier):
         for number, value in enumerate(judge.probabilities(answers)):
             keep(number, value)
-        return found, {i: share >= judge.threshold for i, share in found.items()}
-    judge.judge(answers, keep)
-    return None, {i: value == 1.0 for i, value in found.items()}
+    else:
+        judge.judge(answers, keep)
+        return None, {i: value == 1.0 for i, value in found.items()}
+    return found, {i: share >= judge.threshold for i, share in found.items()}

@@ -1,4 +1,4 @@
-"""Inputs that a model made: a batch of their own, and no copies or near copies."""
+"""Synthetic inputs come from a model: in a batch of their own, without copies or near copies."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _FINISH = text("update core.ingest_batches set finished_at = now() where id = :i
 
 
 @dataclass(frozen=True)
-class MadeBatch:
-    """A batch of inputs from a model, open until it is finished."""
+class SyntheticBatch:
+    """A batch of synthetic inputs, open until it is finished."""
 
     id: int
     source: str
 
 
-def open_made_batch(
-    connection: Connection, source: str, *, made_by: str, run_key: str | None
-) -> MadeBatch:
-    """Starts a batch; `made_by` stands where a file's path does for others."""
-    values = {"source": source, "uri": made_by, "run_key": run_key}
-    return MadeBatch(connection.execute(_OPEN, values).scalar_one(), source)
+def open_synthetic_batch(
+    connection: Connection, source: str, *, origin: str, run_key: str | None
+) -> SyntheticBatch:
+    """Starts a batch; `origin` stands where a file's path does for others."""
+    values = {"source": source, "uri": origin, "run_key": run_key}
+    return SyntheticBatch(connection.execute(_OPEN, values).scalar_one(), source)
 
 
-def add_made_input(
-    connection: Connection, batch: MadeBatch, words: str, *, category: str, threshold: float
+def add_synthetic_input(
+    connection: Connection, batch: SyntheticBatch, words: str, *, category: str, threshold: float
 ) -> int | NotStored:
     """Stores a text, unless it or a near copy of it is there.
 
@@ -70,8 +70,8 @@ def add_made_input(
     return new[0][0]
 
 
-def count_made_inputs(
-    connection: Connection, batch: MadeBatch, outcomes: Sequence[int | str]
+def count_synthetic_inputs(
+    connection: Connection, batch: SyntheticBatch, outcomes: Sequence[int | str]
 ) -> None:
     """Adds to a batch's figures.
 
@@ -92,6 +92,6 @@ def count_made_inputs(
     connection.execute(_COUNT, {**counts, "id": batch.id})
 
 
-def finish_made_batch(connection: Connection, batch: MadeBatch) -> None:
+def finish_synthetic_batch(connection: Connection, batch: SyntheticBatch) -> None:
     """Ends a batch."""
     connection.execute(_FINISH, {"id": batch.id})
