@@ -13,8 +13,8 @@ from scipy import stats
 
 from benchmarks._harness.report import Figure
 from benchmarks.gates.shares import CASES, DAYS, LEVEL, levels, power, share
-from guidealign.evaluation._comparison import Question, compare
-from guidealign.evaluation.policy import LookPlan
+from guidealign.evaluation.paired_statistics.comparison import GainQuestion, compare
+from guidealign.evaluation.policy import InterimPlan
 
 _PROMPTS, _PARAPHRASES = 100, 2
 _RESAMPLES = 1_000
@@ -38,7 +38,7 @@ def _clusters(gains: NDArray[np.float64], per_prompt: int) -> NDArray[np.int64]:
 
 
 def _p(gains: NDArray[np.float64], per_prompt: int, level: float) -> float:
-    question = Question(
+    question = GainQuestion(
         test="paired_bootstrap", bar=0.0, target=0.2, level=level, resamples=_RESAMPLES
     )
     return compare(gains, _clusters(gains, per_prompt).tolist(), question).p_above
@@ -68,7 +68,7 @@ def _one_look(
 
 def _ten_looks(growing: bool, seed: int) -> tuple[bool, bool, bool]:
     """Passes on any day of: our gate, the same test at the whole level, the mean."""
-    rng, spent = np.random.default_rng(seed), levels(LookPlan())
+    rng, spent = np.random.default_rng(seed), levels(InterimPlan())
     everything = [_even(rng) for _ in range(1 if growing else DAYS)]
     passed = np.zeros(3, dtype=bool)
     for day in range(DAYS):
@@ -83,7 +83,7 @@ def _ten_looks(growing: bool, seed: int) -> tuple[bool, bool, bool]:
 def _better(bar: float, gain: float, seed: int) -> tuple[bool, float]:
     """Whether a better challenger passes, and the power that the gate states."""
     gains = np.random.default_rng(seed).normal(gain, _SPREAD, CASES)
-    question = Question(
+    question = GainQuestion(
         test="paired_bootstrap", bar=bar, target=gain, level=LEVEL, resamples=_RESAMPLES
     )
     found = compare(gains, range(CASES), question)

@@ -18,10 +18,10 @@ from benchmarks.gates.shares import (
     power,
     share,
 )
-from guidealign.evaluation._comparison import Question, compare_counts
-from guidealign.evaluation._counts import CountQuestion, p_of_counts
-from guidealign.evaluation.gates import level_of_look
-from guidealign.evaluation.policy import LookPlan
+from guidealign.evaluation.gates import interim_level
+from guidealign.evaluation.paired_statistics.comparison import GainQuestion, compare_counts
+from guidealign.evaluation.paired_statistics.counts import CountQuestion, p_of_counts
+from guidealign.evaluation.policy import InterimPlan
 
 _CHANGED = 0.06
 """Share of cases on which a challenger's verdict differs, as many for the better as not."""
@@ -78,7 +78,7 @@ def measure_rates(full: bool) -> list[Figure]:
                 figures.append(
                     share(f"yes/no: {test}, {DAYS} looks, {plan}; {how}", passed, at_most=LEVEL)
                 )
-        passed = (_p_values(worse[how], -_MARGIN) <= levels(LookPlan())).any(axis=1)
+        passed = (_p_values(worse[how], -_MARGIN) <= levels(InterimPlan())).any(axis=1)
         figures.append(
             share(f"yes/no: {name}, {DAYS} looks, open_ended; {how}", passed, at_most=LEVEL)
         )
@@ -94,7 +94,7 @@ def measure_power(full: bool) -> list[Figure]:
     n, rng = 10_000 if full else 1_000, np.random.default_rng(_SEED + 1)
     drawn = _draw(n, 2 * _MARGIN, rng)
     once = drawn["a new challenger each day"][:, 0]
-    first = level_of_look(LEVEL, 1, LookPlan())
+    first = interim_level(LEVEL, 1, InterimPlan())
     figures = []
     asked = {
         f"more than 0, McNemar exact, gain {2 * _MARGIN:g}": (0.0, 2 * _MARGIN, once),
@@ -105,7 +105,7 @@ def measure_power(full: bool) -> list[Figure]:
     }
     for name, (bar, gain, counts) in asked.items():
         for when, level in (("one look", LEVEL), ("first open_ended look", first)):
-            question = Question(test="mcnemar_exact", bar=bar, target=gain, level=level)
+            question = GainQuestion(test="mcnemar_exact", bar=bar, target=gain, level=level)
             stated = compare_counts(
                 round(CASES * (_CHANGED + gain) / 2),
                 round(CASES * (_CHANGED - gain) / 2),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from guidealign.evaluation import CheckPolicy, GatePolicy
-from guidealign.evaluation.policy import LookPlan
+from guidealign.evaluation.policy import InterimPlan
 from guidealign.records import CaseKind, CaseScore, EvaluationRun
 
 
@@ -31,7 +31,7 @@ def run_of(version: int, scores: tuple[CaseScore, ...]) -> EvaluationRun:
     )
 
 
-def policy_of(effect: float, level: float, looks: LookPlan, min_cases: int) -> GatePolicy:
+def policy_of(effect: float, level: float, looks: InterimPlan, min_cases: int) -> GatePolicy:
     """Fewer harmful answers, and no more refusals of harmless requests."""
     return GatePolicy(
         model="model",

@@ -9,24 +9,24 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from benchmarks._harness.report import Figure
-from guidealign.evaluation.gates import level_of_look
-from guidealign.evaluation.policy import LookPlan
+from guidealign.evaluation.gates import interim_level
+from guidealign.evaluation.policy import InterimPlan
 
 LEVEL = 0.05
 """One-sided, over all looks together."""
 DAYS = 10
 CASES = 939
-ONCE = LookPlan(spending="even", planned=1)
+ONCE = InterimPlan(spending="even", planned=1)
 PLANS = {
-    "open_ended": LookPlan(),
-    "even": LookPlan(spending="even", planned=DAYS),
-    "obrien_fleming": LookPlan(spending="obrien_fleming", planned=DAYS),
+    "open_ended": InterimPlan(),
+    "even": InterimPlan(spending="even", planned=DAYS),
+    "obrien_fleming": InterimPlan(spending="obrien_fleming", planned=DAYS),
 }
 
 
-def levels(plan: LookPlan) -> NDArray[np.float64]:
+def levels(plan: InterimPlan) -> NDArray[np.float64]:
     """Of each day, (DAYS,)."""
-    return np.array([level_of_look(LEVEL, day + 1, plan) for day in range(DAYS)])
+    return np.array([interim_level(LEVEL, day + 1, plan) for day in range(DAYS)])
 
 
 def share(name: str, passed: ArrayLike, *, at_most: float | None = None, note: str = "") -> Figure:

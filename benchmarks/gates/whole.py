@@ -13,7 +13,7 @@ from benchmarks._harness.report import Figure
 from benchmarks.gates.runs import policy_of, run_of, scores_of
 from benchmarks.gates.shares import CASES, DAYS, LEVEL, share
 from guidealign.evaluation.gates import check_all, conclude
-from guidealign.evaluation.policy import LookPlan
+from guidealign.evaluation.policy import InterimPlan
 from guidealign.records import EvaluationRun
 from guidealign.settings import GateSettings
 
@@ -75,7 +75,7 @@ def _verdicts(n: int, gain: float, days: int, seed: int) -> NDArray[np.str_]:
 
 
 def _of_champion(gain: float, days: int, seed: int) -> list[str]:
-    policy, settings = policy_of(_EFFECT, LEVEL, LookPlan(), 100), GateSettings()
+    policy, settings = policy_of(_EFFECT, LEVEL, InterimPlan(), 100), GateSettings()
     rng = np.random.default_rng(seed)
     harm, refused = rng.random(CASES) < _HARM, rng.random(_LOOK_ALIKES) < _REFUSED
     champion = _run(1, harm, refused)

@@ -36,8 +36,8 @@ from benchmarks.labrador.kept_lines import KeptLines
 from guidealign.alignment import AlignedExample
 from guidealign.alignment.filters import judge
 from guidealign.evaluation import load_cases
-from guidealign.evaluation.benchmark import PreferenceCase
-from guidealign.evaluation.preference import preference_margin
+from guidealign.evaluation.benchmarks.preference import preference_margin
+from guidealign.evaluation.benchmarks.starter_cases import PreferenceCase
 from guidealign.guidance import compose, keep_distinct
 from guidealign.labrador.adapter_gguf import write_adapter_gguf
 from guidealign.labrador.base import find_base, load_files

@@ -13,7 +13,6 @@ from rich.console import Console
 from benchmarks._harness.report import Figure
 from benchmarks.authoring.model import bundled_model
 from benchmarks.labrador.kept_lines import KeptLines
-from guidealign.evaluation._comparison import Question, compare
 from guidealign.evaluation.judges import (
     AnswerPair,
     HarmModelJudge,
@@ -21,13 +20,14 @@ from guidealign.evaluation.judges import (
     PairVerdict,
     why_refused,
 )
+from guidealign.evaluation.paired_statistics.comparison import GainQuestion, compare
 from guidealign.settings import Settings
 
 GUIDED, FEWER, PLAIN, LABRADOR = "guided", "guided by two", "plain", "labrador"
 _COMPARED_SIDES = ((GUIDED, PLAIN), (LABRADOR, PLAIN))
 _COMPARED_EVERY = 2
 """Of the prompts, every second: a pair costs two calls that are longer than an answer's one."""
-_DIFFERENT = Question(test="paired_bootstrap", bar=0.0, target=0.05, level=0.025)
+_DIFFERENT = GainQuestion(test="paired_bootstrap", bar=0.0, target=0.05, level=0.025)
 KINDS = {
     "harm": "risky held-out prompts",
     "do_not_answer": "Do-Not-Answer",

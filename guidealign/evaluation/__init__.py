@@ -1,29 +1,29 @@
 """Benchmarks, judges, statistics and gates: what a challenger must show before it is promoted."""
 
-from guidealign.evaluation.benchmark import PreferenceCase, load_cases
 from guidealign.evaluation.benchmarks import (
     Benchmark,
+    BenchmarkSubject,
     StoredRun,
     benchmark_kinds,
     load_benchmark,
 )
-from guidealign.evaluation.benchmarks import Subject as BenchmarkSubject
 from guidealign.evaluation.benchmarks import list_runs as list_benchmark_runs
 from guidealign.evaluation.benchmarks import read_run as read_benchmark_run
-from guidealign.evaluation.gates import gate, level_of_look
-from guidealign.evaluation.judge import Judgement, judge_labrador, judge_retriever
+from guidealign.evaluation.benchmarks.preference import score_labrador
+from guidealign.evaluation.benchmarks.starter_cases import PreferenceCase, load_cases
+from guidealign.evaluation.gates import gate, interim_level
+from guidealign.evaluation.gates.judge import Judgement, judge_labrador, judge_retriever
 from guidealign.evaluation.model import CheckResult, GateDecision
 from guidealign.evaluation.page import decision_page
-from guidealign.evaluation.policy import CheckPolicy, GatePolicy, LookPlan, load_policy
-from guidealign.evaluation.preference import score_labrador
-from guidealign.evaluation.results import Demand, Row, compare_results, results_of, rows_of
-from guidealign.evaluation.run_benchmark import (
+from guidealign.evaluation.policy import CheckPolicy, GatePolicy, InterimPlan, load_policy
+from guidealign.evaluation.scoring.results import Demand, Row, compare_results, results_of, rows_of
+from guidealign.evaluation.scoring.run_benchmark import (
+    BenchmarkSource,
     Evaluated,
     judge_run_pair,
     run_benchmark,
     run_likelihood,
 )
-from guidealign.evaluation.run_benchmark import Source as BenchmarkSource
 from guidealign.evaluation.store import load_run, store_run
 from guidealign.evaluation.trust import (
     CalibrationReport,
@@ -56,8 +56,8 @@ __all__ = [
     "GateDecision",
     "GatePolicy",
     "InjectionReport",
+    "InterimPlan",
     "Judgement",
-    "LookPlan",
     "Pace",
     "PreferenceCase",
     "PromptComparison",
@@ -73,11 +73,11 @@ __all__ = [
     "decision_page",
     "find_threshold",
     "gate",
+    "interim_level",
     "judge_labrador",
     "judge_retriever",
     "judge_run_pair",
     "labelled_inputs",
-    "level_of_look",
     "list_benchmark_runs",
     "load_benchmark",
     "load_cases",

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError
-from guidealign.evaluation.benchmark import load_cases
+from guidealign.evaluation.benchmarks.starter_cases import load_cases
 from guidealign.evaluation.model import CheckResult
 
 MOST_CHANGED = 20

@@ -81,7 +81,7 @@ class CheckPolicy(BaseModel):
         return self
 
 
-class LookPlan(BaseModel):
+class InterimPlan(BaseModel):
     """How the level is spent when gates are asked again about the same champion."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -90,7 +90,7 @@ class LookPlan(BaseModel):
     planned: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
-    def _planned_where_needed(self) -> LookPlan:
+    def _planned_where_needed(self) -> InterimPlan:
         if (self.planned is None) != (self.spending == "open_ended"):
             raise ValueError("planned is the number of looks of even and obrien_fleming spending")
         return self
@@ -105,7 +105,7 @@ class GatePolicy(BaseModel):
     metric: str
     unit: str
     about: str
-    looks: LookPlan = LookPlan()
+    looks: InterimPlan = InterimPlan()
     checks: list[CheckPolicy] = Field(min_length=1)
 
     @property

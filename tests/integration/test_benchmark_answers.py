@@ -16,8 +16,8 @@ from sqlalchemy import Engine
 from guidealign.errors import ConfigurationError, ServiceUnavailableError
 from guidealign.evaluation.benchmarks import (
     Benchmark,
-    Case,
-    Subject,
+    BenchmarkCase,
+    BenchmarkSubject,
     answer_benchmark,
     list_runs,
     read_answers,
@@ -31,12 +31,12 @@ from tests.integration.llm_fixture import endpoint
 WORKER = """
 import sys
 from guidealign.db import make_engine
-from guidealign.evaluation.benchmarks import Subject, answer_benchmark
+from guidealign.evaluation.benchmarks import BenchmarkSubject, answer_benchmark
 from guidealign.settings import Settings
 from tests.integration.llm_fixture import endpoint
 from tests.integration.test_benchmark_answers import make_benchmark
 answer_benchmark(
-    make_benchmark(40), Subject(endpoint=endpoint(sys.argv[2], concurrency=2), name="m"),
+    make_benchmark(40), BenchmarkSubject(endpoint=endpoint(sys.argv[2], concurrency=2), name="m"),
     engine=make_engine(sys.argv[1]), settings=Settings(),
 )
 """
@@ -44,21 +44,21 @@ answer_benchmark(
 
 def make_benchmark(n: int) -> Benchmark:
     cases = tuple(
-        Case(case_id=f"c{i:02}", category="x", kind="harm", turns=(f"question {i}",))
+        BenchmarkCase(case_id=f"c{i:02}", category="x", kind="harm", turns=(f"question {i}",))
         for i in range(n)
     )
     return Benchmark(name="b", cases=cases, source="here", sha256="0", known_as=None)
 
 
 def _ask(benchmark: Benchmark, base_url: str, engine: Engine, **changes: object) -> int:
-    subject = Subject(endpoint=endpoint(base_url, **changes), name="m")
+    subject = BenchmarkSubject(endpoint=endpoint(base_url, **changes), name="m")
     return answer_benchmark(benchmark, subject, engine=engine, settings=Settings()).run_id
 
 
 def test_every_case_is_asked_once_and_told(engine: Engine) -> None:
     told: list[tuple[int, int]] = []
     with serve_model(lambda request: f"answer to {request.last}") as server:
-        subject = Subject(endpoint=endpoint(server.base_url), name="m")
+        subject = BenchmarkSubject(endpoint=endpoint(server.base_url), name="m")
         asked = answer_benchmark(
             make_benchmark(5), subject, engine=engine, settings=Settings(),
             progress=lambda done, total: told.append((done, total)),
@@ -74,7 +74,7 @@ def test_every_case_is_asked_once_and_told(engine: Engine) -> None:
 
 
 def test_turns_are_asked_after_the_answers_before_them(engine: Engine) -> None:
-    case = Case(case_id="1", category="x", kind="quality", turns=("first", "second"))
+    case = BenchmarkCase(case_id="1", category="x", kind="quality", turns=("first", "second"))
     benchmark = Benchmark(name="b", cases=(case,), source="here", sha256="0", known_as=None)
     with serve_model(lambda request: f"re {request.last}") as server:
         run = _ask(benchmark, server.base_url, engine)
@@ -140,7 +140,9 @@ def test_guidelines_take_a_registry_and_make_another_model(engine: Engine) -> No
         release_id=4, library_version=1, retriever_version=0, labrador_version=0,
         prompt_version="p",
     )  # fmt: skip
-    subject = Subject(endpoint=endpoint("http://127.0.0.1:9/v1"), name="m", release=release)
+    subject = BenchmarkSubject(
+        endpoint=endpoint("http://127.0.0.1:9/v1"), name="m", release=release
+    )
     assert subject.model_name == "m+release-4"
     with pytest.raises(ConfigurationError, match="registry"):
         answer_benchmark(make_benchmark(1), subject, engine=engine, settings=Settings())

@@ -27,8 +27,8 @@ from guidealign.evaluation import (
     run_likelihood,
 )
 from guidealign.evaluation.gates._decide import _decide_once
+from guidealign.evaluation.gates.stored_runs import named_runs
 from guidealign.evaluation.model import GateDecision
-from guidealign.evaluation.named import named_runs
 from guidealign.evaluation.policy import load_policy
 from guidealign.records import LABRADOR_MODEL, CaseScore, EvaluationRun
 from guidealign.registry import Registry

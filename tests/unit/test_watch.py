@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidealign.evaluation import LookPlan, level_of_look
+from guidealign.evaluation import InterimPlan, interim_level
 from guidealign.promotion._watch_store import Counts
 from guidealign.promotion.watch import least_increase
 
@@ -50,7 +50,7 @@ def test_twenty_looks_at_a_version_that_is_as_before_rarely_alarm(share: float) 
         marks = np.cumsum(rng.random(sizes[-1]) < share + margin)
         for number, n in enumerate(sizes, start=1):
             counts = Counts(n_before=400, k_before=k_before, n_since=n, k_since=int(marks[n - 1]))
-            if least_increase(counts, level_of_look(level, number, LookPlan())) > margin:
+            if least_increase(counts, interim_level(level, number, InterimPlan())) > margin:
                 false_alarms += 1
                 break
     assert false_alarms / 1_000 <= level

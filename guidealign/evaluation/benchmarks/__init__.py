@@ -8,8 +8,8 @@ from guidealign.evaluation.benchmarks.load import (
     benchmark_kinds,
     load_benchmark,
 )
-from guidealign.evaluation.benchmarks.model import KINDS, Benchmark, Case
-from guidealign.evaluation.benchmarks.runs import StoredAnswer, StoredRun, Subject
+from guidealign.evaluation.benchmarks.model import KINDS, Benchmark, BenchmarkCase
+from guidealign.evaluation.benchmarks.runs import BenchmarkSubject, StoredAnswer, StoredRun
 from guidealign.evaluation.benchmarks.store import list_runs, open_run, read_answers, read_run
 
 __all__ = [
@@ -17,11 +17,11 @@ __all__ = [
     "KNOWN",
     "STARTER",
     "Benchmark",
+    "BenchmarkCase",
     "BenchmarkKind",
-    "Case",
+    "BenchmarkSubject",
     "StoredAnswer",
     "StoredRun",
-    "Subject",
     "answer_benchmark",
     "benchmark_kinds",
     "list_runs",

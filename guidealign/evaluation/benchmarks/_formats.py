@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from guidealign.evaluation.benchmarks._rows import Row
-from guidealign.evaluation.benchmarks.model import KINDS, Case
+from guidealign.evaluation.benchmarks.model import KINDS, BenchmarkCase
 from guidealign.records import CaseKind
 
 _AREAS = (
@@ -26,7 +26,7 @@ _CONTRAST = "contrast_"
 _INTENT = re.compile(r"\s+")
 
 
-def do_not_answer(row: Row) -> Case:
+def do_not_answer(row: Row) -> BenchmarkCase:
     """A risky prompt: Do-Not-Answer's own columns, or those of copies without harm types."""
     prompt = row.text("question", "prompt")
     # Copies in several files are named after the risk area.
@@ -34,7 +34,7 @@ def do_not_answer(row: Row) -> Case:
     category = next((name for begins, name in _AREAS if area.startswith(begins)), None)
     if category is None:
         raise row.error("risk_area", f"is none of Do-Not-Answer's: {area!r}")
-    return Case(
+    return BenchmarkCase(
         case_id=_id(row),
         category=category,
         kind="harm",
@@ -43,7 +43,7 @@ def do_not_answer(row: Row) -> Case:
     )
 
 
-def hhh(row: Row) -> Case:
+def hhh(row: Row) -> BenchmarkCase:
     """A choice between two answers (BIG-bench's or the Hugging Face form), or the prompt alone."""
     place = {row.file.stem, row.file.parent.name}
     category = next((name for name in _HHH_KINDS if name in place), None)
@@ -53,7 +53,7 @@ def hhh(row: Row) -> Case:
             f"is told by the file's or folder's name: {', '.join(_HHH_KINDS)}",
         )
     right, wrong = _hhh_answers(row)
-    return Case(
+    return BenchmarkCase(
         case_id=f"{category}-{row.number}",
         category=category,
         kind=_HHH_KINDS[category],
@@ -83,14 +83,14 @@ def _hhh_answers(row: Row) -> tuple[str | None, str | None]:
     return right[0], wrong[0]
 
 
-def xstest(row: Row) -> Case:
+def xstest(row: Row) -> BenchmarkCase:
     """A safe prompt that sounds risky, or its unsafe contrast."""
     kind_of_prompt = row.text("type")
     label = row.optional("label")
     if label not in {None, "safe", "unsafe"}:
         raise row.error("label", f"is {label!r}, not safe or unsafe")
     unsafe = kind_of_prompt.startswith(_CONTRAST) if label is None else label == "unsafe"
-    return Case(
+    return BenchmarkCase(
         case_id=_id(row),
         category=kind_of_prompt.removeprefix(_CONTRAST),
         kind="harm" if unsafe else "over_refusal",
@@ -98,10 +98,10 @@ def xstest(row: Row) -> Case:
     )
 
 
-def fastchat_questions(row: Row) -> Case:
+def fastchat_questions(row: Row) -> BenchmarkCase:
     """A question of Vicuna bench or MT-bench, in FastChat's form or that of the hub's copy."""
     name = "turns" if "turns" in row.values else "prompt"
-    return Case(
+    return BenchmarkCase(
         case_id=_id(row),
         category=row.text("category"),
         kind="quality",
@@ -109,7 +109,7 @@ def fastchat_questions(row: Row) -> Case:
     )
 
 
-def own(row: Row) -> Case:
+def own(row: Row) -> BenchmarkCase:
     """A case in guidealign's own form: prompt (or turns), category, kind; better, worse, ..."""
     told = row.text("kind")
     kind = next((kind for kind in KINDS if kind == told), None)
@@ -119,7 +119,7 @@ def own(row: Row) -> Case:
     if (better is None) != (worse is None):
         raise row.error("worse" if worse is None else "better", "is missing beside its other half")
     turns = _turns(row, "turns") if row.values.get("turns") else (row.text("prompt"),)
-    return Case(
+    return BenchmarkCase(
         case_id=_id(row),
         category=row.text("category"),
         kind=kind,

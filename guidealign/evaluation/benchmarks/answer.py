@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 from guidealign.alignment import retrieve
 from guidealign.errors import BadInputError, ConfigurationError, TransientError
 from guidealign.evaluation.benchmarks import store
-from guidealign.evaluation.benchmarks.model import Benchmark, Case
-from guidealign.evaluation.benchmarks.runs import StoredRun, Subject, cluster_of
+from guidealign.evaluation.benchmarks.model import Benchmark, BenchmarkCase
+from guidealign.evaluation.benchmarks.runs import BenchmarkSubject, StoredRun, cluster_of
 from guidealign.guidance import compose
 from guidealign.llm import ChatClient, ChatResult, run_many
 from guidealign.records import Release, RetrievedGuideline
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class _Job:
-    case: Case
+    case: BenchmarkCase
     guidelines: Sequence[RetrievedGuideline]
 
 
@@ -102,7 +102,7 @@ class _Asker:
 
 def answer_benchmark(
     benchmark: Benchmark,
-    subject: Subject,
+    subject: BenchmarkSubject,
     *,
     engine: Engine,
     settings: Settings,
@@ -148,7 +148,7 @@ def answer_benchmark(
 
 
 def _guidelines(
-    cases: list[Case],
+    cases: list[BenchmarkCase],
     release: Release | None,
     engine: Engine,
     settings: Settings,

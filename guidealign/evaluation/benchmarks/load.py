@@ -10,11 +10,11 @@ from types import MappingProxyType
 from typing import Any
 
 from guidealign.errors import BadInputError, IntegrityError
-from guidealign.evaluation.benchmark import STARTER_FOLDER, load_cases
 from guidealign.evaluation.benchmarks import _formats
 from guidealign.evaluation.benchmarks._hub import fetch, is_hub_id
 from guidealign.evaluation.benchmarks._rows import Row, digest_of, read_rows
-from guidealign.evaluation.benchmarks.model import Benchmark, Case
+from guidealign.evaluation.benchmarks.model import Benchmark, BenchmarkCase
+from guidealign.evaluation.benchmarks.starter_cases import STARTER_FOLDER, load_cases
 from guidealign.settings import EvaluationSettings
 
 STARTER = "starter"
@@ -27,7 +27,7 @@ class BenchmarkKind:
     about: str
     n_cases: int
     """As published; another copy may hold fewer."""
-    read: Callable[[Row], Case]
+    read: Callable[[Row], BenchmarkCase]
     hub_id: str | None
     """Where it is fetched from; None: it has no home there, give a file."""
     patterns: tuple[str, ...]
@@ -157,7 +157,7 @@ def benchmark_kinds(settings: EvaluationSettings) -> list[dict[str, Any]]:
 
 def _starter(pinned: str | None) -> Benchmark:
     cases = tuple(
-        Case(
+        BenchmarkCase(
             case_id=case.case_id,
             category=case.category,
             kind=case.kind,
@@ -238,7 +238,7 @@ def _check(name: str, told: str, digest: str, pinned: str | None) -> None:
         )
 
 
-def _clustered(cases: list[Case]) -> tuple[Case, ...]:
+def _clustered(cases: list[BenchmarkCase]) -> tuple[BenchmarkCase, ...]:
     """A prompt that stands twice (Do-Not-Answer has one) says the same twice: one cluster."""
     first: dict[tuple[str, ...], str] = {}
     return tuple(
@@ -247,7 +247,7 @@ def _clustered(cases: list[Case]) -> tuple[Case, ...]:
     )
 
 
-def _check_cases(cases: tuple[Case, ...], told: str) -> None:
+def _check_cases(cases: tuple[BenchmarkCase, ...], told: str) -> None:
     if not cases:
         raise BadInputError(f"{told} holds no case")
     twice = [name for name, n in Counter(case.case_id for case in cases).items() if n > 1]

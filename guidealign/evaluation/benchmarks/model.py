@@ -8,14 +8,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from guidealign.evaluation.benchmark import PreferenceCase
+from guidealign.evaluation.benchmarks.starter_cases import PreferenceCase
 from guidealign.records import CaseKind
 
 KINDS: tuple[CaseKind, ...] = ("harm", "over_refusal", "quality")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class BenchmarkCase:
     """What a model is asked, and two answers to it where the benchmark has them."""
 
     case_id: str
@@ -56,7 +56,7 @@ class Benchmark:
     """Cases as they were read, with the copy that they were read from."""
 
     name: str
-    cases: tuple[Case, ...]
+    cases: tuple[BenchmarkCase, ...]
     source: str
     """A file, a folder, or `hub id@commit`."""
     sha256: str
@@ -75,7 +75,7 @@ class Benchmark:
         return self if n is None else replace(self, cases=_even_choice(self.cases, n))
 
 
-def _even_choice(cases: Sequence[Case], n: int) -> tuple[Case, ...]:
+def _even_choice(cases: Sequence[BenchmarkCase], n: int) -> tuple[BenchmarkCase, ...]:
     """Takes turns over (kind, category) groups, in the benchmark's order within each."""
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, case in enumerate(cases):

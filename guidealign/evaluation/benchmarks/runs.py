@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from guidealign.evaluation.benchmarks.model import Case
+from guidealign.evaluation.benchmarks.model import BenchmarkCase
 from guidealign.records import UNTRAINED_VERSION, CaseKind, Release
 from guidealign.settings import EndpointSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class BenchmarkSubject:
     """A model behind an endpoint, and what its answers are stored under."""
 
     endpoint: EndpointSettings
@@ -98,6 +98,6 @@ class StoredAnswer:
         )
 
 
-def cluster_of(case: Case) -> str:
+def cluster_of(case: BenchmarkCase) -> str:
     """The case's cluster: its own where it names none."""
     return case.cluster or case.case_id

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from guidealign.db import guard_database, session_lock
 from guidealign.errors import BadInputError
 from guidealign.evaluation.benchmarks.model import Benchmark
-from guidealign.evaluation.benchmarks.runs import StoredAnswer, StoredRun, Subject
+from guidealign.evaluation.benchmarks.runs import BenchmarkSubject, StoredAnswer, StoredRun
 
 _RUN = (
     "select r.id as run_id, r.model_name, r.version, r.release_id, r.benchmark, r.source,"
@@ -44,7 +44,9 @@ _ANSWERS = text(
 )
 
 
-def open_run(engine: Engine, benchmark: Benchmark, subject: Subject, asked: str) -> StoredRun:
+def open_run(
+    engine: Engine, benchmark: Benchmark, subject: BenchmarkSubject, asked: str
+) -> StoredRun:
     """The run of this model on these cases, asked in this way: made once, found ever after."""
     key = {
         "model_name": subject.model_name,

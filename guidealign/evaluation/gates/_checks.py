@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from guidealign.evaluation._comparison import Answer, Question, compare
 from guidealign.evaluation.gates._cases import Cases, Obstacle, find_pair, pair_cases
 from guidealign.evaluation.gates._conclude import outcome_of
-from guidealign.evaluation.gates._looks import holm, level_of_look
+from guidealign.evaluation.gates._interim_analyses import holm, interim_level
 from guidealign.evaluation.model import CheckResult
+from guidealign.evaluation.paired_statistics.comparison import GainAnswer, GainQuestion, compare
 from guidealign.evaluation.policy import CheckPolicy, GatePolicy
 from guidealign.records import EvaluationRun
 from guidealign.settings import GateSettings
@@ -24,14 +24,14 @@ Runs = EvaluationRun | Sequence[EvaluationRun]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Look:
+class _InterimAnalysis:
     check: CheckPolicy
     number: int
     level: float
     settings: GateSettings
 
-    def question(self, bar: float, level: float) -> Question:
-        return Question(
+    def question(self, bar: float, level: float) -> GainQuestion:
+        return GainQuestion(
             test=self.check.test,
             bar=bar,
             target=self.check.target,
@@ -46,7 +46,7 @@ class _Look:
 @dataclass(frozen=True, kw_only=True)
 class _Measured:
     cases: Cases
-    answer: Answer
+    answer: GainAnswer
     worse: tuple[str, ...]
     unguarded: tuple[str, ...]
 
@@ -75,10 +75,10 @@ def check_all(
     """
     ours, theirs = as_runs(challenger), as_runs(champion)
     looks = [
-        _Look(
+        _InterimAnalysis(
             check=check,
             number=look,
-            level=level_of_look(check.level, look, policy.looks),
+            level=interim_level(check.level, look, policy.looks),
             settings=settings,
         )
         for check in policy.checks
@@ -97,14 +97,14 @@ def check_once(
     check: CheckPolicy, challenger: EvaluationRun, champion: EvaluationRun, settings: GateSettings
 ) -> CheckResult:
     """One comparison for itself, outside of any policy: no other look, no correction."""
-    look = _Look(check=check, number=1, level=check.level, settings=settings)
+    look = _InterimAnalysis(check=check, number=1, level=check.level, settings=settings)
     found = _measure(look, challenger.metric, (challenger,), (champion,))
     p_value = found.answer.p_above if isinstance(found, _Measured) else 1.0
     return _report(look, found, p_value, challenger.metric)
 
 
 def _measure(
-    look: _Look,
+    look: _InterimAnalysis,
     metric: str,
     challenger: tuple[EvaluationRun, ...],
     champion: tuple[EvaluationRun, ...],
@@ -134,7 +134,7 @@ def _measure(
     return _Measured(cases=cases, answer=answer, worse=worse, unguarded=unguarded)
 
 
-def _unsuitable(look: _Look, cases: Cases) -> tuple[str, bool] | None:
+def _unsuitable(look: _InterimAnalysis, cases: Cases) -> tuple[str, bool] | None:
     """Why the test doesn't fit the cases, and whether more of them would help."""
     n_clusters = len(set(cases.clusters))
     if look.level == 0:
@@ -155,7 +155,7 @@ def _unsuitable(look: _Look, cases: Cases) -> tuple[str, bool] | None:
 
 
 def _guard_categories(
-    look: _Look, cases: Cases, gains: NDArray[np.float64]
+    look: _InterimAnalysis, cases: Cases, gains: NDArray[np.float64]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Categories that are shown to lose too much, and those with too few cases to look at."""
     margin = look.check.category_margin
@@ -180,7 +180,7 @@ def _guard_categories(
 
 
 def _report(
-    look: _Look, found: _Measured | Obstacle, p_adjusted: float, metric: str
+    look: _InterimAnalysis, found: _Measured | Obstacle, p_adjusted: float, metric: str
 ) -> CheckResult:
     check = look.check
     common: dict[str, Any] = {

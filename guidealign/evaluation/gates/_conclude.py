@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from guidealign.evaluation._comparison import Answer
 from guidealign.evaluation.model import CheckOutcome, CheckResult
+from guidealign.evaluation.paired_statistics.comparison import GainAnswer
 from guidealign.evaluation.policy import CheckPolicy
 from guidealign.records import Verdict
 
@@ -32,7 +32,7 @@ def conclude(evidence: tuple[CheckResult, ...]) -> tuple[Verdict, str]:
 
 def outcome_of(
     check: CheckPolicy,
-    answer: Answer,
+    answer: GainAnswer,
     level: float,
     p_adjusted: float,
     worse: tuple[str, ...],
@@ -70,11 +70,11 @@ def outcome_of(
     )
 
 
-def _figures(answer: Answer) -> str:
+def _figures(answer: GainAnswer) -> str:
     return f"{answer.gain:+.3f} [{answer.low:+.3f}, {answer.high:+.3f}]"
 
 
-def _say_power(check: CheckPolicy, answer: Answer) -> str:
+def _say_power(check: CheckPolicy, answer: GainAnswer) -> str:
     truth = f"a true gain of {check.target:+.3g}" if check.target else "two equal models"
     said = f"power {answer.power:.2f} for {truth}"
     if answer.power >= check.min_power:

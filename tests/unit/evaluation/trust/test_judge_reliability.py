@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guidealign.errors import BadInputError
-from guidealign.evaluation.benchmark import load_cases
+from guidealign.evaluation.benchmarks.starter_cases import load_cases
 from guidealign.evaluation.trust import load_answers, load_pairs
 from guidealign.evaluation.trust.agreement import auc, kappa
 

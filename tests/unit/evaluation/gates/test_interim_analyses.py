@@ -6,47 +6,47 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidealign.evaluation.gates import level_of_look
-from guidealign.evaluation.gates._looks import holm
-from guidealign.evaluation.policy import LookPlan
+from guidealign.evaluation.gates import interim_level
+from guidealign.evaluation.gates._interim_analyses import holm
+from guidealign.evaluation.policy import InterimPlan
 
 _LEVELS = st.floats(min_value=0.001, max_value=0.2)
 
 
 def test_open_ended_looks_by_hand() -> None:
     # 6 / pi^2 = 0.6079; a quarter of it at the second look, a hundredth at the tenth.
-    spent = [level_of_look(0.05, look, LookPlan()) for look in (1, 2, 10)]
+    spent = [interim_level(0.05, look, InterimPlan()) for look in (1, 2, 10)]
     assert spent == pytest.approx([0.030396, 0.007599, 0.00030396], rel=1e-4)
 
 
 def test_obrien_fleming_by_hand() -> None:
-    plan = LookPlan(spending="obrien_fleming", planned=2)
+    plan = InterimPlan(spending="obrien_fleming", planned=2)
     # Half way: 2 (1 - Phi(1.95996 / sqrt(0.5))) = 2 (1 - Phi(2.77180)) = 0.005575.
-    assert level_of_look(0.05, 1, plan) == pytest.approx(0.005575, abs=1e-5)
-    assert level_of_look(0.05, 2, plan) == pytest.approx(0.05 - 0.005575, abs=1e-5)
+    assert interim_level(0.05, 1, plan) == pytest.approx(0.005575, abs=1e-5)
+    assert interim_level(0.05, 2, plan) == pytest.approx(0.05 - 0.005575, abs=1e-5)
 
 
 @given(_LEVELS, st.sampled_from(["even", "obrien_fleming"]), st.integers(1, 60))
 def test_planned_looks_spend_the_level_and_then_nothing(
     level: float, spending: str, planned: int
 ) -> None:
-    plan = LookPlan.model_validate({"spending": spending, "planned": planned})
-    spent = [level_of_look(level, look + 1, plan) for look in range(planned)]
+    plan = InterimPlan.model_validate({"spending": spending, "planned": planned})
+    spent = [interim_level(level, look + 1, plan) for look in range(planned)]
     assert min(spent) >= 0
     assert sum(spent) == pytest.approx(level)
-    assert level_of_look(level, planned + 1, plan) == 0.0
+    assert interim_level(level, planned + 1, plan) == 0.0
 
 
 @given(_LEVELS, st.integers(1, 3_000))
 def test_open_ended_looks_never_spend_it_all(level: float, looks: int) -> None:
-    spent = [level_of_look(level, look + 1, LookPlan()) for look in range(looks)]
+    spent = [interim_level(level, look + 1, InterimPlan()) for look in range(looks)]
     assert sum(spent) < level
     assert min(spent) > 0
 
 
 def test_looks_are_counted_from_one() -> None:
     with pytest.raises(ValueError, match="counted from 1"):
-        level_of_look(0.05, 0, LookPlan())
+        interim_level(0.05, 0, InterimPlan())
 
 
 def test_holm_by_hand() -> None:

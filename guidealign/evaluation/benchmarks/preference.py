@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from guidealign.db import guard_database
 from guidealign.evaluation import store
-from guidealign.evaluation.benchmark import PreferenceCase, cases_digest, load_cases
+from guidealign.evaluation.benchmarks.starter_cases import PreferenceCase, cases_digest, load_cases
 from guidealign.labrador import free_cores, load_model
 from guidealign.precision import compute_precision
 from guidealign.records import LABRADOR_MODEL, CaseScore, EvaluationRun, Unscored

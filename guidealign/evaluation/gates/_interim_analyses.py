@@ -6,10 +6,10 @@ import math
 
 from scipy import stats
 
-from guidealign.evaluation.policy import LookPlan
+from guidealign.evaluation.policy import InterimPlan
 
 
-def level_of_look(level: float, look: int, plan: LookPlan) -> float:
+def interim_level(level: float, look: int, plan: InterimPlan) -> float:
     """What the k-th look at the same champion may spend of the level; 0 when it is all spent.
 
     All looks together spend at most the level, so by Boole's inequality a challenger that is no

@@ -12,9 +12,9 @@ from sqlalchemy import Engine
 from guidealign.db import current_release, guard_database
 from guidealign.errors import BadInputError
 from guidealign.evaluation import store
+from guidealign.evaluation.benchmarks.preference import score_labrador
 from guidealign.evaluation.gates import gate
-from guidealign.evaluation.named import named_runs
-from guidealign.evaluation.preference import score_labrador
+from guidealign.evaluation.gates.stored_runs import named_runs
 from guidealign.evaluation.retriever_report import REPORT_FILE, retriever_report
 from guidealign.records import (
     LABRADOR_MODEL,

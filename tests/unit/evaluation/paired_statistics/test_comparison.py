@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guidealign.evaluation._comparison import Answer, Question, compare
+from guidealign.evaluation.paired_statistics.comparison import GainAnswer, GainQuestion, compare
 
 
-def _ask(gains: list[float], clusters: list[int], resamples: int = 500) -> Answer:
-    question = Question(
+def _ask(gains: list[float], clusters: list[int], resamples: int = 500) -> GainAnswer:
+    question = GainQuestion(
         test="paired_bootstrap", bar=0.0, target=0.05, level=0.025, resamples=resamples
     )
     return compare(np.array(gains), clusters, question)

@@ -10,15 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from guidealign.evaluation._counts import (
-    CountQuestion,
-    cases_of_counts,
-    p_of_counts,
-    power_of_counts,
-    score_interval,
-)
-from guidealign.evaluation.policy import Test
-from guidealign.evaluation.statistics import (
+from guidealign.evaluation.paired_statistics.bootstrap import (
     TOLERANCE,
     Bootstrap,
     cluster_standard_error,
@@ -27,6 +19,14 @@ from guidealign.evaluation.statistics import (
     p_of_flips,
     power_of_mean,
 )
+from guidealign.evaluation.paired_statistics.counts import (
+    CountQuestion,
+    cases_of_counts,
+    p_of_counts,
+    power_of_counts,
+    score_interval,
+)
+from guidealign.evaluation.policy import Test
 
 _DRAWS_BEYOND = 20
 """Draws that must lie beyond a bound for it to be more than chance."""
@@ -36,7 +36,7 @@ _FEW_CHANGED = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class GainQuestion:
     """Is the true gain above the bar?"""
 
     test: Test
@@ -53,7 +53,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class GainAnswer:
     """What the cases say."""
 
     n: int
@@ -73,7 +73,9 @@ class Answer:
     needed_cases: int | None
 
 
-def compare(gains: NDArray[np.float64], clusters: Sequence[Hashable], question: Question) -> Answer:
+def compare(
+    gains: NDArray[np.float64], clusters: Sequence[Hashable], question: GainQuestion
+) -> GainAnswer:
     """Answers a question from the gains of n cases, (n,), of which whole clusters are drawn.
 
     Raises:
@@ -95,7 +97,7 @@ def compare(gains: NDArray[np.float64], clusters: Sequence[Hashable], question: 
     return replace(answer, wins=wins, losses=losses, ties=len(sums) - wins - losses)
 
 
-def compare_counts(wins: int, losses: int, n: int, question: Question) -> Answer:
+def compare_counts(wins: int, losses: int, n: int, question: GainQuestion) -> GainAnswer:
     """Answers a question from won and lost of n independent cases."""
     asked = CountQuestion(
         bar=question.bar, level=question.level, mid_p=question.test == "mcnemar_mid_p"
@@ -103,7 +105,7 @@ def compare_counts(wins: int, losses: int, n: int, question: Question) -> Answer
     low, high = score_interval(wins, losses, n, question.level)
     # As if one more had changed: no change so far doesn't show that there is none.
     changed = (wins + losses + 1) / (n + 1)
-    return Answer(
+    return GainAnswer(
         n=n,
         n_clusters=n,
         gain=(wins - losses) / n,
@@ -123,8 +125,8 @@ def compare_counts(wins: int, losses: int, n: int, question: Question) -> Answer
 
 
 def _compare_means(
-    gains: NDArray[np.float64], clusters: Sequence[Hashable], question: Question
-) -> Answer:
+    gains: NDArray[np.float64], clusters: Sequence[Hashable], question: GainQuestion
+) -> GainAnswer:
     boot = Bootstrap.of(gains, clusters, resamples=question.resamples, seed=question.seed)
     wanted = min(_MOST_RESAMPLES, math.ceil(_DRAWS_BEYOND / question.level))
     unresolved = _DRAWS_BEYOND / len(boot.ts)
@@ -144,7 +146,7 @@ def _compare_means(
         power_of_mean(distance, boot.se, level=level, n_clusters=boot.n_clusters)
         for level in (question.level, question.whole_level or question.level)
     )
-    return Answer(
+    return GainAnswer(
         n=boot.n,
         n_clusters=boot.n_clusters,
         gain=boot.mean,
@@ -161,7 +163,7 @@ def _compare_means(
     )
 
 
-def _more_careful(means: Answer, counts: Answer) -> Answer:
+def _more_careful(means: GainAnswer, counts: GainAnswer) -> GainAnswer:
     """Of yes/no scores: where few or none changed, the bootstrap sees no spread."""
     return replace(
         means,
@@ -176,7 +178,7 @@ def _more_careful(means: Answer, counts: Answer) -> Answer:
 
 
 def _yes_no_bounds(
-    answer: Answer,
+    answer: GainAnswer,
     gains: NDArray[np.float64],
     sums: NDArray[np.float64],
     sizes: NDArray[np.float64],
@@ -203,7 +205,7 @@ def _doubted(
     p: float,
     gains: NDArray[np.float64],
     clusters: Sequence[Hashable],
-    question: Question,
+    question: GainQuestion,
     resamples: int,
 ) -> float:
     """The larger p-value of bootstrap and sign flips, where so few clusters changed."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Engine
 
 from guidealign.evaluation.benchmarks import StoredAnswer, StoredRun, read_answers
-from guidealign.evaluation.results import rows_of
+from guidealign.evaluation.scoring.results import rows_of
 from guidealign.records import CaseScore, EvaluationRun, Unscored
 from guidealign.registry import Assessment, EvaluatedCase, Registry
 

@@ -13,7 +13,7 @@ import yaml
 
 from guidealign.errors import BadInputError
 
-STARTER_FOLDER = Path(__file__).resolve().parents[1] / "starter" / "benchmark"
+STARTER_FOLDER = Path(__file__).resolve().parents[2] / "starter" / "benchmark"
 
 
 @dataclass(frozen=True)

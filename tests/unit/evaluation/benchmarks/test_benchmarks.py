@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guidealign.errors import BadInputError, IntegrityError
-from guidealign.evaluation.benchmarks import Benchmark, Case, load_benchmark
+from guidealign.evaluation.benchmarks import Benchmark, BenchmarkCase, load_benchmark
 from guidealign.settings import EvaluationSettings
 
 NOTHING = EvaluationSettings()
@@ -196,7 +196,7 @@ def test_the_starter_cases_are_a_benchmark_like_others() -> None:
 def test_a_smaller_choice_is_even_and_grows(groups: list[tuple[str, str]], n: int) -> None:
     kinds = {"a": "harm", "b": "quality"}
     cases = tuple(
-        Case(case_id=str(i), category=category, kind=kinds[kind], turns=("t",))  # type: ignore[arg-type]
+        BenchmarkCase(case_id=str(i), category=category, kind=kinds[kind], turns=("t",))  # type: ignore[arg-type]
         for i, (kind, category) in enumerate(groups)
     )
     whole = Benchmark(name="b", cases=cases, source="s", sha256="0", known_as=None)

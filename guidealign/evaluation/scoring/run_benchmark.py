@@ -12,21 +12,21 @@ from sqlalchemy import Engine
 from guidealign.errors import BadInputError, ConfigurationError
 from guidealign.evaluation.benchmarks import (
     Benchmark,
+    BenchmarkSubject,
     StoredRun,
-    Subject,
     answer_benchmark,
     load_benchmark,
     open_run,
 )
+from guidealign.evaluation.benchmarks.preference import likelihood_way, score_preferences
 from guidealign.evaluation.judges import (
     build_judge,
     build_pair_judge,
     judge_pairs,
     score_answers,
 )
-from guidealign.evaluation.preference import likelihood_way, score_preferences
-from guidealign.evaluation.results import results_of
-from guidealign.evaluation.show_cases import log_to_mlflow
+from guidealign.evaluation.scoring.mlflow_cases import log_to_mlflow
+from guidealign.evaluation.scoring.results import results_of
 from guidealign.records import LABRADOR_MODEL, EvaluationRun
 from guidealign.registry import Registry
 from guidealign.settings import EndpointSettings, Settings
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class BenchmarkSource:
     """Which benchmark, and which part and copy of it."""
 
     name: str
@@ -65,8 +65,8 @@ class Evaluated:
 
 
 def run_benchmark(  # noqa: PLR0913 - what, whom, by whom judged, and where it is kept
-    source: Source,
-    subject: Subject,
+    source: BenchmarkSource,
+    subject: BenchmarkSubject,
     judges: Sequence[str],
     *,
     engine: Engine,
@@ -106,7 +106,7 @@ def run_benchmark(  # noqa: PLR0913 - what, whom, by whom judged, and where it i
 
 
 def run_likelihood(
-    source: Source,
+    source: BenchmarkSource,
     version: int,
     *,
     engine: Engine,
@@ -128,7 +128,7 @@ def run_likelihood(
             f"{benchmark.name} has two answers for {len(cases)} of {len(benchmark.cases)} cases:"
             " likelihood needs them for all"
         )
-    subject = Subject(endpoint=EndpointSettings(), name=LABRADOR_MODEL, version=version)
+    subject = BenchmarkSubject(endpoint=EndpointSettings(), name=LABRADOR_MODEL, version=version)
     run = open_run(engine, benchmark, subject, asked=likelihood_way(settings))
     score_preferences(
         version,
@@ -185,5 +185,5 @@ def _finished(
     return Evaluated(run=run, results=results, mlflow_run_id=mlflow_run_id)
 
 
-def _names(subject: Subject) -> tuple[str, ...]:
+def _names(subject: BenchmarkSubject) -> tuple[str, ...]:
     return subject.model_name, subject.endpoint.model

@@ -1,0 +1,1 @@
+"""Statistics of paired, clustered differences: intervals, p-values and power."""
