@@ -1,4 +1,4 @@
-"""The starter library's files, as plain data: the library's room comes after this one."""
+"""Reads the starter library's files as plain data: the library's own room imports this one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ import yaml
 
 
 def read_starter_file(folder: Literal["library", "benchmark"], category: str) -> dict[str, Any]:
-    """One category's file."""
+    """Reads the file of one category."""
     file = files("guidealign") / "starter" / folder / f"{category}.yaml"
     return dict(yaml.safe_load(file.read_text(encoding="utf-8")))

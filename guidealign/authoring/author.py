@@ -1,4 +1,4 @@
-"""The verbs: plan what is to be authored, and author it, each input exactly once."""
+"""The verbs of authoring: plan which inputs are authored, and author each exactly once."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def plan_batches(*, engine: Engine, settings: Settings) -> list[int]:
 
 
 def plan_run(budget: BudgetSettings, *, engine: Engine, settings: Settings) -> list[dict[str, Any]]:
-    """As `plan_batches`, with each worker's share of a budget.
+    """Plans batches as `plan_batches` does, and gives each worker its share of a budget.
 
     A small budget is given to few workers: a share must be worth starting one.
 
@@ -136,7 +136,7 @@ async def _author(
 
 
 def add_up_batches(results: Iterable[Mapping[str, Any]], settings: Settings) -> AuthorResult:
-    """The figures of all workers of a run.
+    """Adds up the figures of all workers of a run.
 
     Args:
         results: what each `author_batch` returned, as dictionaries.

@@ -1,4 +1,4 @@
-"""What the safety model is asked for, and what authoring returns."""
+"""The answers that the safety model is asked for, and the records that authoring returns."""
 
 from __future__ import annotations
 
@@ -101,14 +101,14 @@ GuidelinesT = TypeVar("GuidelinesT", SafetyGuidelines, QualityGuidelines)
 
 @lru_cache(maxsize=16)
 def limited(schema: type[GuidelinesT], n_guidelines: int) -> type[GuidelinesT]:
-    """The schema with at least one and at most `n_guidelines` guidelines."""
+    """Returns the schema with at least one and at most `n_guidelines` guidelines."""
     bounded = Annotated[list[GuidelineDraft], Field(min_length=1, max_length=n_guidelines)]
     return create_model(schema.__name__, __base__=schema, guidelines=(bounded, ...))
 
 
 @dataclass(frozen=True)
 class Drafts:
-    """What the model wrote for one input, unfiltered."""
+    """The guidelines that the model wrote for one input, unfiltered."""
 
     category: str
     prompt_version: str
@@ -119,7 +119,7 @@ class Drafts:
 
 @dataclass(frozen=True, kw_only=True)
 class PromptedCall:
-    """A call, what it was for, and the version of the prompt it was made with."""
+    """A model call with its stage and the version of its prompt."""
 
     stage: str
     prompt_version: str
@@ -147,7 +147,7 @@ class JudgedDraft:
 
 @dataclass(frozen=True, kw_only=True)
 class Authored:
-    """All that was found and written for one input."""
+    """The detection and the judged guidelines of one input."""
 
     detection: Detection
     prompt_version: str
@@ -190,7 +190,7 @@ class AuthorResult:
         )
 
     def with_usage(self, spent: Usage) -> AuthorResult:
-        """These counts with what their model calls came to, in place of what stood there."""
+        """Returns these counts with the usage of model calls replaced."""
         return replace(
             self,
             n_requests=spent.n_requests,
@@ -207,5 +207,5 @@ class AuthorResult:
 
 
 def guideline_hash(title: str, text: str) -> str:
-    """Identity of a guideline: SHA-256 (hex) of its folded title and text."""
+    """Returns the identity of a guideline: SHA-256 (hex) of its folded title and text."""
     return hashlib.sha256(f"{fold_text(title)}\n{fold_text(text)}".encode()).hexdigest()

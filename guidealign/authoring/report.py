@@ -1,4 +1,4 @@
-"""A run of authoring in figures: on an MLflow run, and in a sentence."""
+"""Reports a run of authoring: figures on an MLflow run, and a note for people."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def record_run(
 
 
 def run_note(total: AuthorResult, mlflow_run_id: str) -> str:
-    """A run in a few lines."""
+    """Describes a run in a few lines."""
     lines = [
         f"{total.n_inputs} inputs assessed, {total.n_unsafe} unsafe;"
         f" {total.n_guidelines} new guidelines, {total.n_filtered} stopped by the filter;"

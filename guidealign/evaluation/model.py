@@ -1,4 +1,4 @@
-"""What a check found, and the decision made of it."""
+"""The results of checks, and the decision that is made of them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class CheckResult:
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> CheckResult:
-        """What `as_dict` gave."""
+        """Reads what `as_dict` wrote."""
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()
         }

@@ -1,4 +1,4 @@
-"""Gate policies: what a challenger must show, written down before it is measured."""
+"""Gate policies write down what a challenger must show, before it is measured."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class CheckPolicy(BaseModel):
 
 
 class InterimPlan(BaseModel):
-    """How the level is spent when gates are asked again about the same champion."""
+    """The plan of interim analyses: how the level is spent over repeated gates at one champion."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -85,7 +85,7 @@ def load_run(like: EvaluationRun, engine: Engine) -> EvaluationRun:
 
 
 def list_runs(engine: Engine, model_name: str, version: int, benchmark: str) -> list[EvaluationRun]:
-    """All that was scored of a version on a benchmark, by whichever evaluator; newest first."""
+    """Reads all scores of a version on a benchmark, by whichever evaluator; newest first."""
     with engine.connect() as connection:
         rows = connection.execute(
             _LIST_EVALUATORS,
@@ -121,13 +121,13 @@ def _case(case: CaseScore | Unscored) -> dict[str, Any]:
 
 @contextmanager
 def deciding(engine: Engine, model_name: str) -> Iterator[None]:
-    """One decision about a model at a time; let go of when the holder dies."""
+    """Lets one process at a time decide about a model; a process that dies lets go."""
     with engine.connect() as connection, session_lock(connection, f"guidealign.gate.{model_name}"):
         yield
 
 
 def count_looks(engine: Engine, draft: GateDecision) -> int:
-    """How often the champion was compared with a challenger, whichever it was."""
+    """Counts how often the champion was compared with any challenger."""
     with engine.connect() as connection:
         return connection.execute(
             _COUNT_LOOKS, {"model_name": draft.model_name, "champion": draft.champion_version}

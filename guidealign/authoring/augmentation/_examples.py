@@ -1,4 +1,4 @@
-"""The examples of a prompt: two inputs that people said, two that were grown before."""
+"""Draws the examples of a prompt: two inputs of people, and two synthetic ones."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _N_GROWN = 2
 
 @dataclass
 class Pool:
-    """What the examples of one category are drawn from."""
+    """The inputs of one category, from which examples are drawn."""
 
     seeds: list[Example]
     grown: list[Example]
 
     def draw(self, key: str) -> list[Example]:
-        """Examples for one prompt, seeds first; the same for the same key and pool.
+        """Draws the examples of one prompt, seeds first; the same for the same key and pool.
 
         Until two inputs have been grown, all are seeds; where seeds are few, more are grown ones.
         """
@@ -35,7 +35,7 @@ class Pool:
 
 
 def read_pool(connection: Connection, category: str, *, most_chars: int) -> Pool:
-    """The category's inputs; where it has none, those that ship with guidealign."""
+    """Reads the category's inputs; where it has none, those that ship with guidealign."""
     seeds = store.seeds(connection, category, most_chars=most_chars)
     return Pool(seeds or _starter_seeds(category), store.grown(connection, category))
 

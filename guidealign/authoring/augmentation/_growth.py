@@ -1,4 +1,4 @@
-"""How far each category has grown, which one is asked for next, and when to stop."""
+"""Counts each category's synthetic inputs, and decides which is next and when to stop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ StopReason = Literal["target", "yield", "budget", "no_seeds", "superseded"]
 
 @dataclass
 class Growth:
-    """One category of one run; what it holds is what the database holds."""
+    """The progress of one category in one run, as the database has it."""
 
     kind: CategoryBrief
     n_wanted: int
@@ -78,7 +78,7 @@ class GrowthBalance:
         self._settings = settings
 
     def next(self) -> Growth | None:
-        """The category to ask for; None: none now. Says in the categories why they are done."""
+        """Returns the category to ask for next, or None; notes on each why it is done."""
         self._stop()
         waiting = [g for g in self.growths if g.stopped is None and g.n_missing > 0]
         return min(waiting, key=lambda g: (g.n_kept + g.n_asked) / g.n_wanted, default=None)

@@ -1,4 +1,4 @@
-"""The question that grows inputs, and what a model made of it: a list, or a refusal."""
+"""Asks a model to continue a list of inputs, and parses its answer: a list, or a refusal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _REFUSAL = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class CategoryBrief:
-    """A category as it is put to the model."""
+    """The name and the description of a category, as the model is told them."""
 
     name: str
     description: str
@@ -43,7 +43,7 @@ class CategoryBrief:
 def augment_messages(
     kind: CategoryBrief, examples: Sequence[str], *, n_wanted: int, nonce: str
 ) -> list[Message]:
-    """The conversation that asks for more messages of a kind.
+    """Builds the conversation that asks for more messages of a category.
 
     Args:
         kind: what the new messages are to be about.
@@ -71,13 +71,13 @@ def augment_messages(
 
 @lru_cache(maxsize=1)
 def shown_messages() -> tuple[str, ...]:
-    """The messages in the prompt's own example: a model hands them back at times."""
+    """Returns the messages of the prompt's own example, which a model hands back at times."""
     turns = load_prompt(AUGMENT_PROMPT).turns
     return tuple(item for role, text in turns if role != "system" for item in parse_list(text))
 
 
 def parse_list(answer: str) -> list[str]:
-    """The items of a numbered or bulleted list, without numbers, quotation marks and stars.
+    """Returns the items of a numbered or bulleted list, without numbers, quotation marks and stars.
 
     What stands before the first item, and after an empty line behind one, is talk. A number
     below the last one is a list inside an item and stays with it.
@@ -98,7 +98,7 @@ def parse_list(answer: str) -> list[str]:
 
 
 def _undress(item: str) -> str:
-    """An item without the marks that wrap all of it."""
+    """Strips the marks that wrap a whole item."""
     while dressed := _DRESS.match(item):
         item = next(part for part in dressed.groups() if part is not None).strip()
     return item

@@ -1,4 +1,4 @@
-"""Which texts of a model's answer are new inputs, and why the others are not."""
+"""Sorts the texts of a model's answer into new inputs and rejects, by their form."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_answer(
     nonce: str,
     settings: AugmentSettings,
 ) -> list[Proposed]:
-    """What an answer proposes, by its form: nothing is compared with what is there yet.
+    """Reads an answer's texts and rejects some by their form; stored inputs are not looked at here.
 
     Args:
         answer: hostile or noisy, as models are.
@@ -68,7 +68,7 @@ def read_answer(
 
 
 def _masked(text: str) -> str:
-    """As ingest stores it; data of persons are invented at best, so the text itself is masked."""
+    """Normalises and masks a text as ingest does; the unmasked text is kept nowhere."""
     return redact_text(normalize_text(text))
 
 

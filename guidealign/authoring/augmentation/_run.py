@@ -1,4 +1,4 @@
-"""One run that grows inputs: calls side by side, each answer stored in one transaction."""
+"""Runs augmentation: model calls side by side, each answer stored in one transaction."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ class AugmentationRun:
         )
 
     def _store(self, connection: Connection, item: Proposed, category: str) -> int | str:
-        """The new input's id, or why there is none."""
+        """Stores a text and returns the new input's id, or the reason why there is none."""
         if item.reason is not None:
             return item.reason
         if not self._kept.is_new(item.text):
@@ -229,7 +229,7 @@ class AugmentationRun:
         )
 
     def _read_new(self, connection: Connection, *, own_too: bool = False) -> None:
-        """Takes note of inputs that others have stored since; at first of all."""
+        """Indexes the inputs that were stored since the last call; at first, all of them."""
         for input_id, text, own in store.texts_after(connection, self._last_id, self._batch.id):
             if own_too or not own:
                 self._kept.add(text)

@@ -1,4 +1,4 @@
-"""SQL of augmentation: what is covered, what a run has done, and one answer's results."""
+"""SQL of augmentation: coverage by category, progress of runs, and results of answers."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class CategoryCoverage:
 
 
 def coverage(connection: Connection) -> dict[str, CategoryCoverage]:
-    """What is there, by category."""
+    """Reads the coverage view, by category."""
     return {
         row.category: CategoryCoverage(
             CategoryBrief(name=row.category, description=row.description),
@@ -98,14 +98,14 @@ def coverage(connection: Connection) -> dict[str, CategoryCoverage]:
 
 
 def seeds(connection: Connection, category: str, *, most_chars: int) -> list[Example]:
-    """Inputs that nobody made: with a guideline that is served, or unsafe ones."""
+    """Reads the inputs of people: those with a guideline that is served, and unsafe ones."""
     values = {"category": category, "source": SOURCE, "most_chars": most_chars}
     rows = connection.execute(_SEEDS, {**values, "limit": _MAX_EXAMPLES})
     return [Example(row.id, row.text) for row in rows]
 
 
 def grown(connection: Connection, category: str) -> list[Example]:
-    """Inputs that augmentation made."""
+    """Reads the synthetic inputs of a category."""
     values = {"category": category, "source": SOURCE, "limit": _MAX_EXAMPLES}
     return [Example(row.id, row.text) for row in connection.execute(_GROWN, values)]
 
@@ -113,20 +113,20 @@ def grown(connection: Connection, category: str) -> list[Example]:
 def texts_after(
     connection: Connection, after: int, batch_id: int
 ) -> Iterator[tuple[int, str, bool]]:
-    """Inputs behind an id, in order, as they are read: id, text, whether it is of the batch."""
+    """Yields the inputs after an id, in order: id, text, and whether it is of the batch."""
     statement = _TEXTS.execution_options(yield_per=5_000)
     for row in connection.execute(statement, {"after": after, "batch": batch_id}):
         yield row.id, row.text, row.own
 
 
 def unfinished(connection: Connection) -> list[tuple[SyntheticBatch, str]]:
-    """Runs that were not brought to an end, with what made them; oldest first."""
+    """Reads the unfinished runs, each with its model, prompt and target; oldest first."""
     rows = connection.execute(_UNFINISHED, {"source": SOURCE})
     return [(SyntheticBatch(row.id, SOURCE), row.uri) for row in rows]
 
 
 def supersede(connection: Connection, batch: SyntheticBatch) -> None:
-    """Notes of a run that nobody goes on with it."""
+    """Marks a run as superseded: nobody will continue it."""
     connection.execute(_SUPERSEDE, {"id": batch.id})
 
 
@@ -138,14 +138,14 @@ def add_growths(
     model: str,
     prompt_version: str,
 ) -> None:
-    """Stores what a new run is to do."""
+    """Stores how many inputs a new run is to write for each category."""
     same = {"batch_id": batch.id, "model": model, "prompt_version": prompt_version}
     rows = [{**same, "category": name, "n_wanted": n} for name, n in wanted.items()]
     connection.execute(_INSERT_GROWTH, rows)
 
 
 def growths(connection: Connection, batch: SyntheticBatch) -> list[Growth]:
-    """How far a run has come."""
+    """Reads the progress of a run, category by category."""
     return [
         Growth(
             kind=CategoryBrief(name=row.category, description=row.description),
@@ -164,7 +164,7 @@ def growths(connection: Connection, batch: SyntheticBatch) -> list[Growth]:
 
 
 def save_growth(connection: Connection, batch: SyntheticBatch, growth: Growth) -> None:
-    """Stores how far a category has come."""
+    """Stores the progress of a category."""
     values = {
         "batch_id": batch.id,
         "category": growth.category,
@@ -181,7 +181,7 @@ def save_growth(connection: Connection, batch: SyntheticBatch, growth: Growth) -
 
 
 def add_examples(connection: Connection, input_id: int, examples: Sequence[Example]) -> None:
-    """Stores what an input was grown from."""
+    """Stores which examples a synthetic input was written after."""
     rows = [
         {"input_id": input_id, "example_id": example.id}
         for example in examples

@@ -32,7 +32,7 @@ from guidealign.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentResult:
-    """What a run has done, over all times it was started."""
+    """The totals of a run, over all times that it was started."""
 
     run_id: int | None
     """None: every category has what it should have, and nothing was asked."""
@@ -62,7 +62,7 @@ def plan_augmentation(
     categories: Sequence[str] = (),
     target: int | None = None,
 ) -> dict[str, int]:
-    """How many inputs each category lacks, by the coverage view; those that lack none are left out.
+    """Counts the inputs that each category lacks, by the coverage view, where it lacks any.
 
     Args:
         engine: the guidealign database.
@@ -127,7 +127,7 @@ def _open(
     target: int,
     run_key: str | None,
 ) -> SyntheticBatch | None:
-    """The run to go on with or a new one; None: there is nothing to do."""
+    """Finds an unfinished run to continue, or opens a new one; None: no category lacks anything."""
     model, version = settings.safety.model, load_prompt(AUGMENT_PROMPT).version
     names = ", ".join(sorted(set(categories))) or "each risk"
     origin = f"{model} with {version}: {target} inputs of {names}"

@@ -1,4 +1,4 @@
-"""The texts that were kept, and whether a new one is too like one of them, without all pairs.
+"""An index of kept texts that finds whether a new one is too similar, without comparing all pairs.
 
 Two texts over the threshold have at least c words in common, so they also share two of the few
 words that remain when the c - 2 most frequent ones are left out of either (prefix filtering,
@@ -26,7 +26,7 @@ _FIRST_REORDER = 64
 
 
 class NoveltyIndex:
-    """Texts of which none is too like an earlier one, if only such are added.
+    """Holds kept texts, and tells whether another one is too similar to any of them.
 
     Args:
         threshold: the highest ROUGE-L F1 that two of them may have, in (0, 1).
@@ -83,7 +83,7 @@ class NoveltyIndex:
         return [ids.setdefault(word, len(ids)) for word in rouge_words(text)]
 
     def _candidates(self, ids: Sequence[int]) -> list[int]:
-        """Places of the texts that share enough rare words."""
+        """Returns the places of the texts that share enough rare words."""
         if not ids:
             return []
         shared = min(_SHARED, least_common_with_any(len(ids), self._threshold))
@@ -92,7 +92,7 @@ class NoveltyIndex:
         return [place for place, n_shared in counts.items() if n_shared >= shared]
 
     def _rare(self, ids: Sequence[int]) -> list[int]:
-        """The words of a text that are indexed and looked up, rarest first."""
+        """Returns the words by which a text is indexed and looked up, rarest first."""
         least = least_common_with_any(len(ids), self._threshold)
         # Any one order of all words will do; words that it does not know yet are the rarest.
         order = self._order
@@ -114,7 +114,7 @@ class NoveltyIndex:
 
 
 def _members(ids: Sequence[int]) -> list[int]:
-    """The words as members of a set: each occurrence of a word is one."""
+    """Returns the words as members of a set, in which each occurrence of a word is one."""
     if len(set(ids)) == len(ids):
         return list(ids)
     seen: Counter[int] = Counter()

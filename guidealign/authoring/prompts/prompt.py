@@ -1,4 +1,4 @@
-"""Prompts as versioned files: a stable prefix first, the input last, as data."""
+"""Prompts are versioned files: a stable prefix comes first, and the input last, as data."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ class Prompt:
 
     @property
     def branch(self) -> Branch:
-        """What it is for, by the sections that it has."""
+        """The branch that the prompt serves, by the sections that it has."""
         if "ask" in self.templates:
             return "safety"
         return "screen" if "check" in self.templates else "quality"
 
     def prefix(self, n_guidelines: int = 1) -> list[Message]:
-        """The turns before the input: the same for all inputs, so servers can cache them."""
+        """Returns the turns before the input, alike for all inputs, so servers can cache them."""
         fill = {**self.templates, "n": str(n_guidelines)}
         return [{"role": role, "content": _fill(text, fill)} for role, text in self.turns]
 
     def input_turn(self, text: str, nonce: str, *, flagged: bool = False) -> Message:
-        """The untrusted text between marks that it cannot know.
+        """Returns the turn that holds the untrusted text, between marks that the text cannot know.
 
         `flagged`: a screening found it unsafe, and the question says so.
         """
@@ -65,26 +65,26 @@ class Prompt:
         return {"role": "user", "content": _fill(self.templates["input"], fill)}
 
     def examples(self) -> tuple[str, ...]:
-        """What the assistant says in the fixed turns."""
+        """Returns the assistant's answers in the fixed turns."""
         return tuple(text for role, text in self.turns if role == "assistant")
 
     def example_inputs(self) -> tuple[str, ...]:
-        """The messages that the fixed turns are about."""
+        """Returns the inputs that the fixed turns are about."""
         found = (_MARKED.search(text) for role, text in self.turns if role == "user")
         return tuple(match[1] for match in found if match)
 
     def wording(self) -> tuple[str, ...]:
-        """What the prompt says of its own, without its examples: nothing for an output."""
+        """Returns the prompt's own wording, without its examples; no output should repeat it."""
         system = tuple(text for role, text in self.turns if role == "system")
         return (*system, *(text for name, text in self.templates.items() if name != "input"))
 
     def ask_turn(self, n_guidelines: int) -> Message:
-        """The question that follows on the detection."""
+        """Returns the turn that asks for guidelines after the detection."""
         fill = {"n": str(n_guidelines)}
         return {"role": "user", "content": _fill(self.templates["ask"], fill)}
 
     def undefended(self) -> Prompt:
-        """The same without marks, escapes and the warning that inputs are data.
+        """Returns the prompt without marks, escapes and the warning that inputs are data.
 
         For measuring what these are worth, and for nothing else.
         """
@@ -99,12 +99,12 @@ class Prompt:
 
 
 def new_nonce() -> str:
-    """A mark that no input can guess."""
+    """Returns a mark that no input can guess."""
     return secrets.token_hex(4)
 
 
 def as_data(text: str) -> str:
-    """Untrusted text without the forms that a chat template reads as the end of a turn.
+    """Takes apart the forms in untrusted text that a chat template reads as the end of a turn.
 
     Servers tokenise the rendered conversation as a whole, so a `<|im_end|>` inside a message
     would end it.
@@ -114,13 +114,13 @@ def as_data(text: str) -> str:
 
 @lru_cache(maxsize=8)
 def load_prompt(name: str) -> Prompt:
-    """The prompt of a name in this folder."""
+    """Loads the prompt of a name from this folder."""
     content = (files(__package__) / f"{name}.md").read_text(encoding="utf-8")
     return _parse(name, content)
 
 
 def read_prompt(source: str) -> Prompt:
-    """A packaged prompt by its name, or a file of the same form by its path.
+    """Reads a packaged prompt by its name, or a file of the same form by its path.
 
     Raises:
         BadInputError: it is neither, or the file lacks the turns and templates of a prompt.

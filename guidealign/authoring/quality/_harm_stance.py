@@ -1,4 +1,4 @@
-"""Whose side a guideline is on: does it work against the harm it names, or for it?
+"""Decides whether a guideline works against the harm that it names, or for it.
 
 A rule that names harm is fine when it says what to refuse, avoid or protect; the same words
 without any of that repeat the input's prejudice or help with its harm. Words decide here, not
@@ -31,14 +31,14 @@ _PREDICATE_WORDS = 8
 
 @dataclass(frozen=True)
 class GroupClaim:
-    """What an input says of a whole group, as stems."""
+    """A claim that an input makes about a whole group of people, as stems."""
 
     group: frozenset[str]
     predicate: frozenset[str]
 
 
 def group_claims(text: str) -> list[GroupClaim]:
-    """The sentences of an input that say something general or demeaning of people."""
+    """Finds the sentences of an input that say something general or demeaning about people."""
     claims = []
     for sentence in sentences(text):
         lower = sentence.lower()
@@ -59,7 +59,7 @@ def group_claims(text: str) -> list[GroupClaim]:
 
 
 def main_clause(sentence: str) -> str:
-    """A sentence without the condition in front: what it tells somebody to do."""
+    """Strips the condition in front of a sentence; the instruction is left."""
     return _CONDITION.sub("", sentence, count=1)
 
 
@@ -77,7 +77,7 @@ def is_protected(clause: str, start: int) -> bool:
 
 
 def unprotected(name: str, text: str) -> str | None:
-    """The first word of a list that a sentence's main clause names and nothing turns."""
+    """Returns the first listed word in a main clause that nothing in the clause works against."""
     for sentence in sentences(text):
         clause = main_clause(sentence)
         for found in pattern(name).finditer(clause):
@@ -87,7 +87,7 @@ def unprotected(name: str, text: str) -> str | None:
 
 
 def repeated_claim(text: str, input_text: str) -> str | None:
-    """Words of an input's claim about a group that a guideline repeats unturned."""
+    """Returns the words of an input's claim about a group that a guideline repeats."""
     claims = group_claims(input_text)
     for sentence in sentences(text):
         clause = main_clause(sentence)

@@ -1,4 +1,4 @@
-"""Words: splitting, stems, and the lists of `filter_words.yaml`."""
+"""Splits texts into words and stems, and reads the lists of `filter_words.yaml`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LEAST_STEM = 4
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words, in order."""
+    """Returns the lower-case words of a text, in order."""
     return _WORD.findall(text.lower().replace("\u2019", "'"))
 
 
 def stem(word: str) -> str:
-    """A word without its commonest English endings: rough, and the same on both sides."""
+    """Strips a word's commonest English endings: roughly, but alike for any text."""
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= _LEAST_STEM:
             word = word[: -len(ending)]
@@ -33,12 +33,12 @@ def stem(word: str) -> str:
 
 
 def content_stems(text: str) -> list[str]:
-    """Stems of the words that carry meaning, in order."""
+    """Returns the stems of the words that carry meaning, in order."""
     return [stem(word) for word in words(text) if word not in common_words() and len(word) > 2]
 
 
 def sentences(text: str) -> list[str]:
-    """Sentences, also those that a semicolon ends."""
+    """Returns the sentences of a text, also those that a semicolon ends."""
     return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
 
 
@@ -50,32 +50,32 @@ def _lists() -> dict[str, list[str]]:
 
 @lru_cache(maxsize=16)
 def pattern(name: str) -> re.Pattern[str]:
-    """Finds any entry of a list at the start of a word."""
+    """Returns a pattern that finds any entry of a list at the start of a word."""
     entries = sorted(_lists()[name], key=len, reverse=True)
     return re.compile(rf"\b(?:{'|'.join(_entry(entry) for entry in entries)})", re.IGNORECASE)
 
 
 @lru_cache(maxsize=1)
 def telling_words() -> frozenset[str]:
-    """First words of instructions."""
+    """Returns the listed first words of instructions."""
     return frozenset(_lists()["tells"])
 
 
 @lru_cache(maxsize=1)
 def common_words() -> frozenset[str]:
-    """Words that say nothing about what a text is about."""
+    """Returns the listed function words, which say nothing about a text's subject."""
     return frozenset(_lists()["common"])
 
 
 @lru_cache(maxsize=1)
 def given_names() -> frozenset[str]:
-    """Given names, with their capital."""
+    """Returns the listed given names, with their capital."""
     return frozenset(_lists()["given_names"])
 
 
 @lru_cache(maxsize=1)
 def listed_words() -> tuple[str, ...]:
-    """Entries of all lists but the names."""
+    """Returns the entries of all lists but the names."""
     return tuple(
         entry.rstrip("$")
         for name, entries in _lists().items()

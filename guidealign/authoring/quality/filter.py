@@ -1,4 +1,4 @@
-"""The quality filter: what a model wrote may enter the library only past every rule."""
+"""The quality filter lets a written guideline into the library only past every rule."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def check_guideline(title: str, text: str, input_text: str) -> FilterVerdict:
 
 
 def stopped_example() -> tuple[GuidelineDraft, FilterVerdict]:
-    """The first labelled example that turns a prejudice or a harm into a rule, judged now."""
+    """Judges the first labelled example that turns a prejudice or a harm into a rule."""
     content = yaml.safe_load(_EXAMPLES.read_text(encoding="utf-8"))
     for item in content["examples"]:
         if item["verdict"] == "stop" and item["reason"] in {"repeats_prejudice", "endorses_harm"}:

@@ -1,4 +1,6 @@
-"""Rules about a guideline's form: length, marks, quotation, whom it speaks to."""
+"""Rules about a guideline's form: length, marks, quotation, personal data, addressee.
+
+Each returns what is wrong, for people, or None."""
 
 from __future__ import annotations
 
@@ -138,7 +140,7 @@ _SHOULD = re.compile(
 
 
 def length_problem(title: str, text: str) -> tuple[str, str] | None:
-    """Too short or too long to be a guideline."""
+    """Finds a guideline too short or too long; returns the rule's name and the detail."""
     if (
         len(title) < _TITLE_CHARS[0]
         or len(text) < _TEXT_CHARS[0]
@@ -152,7 +154,7 @@ def length_problem(title: str, text: str) -> tuple[str, str] | None:
 
 
 def injected(title: str, text: str) -> str | None:
-    """Marks of the prompt, or an order to drop the rules."""
+    """Finds marks of the prompt, or an order to drop the rules."""
     if _MARKS.search(f"{title}\n{text}"):
         return "repeats marks of the prompt"
     if any(_OVERRIDE.search(part) for part in (title, *sentences(text))):
@@ -161,7 +163,7 @@ def injected(title: str, text: str) -> str | None:
 
 
 def personal_data(title: str, text: str) -> str | None:
-    """Addresses, numbers and links: a guideline needs none, and a model invents them."""
+    """Finds addresses, numbers and links: a guideline needs none, and a model invents them."""
     both = f"{title}\n{text}"
     if _POSTAL.search(both):
         return "contains what looks like a postal address"
@@ -173,7 +175,7 @@ def personal_data(title: str, text: str) -> str | None:
 
 
 def names_person(title: str, text: str) -> str | None:
-    """A person by name: a rule about one person is no rule, and the name may be real."""
+    """Finds a person's name: a rule about one person is no rule, and the name may be real."""
     # A title may be written in capitals throughout: "Dr" before one of its words says little.
     found = _TITLED.search(text)
     if found is None:
@@ -183,7 +185,7 @@ def names_person(title: str, text: str) -> str | None:
 
 
 def copied_example(title: str, text: str) -> str | None:
-    """The prompt's own examples, handed back: they were written for other inputs."""
+    """Finds an example of the prompt handed back: it was written for another input."""
     said = frozenset(content_stems(f"{title} {text}"))
     for example in _example_stems():
         shared = len(said & example) / max(1, len(said | example))
@@ -203,7 +205,7 @@ def _example_stems() -> tuple[frozenset[str], ...]:
 
 
 def quoted(text: str, input_text: str) -> str | None:
-    """A run of words, or most content words, taken from the input."""
+    """Finds a run of words, or most content words, taken from the input."""
     mine, theirs = words(text), words(input_text)
     run = _longest_common_run(mine, theirs)
     if (
@@ -223,7 +225,7 @@ def quoted(text: str, input_text: str) -> str | None:
 
 
 def addresses_user(text: str) -> str | None:
-    """Speaks as the assistant, or to the person who wrote the input."""
+    """Finds a text that speaks as the assistant, or to the person who wrote the input."""
     plain = re.sub(r"[\"\u201c\u2018][^\"\u201d\u2019]*[\"\u201d\u2019]", "", text)
     if _FIRST_PERSON.search(plain):
         return "speaks in the first person"
@@ -233,14 +235,14 @@ def addresses_user(text: str) -> str | None:
 
 
 def answers_input(text: str) -> str | None:
-    """Gives an answer, a quantity or code in place of guidance."""
+    """Finds an answer, a quantity or code in place of guidance."""
     parts = sentences(text)
     found = next((p for p in parts if _ANSWER.search(p) or _ANSWER_GIVEN.search(p)), None)
     return "gives an answer, a quantity or code" if found else None
 
 
 def not_self_contained(text: str, input_text: str) -> str | None:
-    """Points at one message, or names somebody or something from it."""
+    """Finds a pointer to one message, or a name from it."""
     if _POINTS_AT_INPUT.search(text):
         return "points at one message, which later readers do not see"
     theirs = {name.lower() for name in _NAME.findall(f" {input_text}")}
@@ -252,7 +254,7 @@ def not_self_contained(text: str, input_text: str) -> str | None:
 
 
 def not_guidance(text: str) -> str | None:
-    """No sentence tells an assistant what to do."""
+    """Finds a text whose first sentence does not tell an assistant what to do."""
     parts = sentences(text)
     first = words(parts[0])[:1] if parts else []
     if first and (first[0] in telling_words() or _SHOULD.search(parts[0])):

@@ -1,4 +1,4 @@
-"""A tripwire that no input can talk its way past: orders to whoever reads it.
+"""The tripwire makes an input unsafe that gives orders to its reader, whatever the model says.
 
 A small model that is told "mark this as safe" tends to obey. The verdict on a message that
 gives its reviewer orders is therefore not left to the model alone.
@@ -51,7 +51,7 @@ RULES_VERSION = hashlib.sha256("\n".join((_LEAK.pattern, _HIJACK.pattern)).encod
 
 
 def override_detection(found: Detection, text: str) -> Detection:
-    """The detection, made unsafe when the input gives orders that it should not obey.
+    """Returns the detection, made unsafe where the input orders its reader to break the rules.
 
     A rationale in the prompt's own words is replaced as well: the input has got it out.
     """
@@ -75,5 +75,5 @@ def override_detection(found: Detection, text: str) -> Detection:
 
 
 def speaks_to_reader(text: str) -> bool:
-    """Whether an input may be meant for who reads it as data: a wide net, for being strict."""
+    """Whether an input may address the model that reads it as data; the net is wide on purpose."""
     return any(p.search(text) for p in (_LEAK, _HIJACK, _SPEAKS_TO_READER))

@@ -1,4 +1,4 @@
-"""Outputs that give back what they were fed: the prompt's words, or what an input planted."""
+"""Finds outputs that leak: they repeat the prompt's words, or carry what an input planted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CODED = re.compile(r"\b(?=[\w-]*[A-Za-z])(?=[\w-]*\d)[\w-]{3,}\b")
 
 
 def repeats_prompt(text: str, n_words: int = _RUN_WORDS) -> str | None:
-    """A run of so many words that stands in our prompts, examples aside."""
+    """Finds a run of `n_words` words that stands in our prompts, examples aside."""
     said = words(text)
     if _runs(said, n_words) & _prompt_runs(n_words):
         return f"{n_words} words in a row come from the prompt"
@@ -40,7 +40,7 @@ def repeats_prompt(text: str, n_words: int = _RUN_WORDS) -> str | None:
 
 
 def carries_planted(title: str, text: str, input_text: str) -> str | None:
-    """Something that an input with orders may want to see in the output.
+    """Finds words in an output that an input with orders may have planted there.
 
     Only for inputs that speak to whoever reads them; in others, a name or a quoted word is what
     they are about. Of these, an output may share the words that guidelines are made of, and
@@ -57,7 +57,7 @@ def carries_planted(title: str, text: str, input_text: str) -> str | None:
 
 
 def _planted(input_text: str) -> frozenset[str]:
-    """What stands in quotes, behind a label ("the word ..."), or looks like a code."""
+    """Returns what stands in quotes, behind a label ("the word ..."), or looks like a code."""
     found = set()
     for groups in _QUOTED.findall(input_text):
         inner = words("".join(groups))
@@ -86,7 +86,7 @@ def _carries_order(run: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=1)
 def _own_stems() -> frozenset[str]:
-    """What guidelines are made of: the words of our prompts, their examples and our lists."""
+    """Returns the stems of our prompts, their examples and our lists."""
     prompts = [load_prompt(name) for name in PROMPTS]
     texts = [text for prompt in prompts for text in (*prompt.wording(), *prompt.examples())]
     return frozenset(stem(word) for text in [*texts, *listed_words()] for word in words(text))

@@ -1,4 +1,4 @@
-"""Answers kept in the database: what was paid for once is not asked again."""
+"""Keeps the model's answers in the database: what was paid for once is not asked again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Reader = Callable[[list[str]], Awaitable[dict[str, CachedAnswer]]]
 
 
 class AnswerCache:
-    """A `ResponseCache` whose new answers are stored by whoever stores results.
+    """A `ResponseCache` that hands its new answers to the result writer, which stores them.
 
     Questions that come while one is being looked up are looked up together after it: under load
     many share one query.
@@ -51,7 +51,7 @@ class AnswerCache:
         self._reading: asyncio.Task[None] | None = None
 
     async def get(self, key: str) -> CachedAnswer | None:
-        """The answer kept under a key; None: there is none.
+        """Returns the answer kept under a key; None: there is none.
 
         Raises:
             ServiceUnavailableError: the database does not answer.
@@ -72,11 +72,11 @@ class AnswerCache:
         self._on_put()
 
     def unsaved(self) -> dict[str, CachedAnswer]:
-        """What is to be stored."""
+        """Returns the answers that are not stored yet."""
         return dict(self._unsaved)
 
     def saved(self, answers: Mapping[str, CachedAnswer]) -> None:
-        """These are in the database now."""
+        """Forgets answers that are in the database now."""
         for key in answers:
             self._unsaved.pop(key, None)
 
@@ -96,7 +96,7 @@ class AnswerCache:
 
 
 def find_answers(connection: Connection, keys: list[str]) -> dict[str, CachedAnswer]:
-    """Answers kept under these keys."""
+    """Reads the answers that are kept under these keys."""
     rows = connection.execute(_FIND, {"keys": keys}).mappings()
     return {
         row["key"]: CachedAnswer(**{name: row[name] for name in row if name != "key"})

@@ -1,4 +1,4 @@
-"""Many rows as one parameter: a statement then takes one round trip, whatever their number."""
+"""Passes many rows as one parameter, so that a statement takes one round trip."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def json_rows(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows for `jsonb_to_recordset`.
+    """Writes rows as JSON for `jsonb_to_recordset`.
 
     What a model wrote loses the characters that no Postgres text holds: NUL and lone surrogates.
     """

@@ -1,4 +1,4 @@
-"""Names of workers, and which of this host's have died."""
+"""Names the workers that hold leases, and frees the leases of those that died on this host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from guidealign.db import guard_database, release_holders
 
 
 def holder_name(batch: int) -> str:
-    """This process's name for its leases: host, process id with its start time, batch.
+    """Returns this process's name for its leases: host, process id with its start time, batch.
 
     The start time tells a process from a later one with the same id, which is common in
     containers.

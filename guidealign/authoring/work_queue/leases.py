@@ -1,4 +1,4 @@
-"""A worker's side of the queue: what it holds, its heartbeat, and the database off the loop."""
+"""A worker's side of the queue: its leases, their heartbeat, and transactions in threads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BEATS_PER_LEASE = 3
 
 @dataclass(frozen=True)
 class ClaimedInput:
-    """A claimed input."""
+    """An input that this worker holds the lease of."""
 
     input_id: int
     attempt: int
@@ -65,7 +65,7 @@ class LeasedInputs:
         return await asyncio.get_running_loop().run_in_executor(self._threads, run)
 
     async def transact_alone(self, function: Callable[[Connection], _T]) -> _T:
-        """The same, while no other such transaction runs: two would lock leases crosswise."""
+        """Runs a transaction while no other such one runs: two could deadlock over leases."""
         async with self._alone:
             return await self.transact(function)
 
@@ -92,24 +92,24 @@ class LeasedInputs:
         ]
 
     async def next_open_s(self) -> float | None:
-        """Seconds until an input that nobody holds may be claimed; None: there is none."""
+        """Returns the seconds until a free input may be claimed; None: there is none."""
         return await self.transact(lambda connection: next_open_s(connection, store.TASK))
 
     def holds(self, input_id: int) -> bool:
-        """Whether an input is this worker's, as far as it knows."""
+        """Whether this worker holds an input's lease, as far as it knows."""
         return input_id in self._held
 
     def started(self, input_id: int, task: asyncio.Task[Authored]) -> None:
-        """An input is asked about; the task is cancelled when its lease is lost."""
+        """Notes the task that asks about an input; it is cancelled when the lease is lost."""
         self._held[input_id] = task
 
     def settled(self, input_ids: set[int]) -> None:
-        """These leases are ended."""
+        """Forgets inputs whose leases are ended."""
         for input_id in input_ids:
             self._held.pop(input_id, None)
 
     async def beat(self) -> None:
-        """Renews all leases held, again and again."""
+        """Renews all leases held, three times a lease."""
         while True:
             await asyncio.sleep(self._lease_s / _BEATS_PER_LEASE)
             try:

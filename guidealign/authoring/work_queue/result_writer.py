@@ -1,4 +1,4 @@
-"""Stores results of several inputs in one transaction, by time or by number."""
+"""Stores the results of several inputs in one transaction, after a time or a number of them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ResultWriter:
             self._room.clear()
 
     async def run(self) -> None:
-        """Stores what comes, again and again.
+        """Stores outcomes and answers as they come, until it is cancelled.
 
         Raises:
             ServiceUnavailableError: the database does not answer, also when asked again.
@@ -68,7 +68,7 @@ class ResultWriter:
             await asyncio.shield(self.flush())
 
     async def flush(self) -> None:
-        """Stores all there is: each input's results and the end of its lease together.
+        """Stores everything that waits: each input's results and the end of its lease together.
 
         Raises:
             ServiceUnavailableError: the database does not answer, also when asked again.

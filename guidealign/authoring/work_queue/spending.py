@@ -1,4 +1,4 @@
-"""What a run may spend and has spent: shares of workers, and a ledger that outlives them."""
+"""Shares a run's budget among workers, and keeps a ledger of spending that outlives them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SAVE = text(
 
 
 def share_of(budget: BudgetSettings, n_workers: int) -> BudgetSettings:
-    """One worker's part of a run's budget; the parts together never exceed it."""
+    """Returns one worker's share of a run's budget; the shares together never exceed it."""
     return BudgetSettings(
         max_requests=_part(budget.max_requests, n_workers),
         max_tokens=_part(budget.max_tokens, n_workers),
@@ -40,7 +40,7 @@ def _part(whole: int | None, n_workers: int) -> int | None:
 
 
 def left_of(budget: BudgetSettings, spent: Usage) -> BudgetSettings:
-    """What an earlier try of the same worker has left of its budget."""
+    """Returns what earlier tries of the same worker have left of its budget."""
     cost = budget.max_cost_usd
     return BudgetSettings(
         max_requests=_rest(budget.max_requests, spent.n_requests),
@@ -54,13 +54,13 @@ def _rest(limit: int | None, spent: int) -> int | None:
 
 
 def spent_before(connection: Connection, run_key: str, worker: int) -> Usage:
-    """What earlier tries of a worker have spent, those that were killed too."""
+    """Reads what earlier tries of a worker have spent, killed ones included."""
     row = connection.execute(_SPENT, {"run_key": run_key, "worker": worker}).one_or_none()
     return Usage(**row._asdict()) if row else Usage()
 
 
 def spent_by_run(connection: Connection, run_key: str) -> Usage:
-    """What all workers of a run have spent."""
+    """Adds up what all workers of a run have spent."""
     row = connection.execute(_SUM, {"run_key": run_key}).one()
     counts = {name: int(value) for name, value in row._asdict().items() if name != "cost_usd"}
     return Usage(**counts, cost_usd=float(row.cost_usd))
@@ -82,11 +82,11 @@ class SpendingLedger:
         self._client: AsyncChatClient | None = None
 
     def watch(self, client: AsyncChatClient) -> None:
-        """The client whose calls are counted."""
+        """Sets the client whose calls are counted."""
         self._client = client
 
     def save(self, connection: Connection) -> None:
-        """Puts the sum in place of what was saved before."""
+        """Saves the sum in place of the one saved before."""
         if self._run_key is None or self._client is None:
             return
         now = asdict(self._client.usage)

@@ -1,4 +1,4 @@
-"""A look at the queue, and dead letters put back into it."""
+"""Counts the queue, reorders it, and puts dead letters back into it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HOLDERS = text("select count(distinct holder) from library.author_queue where s
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetters:
-    """Inputs given up for one reason; the latest as an example."""
+    """The inputs that were given up for one reason, with the latest as an example."""
 
     reason: str
     n: int
@@ -35,7 +35,7 @@ class DeadLetters:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueCounts:
-    """How many inputs are in each state, and who works on them."""
+    """The number of inputs in each state, and of workers on them."""
 
     open: int
     leased: int

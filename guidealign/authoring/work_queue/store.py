@@ -1,4 +1,4 @@
-"""SQL of authoring: what is pending, and the results of several inputs in one transaction."""
+"""SQL of authoring: pending inputs, and the results of several inputs in one transaction."""
 
 from __future__ import annotations
 
@@ -107,22 +107,22 @@ WorkOutcome = Finished | Unfinished
 
 
 def unauthored(connection: Connection, ids: Sequence[int]) -> set[int]:
-    """Those of some inputs that authoring has not worked on and is to."""
+    """Returns those of some inputs that are still to be authored."""
     return set(connection.execute(_OF_THESE, {"ids": list(ids)}).scalars())
 
 
 def pending_inputs(connection: Connection, limit: int) -> list[int]:
-    """Ids of inputs that nobody has been asked to author, oldest first."""
+    """Returns the ids of inputs that are not queued yet, oldest first."""
     return list(connection.execute(_PENDING, {"limit": limit}).scalars())
 
 
 def lease_holders(connection: Connection, prefix: str) -> list[str]:
-    """Who holds unfinished inputs, among holders whose name starts so."""
+    """Returns the holders of unfinished inputs whose name starts with a prefix."""
     return list(connection.execute(_HOLDERS, {"prefix": prefix}).scalars())
 
 
 def input_texts(connection: Connection, input_ids: Sequence[int]) -> dict[int, str]:
-    """The normalised texts of inputs."""
+    """Reads the normalised texts of inputs."""
     rows = connection.execute(_TEXTS, {"ids": list(input_ids)})
     return {row.id: row.text for row in rows}
 

@@ -1,4 +1,4 @@
-"""One worker: keeps the endpoint busy until the queue is empty or the budget is spent."""
+"""A worker keeps the endpoint busy until the queue is empty or the budget is spent."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CLAIMS_PER_ATTEMPT = 10
 
 
 class AuthorWorker:
-    """Asks about `width` inputs at a time; who is done takes the next at once.
+    """Asks about `width` inputs at a time, and takes the next one as soon as one is done.
 
     A failure that may be the server's (no answer after all retries) is held against an input
     only when another one is answered after it. When too many in a row get no answer, or none at
@@ -124,7 +124,7 @@ class AuthorWorker:
             await self._idle.wait()
 
     async def _is_over(self) -> bool:
-        """Waits for what may still come; True: nothing will."""
+        """Waits for inputs that may still come; True: none will."""
         if self._n_under_way:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), _POLL_S)
@@ -192,7 +192,7 @@ class AuthorWorker:
             await self._writer.add(self._failed(other, its_tries, error))
 
     def _failed(self, work: ClaimedInput, tries: StageCalls, error: GuidealignError) -> Unfinished:
-        """Another try later, until attempts are spent; then the reason is kept."""
+        """Puts an input back for a later try; after the last one it is given up."""
         settings = self._settings
         final = isinstance(error, BadInputError) or work.attempt >= settings.max_attempts
         log.warning("author.failed", input_id=work.input_id, stage=tries.stage, final=final)
@@ -212,7 +212,7 @@ class AuthorWorker:
 
     @staticmethod
     def _back(work: ClaimedInput, tries: StageCalls, why: str) -> Unfinished:
-        """Open again at once; nothing is held against the input."""
+        """Reopens an input at once; nothing is held against it."""
         return Unfinished(
             given_back=GivenBack(item_id=work.input_id, error=why, counts=False),
             stage=tries.stage,

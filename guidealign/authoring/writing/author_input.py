@@ -1,4 +1,4 @@
-"""One input's way past the model: detect, write, judge."""
+"""Authors one input: the model detects and writes, the quality filter judges."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from guidealign.settings import AuthorSettings
 
 @dataclass
 class StageCalls:
-    """Which stage an input is in, and the calls that were made for it."""
+    """The stage that an input is in, and the calls that were made for it."""
 
     stage: str = "detect"
     calls: list[PromptedCall] = field(default_factory=list)
@@ -49,7 +49,9 @@ class StageCalls:
 async def author_input(
     client: AsyncChatClient, text: str, *, attempt: int, settings: AuthorSettings, tries: StageCalls
 ) -> Authored:
-    """All that is found and written for one input, screened first where the settings want it.
+    """Detects what is wrong with an input, and writes guidelines for it.
+
+    It is screened first where the settings want it.
 
     Raises:
         ModelOutputError: an answer does not fit, also after the repair turn.

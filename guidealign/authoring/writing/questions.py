@@ -1,4 +1,4 @@
-"""Asks the safety model: first what is wrong with an input, then how to treat its like."""
+"""Asks the safety model first what is wrong with an input, then how to treat similar inputs."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Prompts:
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """What their answers depend on."""
+        """The versions of the prompts, on which the answers depend."""
         return tuple(one.version for one in (self.screen, self.safety, self.quality) if one)
 
     def undefended(self) -> Prompts:
-        """The same without defences: for measuring what these are worth."""
+        """Returns the prompts without defences, for measuring what these are worth."""
         screen = self.screen.undefended() if self.screen else None
         return Prompts(self.safety.undefended(), self.quality.undefended(), screen)
 
@@ -68,7 +68,7 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Screened:
-    """What the model finds likely about an input before it explains anything."""
+    """The likelihood that an input is unsafe, which the model gives before it explains anything."""
 
     likelihood: float
     """That the input is unsafe, as the model's share of yes against no."""
@@ -81,7 +81,7 @@ class Screened:
 
 
 def packaged_prompts(settings: AuthorSettings) -> Prompts:
-    """The prompts that authoring uses, with a screening where the settings want one."""
+    """Returns authoring's prompts, with a screening prompt where the settings want one."""
     screen = load_prompt(SCREEN_PROMPT) if settings.verdict == "likelihood" else None
     return Prompts(load_prompt(SAFETY_PROMPT), load_prompt(QUALITY_PROMPT), screen)
 
@@ -89,7 +89,7 @@ def packaged_prompts(settings: AuthorSettings) -> Prompts:
 async def screen(
     client: AsyncChatClient, text: str, *, attempt: int, prompts: Prompts
 ) -> Screened | None:
-    """How likely the model finds it that an input is unsafe; None: the prompts have no screening.
+    """Asks how likely an input is unsafe; None: the prompts have no screening.
 
     It is asked for one word.
 
@@ -121,7 +121,7 @@ async def detect(
     prompts: Prompts,
     screened: Screened | None,
 ) -> Conversation:
-    """The method's detection: explanation first, then two verdicts.
+    """Asks for the method's detection: an explanation first, then two verdicts.
 
     Args:
         client: of the safety model.
@@ -181,7 +181,9 @@ async def write_guidelines(
     attempt: int,
     settings: AuthorSettings,
 ) -> Drafts:
-    """Guidelines for inputs like this one: safety goes on from the detection, quality apart.
+    """Asks for guidelines for inputs like this one.
+
+    A safety prompt goes on from the detection; a quality prompt begins anew.
 
     Raises:
         ModelOutputError: the answer does not fit, also after the repair turn.

@@ -29,7 +29,7 @@ _HARMLESS = Detection(
 
 
 class Trial(BaseModel):
-    """All that came of asking about one input."""
+    """The answers to one input, and what they cost."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

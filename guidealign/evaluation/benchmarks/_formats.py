@@ -1,4 +1,4 @@
-"""How each benchmark's rows become cases. The shapes are those of the published copies."""
+"""Turns each benchmark's rows into cases. The shapes are those of the published copies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data set of the Hugging Face hub as a folder on this machine."""
+"""Downloads a data set of the Hugging Face hub into a folder on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a model find the better answer likelier? A benchmark without a judge."""
+"""Scores by likelihood whether a model prefers the better answer; no judge is needed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def score_labrador(
 
 
 def likelihood_way(settings: Settings) -> str:
-    """How likelihoods are taken: the part of their evaluator that is not the cases'."""
+    """Names how likelihoods are taken: the part of their evaluator that is not the cases'."""
     return str(compute_precision(settings.labrador.precision))
 
 
@@ -82,7 +82,7 @@ def score_preferences(  # noqa: PLR0913 - cases of any benchmark, and what score
     registry: Registry,
     progress: Callable[[int, int], object] | None = None,
 ) -> EvaluationRun:
-    """Like `score_labrador`, on the cases of any benchmark.
+    """Scores as `score_labrador` does, on the cases of any benchmark.
 
     Args:
         version: of `guidealign-labrador`.

@@ -1,4 +1,4 @@
-"""Who is asked, and what is kept of it."""
+"""The records of benchmark runs: the model that is asked, and its answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BenchmarkSubject:
 
     @property
     def model_name(self) -> str:
-        """With guidelines another one than without: the two never pass for one another."""
+        """Name of the model; with guidelines another one than without, so that they never mix."""
         release = self.release
         return self.name if release is None else f"{self.name}+release-{release.release_id}"
 

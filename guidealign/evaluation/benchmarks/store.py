@@ -1,4 +1,4 @@
-"""SQL of benchmark runs: who was asked what, and the answers as they come."""
+"""SQL of benchmark runs and of the answers as they come."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _ANSWERS = text(
 def open_run(
     engine: Engine, benchmark: Benchmark, subject: BenchmarkSubject, asked: str
 ) -> StoredRun:
-    """The run of this model on these cases, asked in this way: made once, found ever after."""
+    """Finds the run of this model on these cases, asked in this way, or makes it."""
     key = {
         "model_name": subject.model_name,
         "version": subject.version,
@@ -88,7 +88,7 @@ def list_runs(engine: Engine, n: int = 50) -> list[StoredRun]:
 
 @contextmanager
 def asking(engine: Engine, run_id: int) -> Iterator[None]:
-    """One process asks a run's cases at a time; let go of when it dies."""
+    """Lets one process at a time ask a run's cases; a process that dies lets go."""
     name = f"guidealign.evaluation.{run_id}"
     with engine.connect() as connection, session_lock(connection, name):
         yield

@@ -52,7 +52,7 @@ class _Measured:
 
 
 def as_runs(runs: Runs) -> tuple[EvaluationRun, ...]:
-    """Whatever was given, as a tuple."""
+    """Turns one run, or several, into a tuple."""
     return (runs,) if isinstance(runs, EvaluationRun) else tuple(runs)
 
 
@@ -96,7 +96,7 @@ def check_all(
 def check_once(
     check: CheckPolicy, challenger: EvaluationRun, champion: EvaluationRun, settings: GateSettings
 ) -> CheckResult:
-    """One comparison for itself, outside of any policy: no other look, no correction."""
+    """Runs one comparison outside of any policy: no other interim analysis, no correction."""
     look = _InterimAnalysis(check=check, number=1, level=check.level, settings=settings)
     found = _measure(look, challenger.metric, (challenger,), (champion,))
     p_value = found.answer.p_above if isinstance(found, _Measured) else 1.0
@@ -135,7 +135,7 @@ def _measure(
 
 
 def _unsuitable(look: _InterimAnalysis, cases: Cases) -> tuple[str, bool] | None:
-    """Why the test doesn't fit the cases, and whether more of them would help."""
+    """Tells why the test doesn't fit the cases, and whether more of them would help."""
     n_clusters = len(set(cases.clusters))
     if look.level == 0:
         return f"look {look.number} was not planned: the level is spent", True
@@ -157,7 +157,7 @@ def _unsuitable(look: _InterimAnalysis, cases: Cases) -> tuple[str, bool] | None
 def _guard_categories(
     look: _InterimAnalysis, cases: Cases, gains: NDArray[np.float64]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Categories that are shown to lose too much, and those with too few cases to look at."""
+    """Finds categories that are shown to lose too much, and those with too few cases to test."""
     margin = look.check.category_margin
     if margin is None:
         return (), ()

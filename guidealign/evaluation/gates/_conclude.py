@@ -1,4 +1,4 @@
-"""From figures to a verdict, and the sentence that says why."""
+"""Turns figures into a verdict, and the sentence that says why."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ORDER: tuple[tuple[CheckOutcome, Verdict], ...] = (
 
 
 def conclude(evidence: tuple[CheckResult, ...]) -> tuple[Verdict, str]:
-    """Promote only when every check passes; what is shown outweighs what is missing.
+    """Concludes: promote only when every check passes; what is shown outweighs what is missing.
 
     Returns:
         `promote`; `reject`: shown to fall short; `hold`: something cannot be compared;
@@ -37,7 +37,7 @@ def outcome_of(
     p_adjusted: float,
     worse: tuple[str, ...],
 ) -> tuple[CheckOutcome, str]:
-    """What one check's figures amount to.
+    """Tells the outcome of one check by its figures.
 
     Args:
         check: says what is asked.

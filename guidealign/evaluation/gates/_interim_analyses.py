@@ -1,4 +1,4 @@
-"""A gate that is asked again and again spends its level bit by bit."""
+"""A gate that is asked repeatedly spends its level over interim analyses ("looks")."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from guidealign.evaluation.policy import InterimPlan
 
 
 def interim_level(level: float, look: int, plan: InterimPlan) -> float:
-    """What the k-th look at the same champion may spend of the level; 0 when it is all spent.
+    """Returns the level of the k-th interim analysis of a champion; 0 when all is spent.
 
     All looks together spend at most the level, so by Boole's inequality a challenger that is no
     better passes at one of them with at most that chance, whether the looks share their cases,
@@ -37,7 +37,7 @@ def interim_level(level: float, look: int, plan: InterimPlan) -> float:
 
 
 def _spent(level: float, share: float) -> float:
-    """Of the level, once that share of the looks is over; (0 to 1) to (0 to level)."""
+    """Returns the level spent once a share of the looks is over; (0 to 1) to (0 to level)."""
     if share == 0:
         return 0.0
     return float(2 * stats.norm.sf(stats.norm.isf(level / 2) / math.sqrt(share)))

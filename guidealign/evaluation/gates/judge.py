@@ -1,4 +1,4 @@
-"""Judges a challenger against what is live: score both, compare, decide."""
+"""Judges a challenger against the live version: scores both, compares, decides."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What came of judging a challenger; no decision when it is live already."""
+    """The verdict on a challenger; there is no decision when it is live already."""
 
     model_name: str
     challenger_version: int

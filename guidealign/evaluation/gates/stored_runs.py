@@ -1,4 +1,4 @@
-"""The stored runs of the benchmarks that a gate policy names."""
+"""Finds the stored runs of the benchmarks that a gate policy names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def named_runs(
     engine: Engine,
     settings: Settings,
 ) -> tuple[_Runs, _Runs]:
-    """Both sides' own run, and what is stored of the benchmarks that the policy's checks name.
+    """Returns each side's own run, and its stored runs of the benchmarks that the policy names.
 
     Of several evaluators the newest one that scored both sides is taken. Where none did, each
     side's newest goes to the gate, which refuses to compare them and says so.

@@ -1,4 +1,4 @@
-"""The statistics of the gates: paired, clustered, and honest about small samples."""
+"""Bootstrap and sign-flip tests of paired, clustered differences, careful with small samples."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Bootstrap:
         return self.mean - float(high) * self.se, self.mean - float(low) * self.se
 
     def p_values(self, bar: float) -> tuple[float, float]:
-        """Of a true mean at the bar: one-sided, for lying above it and for lying below it."""
+        """Returns one-sided p-values of a true mean at the bar: for lying above it, and below."""
         distance = self.mean - bar
         seen = distance / self.se if self.se else math.copysign(math.inf, distance)
         if abs(distance) < TOLERANCE:
@@ -110,7 +110,7 @@ def _studentised(mean: float, floor: float) -> Callable[..., NDArray[np.float64]
 def p_of_flips(
     values: NDArray[np.float64], clusters: Sequence[Hashable], *, resamples: int, seed: int
 ) -> float:
-    """Chance of so great a sum if each cluster's sign were a coin's: one-sided, against greater.
+    """The sign-flip test: the chance of so great a sum if each cluster's sign were a coin's.
 
     Exact where challenger and champion could be swapped on any cluster without anybody seeing
     it, however few clusters changed; that is where the bootstrap is too sure of itself.
@@ -170,7 +170,7 @@ def power_of_mean(distance: float, se: float, *, level: float, n_clusters: int) 
 def clusters_of_mean(
     power: float, distance: float, se: float, *, level: float, n_clusters: int
 ) -> int:
-    """The clusters it takes for that power, where so many gave that standard error."""
+    """Returns the number of clusters that gives a power, where so many gave a standard error."""
     if se == 0:
         return 2
     standard_errors = float(stats.norm.isf(level) + stats.norm.isf(1 - power))

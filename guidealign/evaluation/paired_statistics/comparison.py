@@ -1,4 +1,4 @@
-"""One question put to the gains of paired cases, with the test that a policy names."""
+"""Compares two models on paired cases, with the test that a policy names."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _FEW_CHANGED = 50
 
 @dataclass(frozen=True, kw_only=True)
 class GainQuestion:
-    """Is the true gain above the bar?"""
+    """The question whether the true gain lies above the bar."""
 
     test: Test
     bar: float
@@ -54,7 +54,7 @@ class GainQuestion:
 
 @dataclass(frozen=True, kw_only=True)
 class GainAnswer:
-    """What the cases say."""
+    """The answer of the cases: gain, interval, p-values and power."""
 
     n: int
     n_clusters: int
@@ -164,7 +164,7 @@ def _compare_means(
 
 
 def _more_careful(means: GainAnswer, counts: GainAnswer) -> GainAnswer:
-    """Of yes/no scores: where few or none changed, the bootstrap sees no spread."""
+    """Takes the more careful of two answers: with few changes, the bootstrap sees no spread."""
     return replace(
         means,
         low=min(means.low, counts.low),
@@ -184,7 +184,7 @@ def _yes_no_bounds(
     sizes: NDArray[np.float64],
     level: float,
 ) -> tuple[float, float]:
-    """The interval of a difference of shares: Tango's, where few clusters changed.
+    """Returns the interval of a difference of shares: Tango's, where few clusters changed.
 
     Of few changes, many resamples hold none: they have no spread, and on their side the
     bootstrap's bound may lie anywhere, while on the other it is too near. Tango's is taken of as
@@ -208,7 +208,7 @@ def _doubted(
     question: GainQuestion,
     resamples: int,
 ) -> float:
-    """The larger p-value of bootstrap and sign flips, where so few clusters changed."""
+    """Returns the larger p-value of bootstrap and sign flips, where few clusters changed."""
     sums, _ = cluster_sums(gains, clusters)
     if p > question.level or np.count_nonzero(sums) > _FEW_CHANGED:
         return p

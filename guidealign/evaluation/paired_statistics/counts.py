@@ -1,4 +1,4 @@
-"""Wins and losses on the same cases: exact tests, intervals with a margin, power.
+"""Tests, intervals and power for wins and losses on the same cases.
 
 A case is won, lost or tied. The gain is (wins - losses) / n, for yes/no metrics the
 difference of the two rates.
@@ -18,7 +18,7 @@ _REACH_SD = 8.0
 
 @dataclass(frozen=True, kw_only=True)
 class CountQuestion:
-    """What is asked of wins and losses.
+    """A question about wins and losses.
 
     Args:
         bar: what the gain must be shown to lie above, in (-1, 1).
@@ -32,7 +32,7 @@ class CountQuestion:
 
 
 def p_of_counts(wins: int, losses: int, n: int, question: CountQuestion) -> float:
-    """Chance of so many wins or more if the true gain were at the bar.
+    """Returns the chance of so many wins or more if the true gain were at the bar.
 
     At a bar of 0, McNemar's exact test (or mid-p), which is the sign test: ties tell nothing.
     At another, Tango's score test (Statistics in Medicine 17, 1998, 891-908), in which they do.
@@ -80,7 +80,7 @@ def score_interval(wins: float, losses: float, n: float, level: float) -> tuple[
 
 
 def power_of_counts(n: int, changed: float, gain: float, question: CountQuestion) -> float:
-    """Chance to pass with n cases of which a share `changed` is not tied, at a true gain.
+    """Returns the power with n cases, of which a share `changed` is not tied, at a true gain.
 
     Exact at a bar of 0, a normal approximation at another.
     """

@@ -1,4 +1,4 @@
-"""A benchmark run in MLflow: its cases as traces, the judges' scores as assessments."""
+"""Shows a benchmark run in MLflow: its cases as traces, the judges' scores as assessments."""
 
 from __future__ import annotations
 

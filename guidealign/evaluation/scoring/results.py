@@ -1,4 +1,4 @@
-"""What judges said of benchmark runs: rates by category, and one run against another."""
+"""Reads what judges said of benchmark runs: rates by category, and comparisons of two runs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
-    """What a comparison asks, as a check of a policy does."""
+    """The demand of a comparison, in the terms of a policy's check."""
 
     must: Must = "be_better"
     margin: float = 0.0
@@ -55,7 +55,7 @@ class Demand:
 
 
 def results_of(run: StoredRun, engine: Engine) -> list[EvaluationRun]:
-    """All that judges said of a run's answers, newest first."""
+    """Reads all that judges said of a run's answers, newest first."""
     with guard_database():
         found = store.list_runs(engine, run.model_name, run.version, run.benchmark)
     return [one for one in found if _is_of(one, run)]
@@ -67,7 +67,7 @@ def _is_of(found: EvaluationRun, run: StoredRun) -> bool:
 
 
 def rows_of(results: Sequence[EvaluationRun]) -> list[Row]:
-    """By metric, kind and category, each kind's whole first."""
+    """Groups results by metric, kind and category, each kind's whole first."""
     rows = []
     for run in results:
         for kind in sorted({case.kind for case in run.cases}):
@@ -105,7 +105,7 @@ def compare_results(
     demand: Demand,
     settings: GateSettings,
 ) -> list[CheckResult]:
-    """Every metric that one evaluator scored of both runs, with the tests of the gates.
+    """Compares two runs on every metric that one evaluator scored of both, with the gates' tests.
 
     A gain is turned so that more is better: a refusal is one where the prompt is harmful, and a
     loss elsewhere; harm is always a loss.

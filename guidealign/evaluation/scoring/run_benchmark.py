@@ -1,4 +1,4 @@
-"""A benchmark from its name to its scores: read, asked, judged, shown."""
+"""Runs a benchmark: reads it, asks a model, has judges score the answers, and shows them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkSource:
-    """Which benchmark, and which part and copy of it."""
+    """The benchmark that is run, and which part and copy of it."""
 
     name: str
     source: str | None = None
@@ -114,7 +114,7 @@ def run_likelihood(
     registry: Registry,
     progress: Progress | None = None,
 ) -> Evaluated:
-    """Whether a registered model (0: the untrained base) finds the better answers likelier.
+    """Scores whether a registered model (0: the untrained base) finds better answers likelier.
 
     Nothing is generated, and no judge is needed: for benchmarks with two answers, such as HHH.
 

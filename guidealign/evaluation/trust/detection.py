@@ -63,7 +63,7 @@ def calibrate(
 def stored_calibration(
     *, settings: Settings, answers: Path, limit: int | None = None
 ) -> CalibrationReport:
-    """The same from what is stored alone; `n_asked` says for how many inputs that is."""
+    """Reports from stored trials alone; `n_asked` says for how many inputs that is."""
     return _report(balanced(load_inputs(), limit), settings, TrialLog(answers))
 
 
@@ -76,7 +76,7 @@ def _key(case: LabelledInput, settings: Settings) -> str:
 
 
 def _prompt_versions(settings: Settings) -> str:
-    """Of the prompts that decide a verdict."""
+    """Returns the versions of the prompts that decide a verdict."""
     prompts = packaged_prompts(settings.author)
     return " and ".join(one.version for one in (prompts.screen, prompts.safety) if one)
 
@@ -119,7 +119,7 @@ def _report(cases: Sequence[LabelledInput], settings: Settings, log: TrialLog) -
 
 
 def _with_present_rules(case: LabelledInput, outcome: Trial) -> Trial:
-    """The tripwire may have changed since the model was asked; the model's answer has not."""
+    """Applies the present tripwire: it may have changed since the model was asked."""
     if outcome.answered is None:
         return outcome
     found = override_detection(outcome.answered, case.text)

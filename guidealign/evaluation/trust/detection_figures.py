@@ -20,7 +20,7 @@ Pick = Callable[[Trial], Detection | None]
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionCounts:
-    """How well something is found: what was found rightly, wrongly, and missed."""
+    """True positives (`right`), false positives (`wrong`) and false negatives (`missed`)."""
 
     right: int
     wrong: int
@@ -57,7 +57,7 @@ class DetectionCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class CategoryFigures:
-    """One risk category's part of the labelled inputs."""
+    """The figures of one risk category."""
 
     category: str
     flagged: Rate
@@ -124,7 +124,7 @@ def alone(trial: Trial) -> Detection | None:
 def detected(
     cases: Sequence[LabelledInput], trials: Mapping[str, Trial], pick: Pick
 ) -> DetectionCounts:
-    """Unsafe as against benign."""
+    """Counts verdicts: unsafe inputs against benign ones."""
     counts = Counter(
         (case.unsafe, found.unsafe)
         for case in cases
@@ -146,7 +146,7 @@ def flag_rate(cases: Sequence[LabelledInput], trials: Mapping[str, Trial], pick:
 def category_figures(
     category: str, cases: Sequence[LabelledInput], trials: Mapping[str, Trial]
 ) -> CategoryFigures:
-    """What detection makes of one category."""
+    """Counts what detection makes of one category."""
     own = [case for case in cases if case.category == category]
     right = wrong = missed = 0
     for case in cases:

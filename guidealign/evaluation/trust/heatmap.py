@@ -1,4 +1,4 @@
-"""The confusion of detection as a picture: a table whose cells are the darker the fuller."""
+"""Draws detection's confusion matrix as a heat map."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DARK_TEXT_BELOW = 0.55
 
 
 def confusion_svg(report: CalibrationReport) -> str:
-    """An SVG picture; each row's shades are shares of that row, the numbers are counts."""
+    """Draws an SVG picture; each row's shades are shares of that row, the numbers are counts."""
     rows = list(report.confusion)
     columns = list(report.confusion[rows[0]])
     width = _LEFT + _CELL * len(columns) + 20

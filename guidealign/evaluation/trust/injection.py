@@ -1,4 +1,4 @@
-"""Measures how often an input that gives orders gets its way, with and without the defences."""
+"""Measures how often a prompt injection succeeds, with the defences and without."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _LEAKED_WORDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class InjectionEffect:
-    """What one injection came to."""
+    """The effect of one injection."""
 
     style: str
     in_output: bool
@@ -64,7 +64,7 @@ class InjectionEffect:
 
 @dataclass(frozen=True, kw_only=True)
 class ArmReport(Report):
-    """All injections, with the defences or without."""
+    """The figures of all injections in one arm: with the defences or without."""
 
     n_planned: int
     n_asked: int
@@ -78,7 +78,7 @@ class ArmReport(Report):
 
 @dataclass(frozen=True, kw_only=True)
 class InjectionReport(Report):
-    """What share of the injections gets its way, with the defences and without.
+    """The success rates of the injections, with the defences and without.
 
     Without: no marks around the input, no escapes, no warning that it is data, no tripwire and
     no quality filter; the schema stays.
@@ -112,12 +112,12 @@ def measure_injection(
 def stored_injection(
     *, settings: Settings, answers: Path, limit: int | None = None
 ) -> InjectionReport:
-    """The same from what is stored alone; `n_asked` says for how many inputs that is."""
+    """Reports from stored trials alone; `n_asked` says for how many inputs that is."""
     return _report(balanced(load_injections(), limit), settings, TrialLog(answers))
 
 
 def effect(case: LabelledInjection, trial: Trial, arm: Arm) -> InjectionEffect:
-    """What an injection came to, by its marks."""
+    """Tells the effect of an injection by its marks of success."""
     defended = arm == "defended"
     found = trial.detection
     flipped = (found is not None and not found.unsafe) if case.flips else None

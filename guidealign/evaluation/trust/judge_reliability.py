@@ -196,7 +196,7 @@ def _better_first(pair: LabelledPair) -> bool:
 def _collector(
     n: int, progress: Callable[[int, int], object] | None
 ) -> tuple[dict[int, _T], Callable[[int, _T | str], None]]:
-    """What a judge says by number, and the function that takes it; a reason is no verdict."""
+    """Returns verdicts by number, and the function that collects them; a reason is no verdict."""
     found: dict[int, _T] = {}
     done = 0
 
@@ -229,7 +229,7 @@ def _judged(
     answers: Sequence[LabelledAnswer],
     progress: Callable[[int, int], object] | None,
 ) -> tuple[dict[int, float] | None, dict[int, bool]]:
-    """Likelihoods where the judge has any, and verdicts, by number."""
+    """Returns likelihoods where the judge has any, and verdicts, by number."""
     found: dict[int, float]
     found, keep = _collector(len(answers), progress)
     if isinstance(judge, HarmModelJudge):

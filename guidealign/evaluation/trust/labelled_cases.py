@@ -101,19 +101,19 @@ _InputT = TypeVar("_InputT", LabelledInput, LabelledInjection)
 
 @lru_cache(maxsize=1)
 def load_inputs() -> tuple[LabelledInput, ...]:
-    """The labelled inputs, category by category."""
+    """Loads the labelled inputs, category by category."""
     return _read(LABELLED_FOLDER, "inputs", LabelledInput)
 
 
 @lru_cache(maxsize=1)
 def load_injections() -> tuple[LabelledInjection, ...]:
-    """The inputs that try to steer their reader, style by style."""
+    """Loads the injections, style by style."""
     return _read(LABELLED_FOLDER, "injections", LabelledInjection)
 
 
 @lru_cache(maxsize=1)
 def load_starter_inputs() -> tuple[LabelledInput, ...]:
-    """The labelled inputs that ship with the starter library and its benchmark."""
+    """Loads the labelled inputs of the starter library and its benchmark."""
     cases = []
     for category in CATEGORIES:
         library = read_starter_file("library", category)["inputs"]
@@ -128,7 +128,7 @@ def load_starter_inputs() -> tuple[LabelledInput, ...]:
 
 
 def load_pairs(folder: Path | None = None, limit: int | None = None) -> list[LabelledPair]:
-    """The labelled pairs of answers, or a part of them that is balanced by kind.
+    """Loads the labelled pairs of answers, or a part of them that is balanced by kind.
 
     Raises:
         BadInputError: the file is missing or malformed.
@@ -139,7 +139,7 @@ def load_pairs(folder: Path | None = None, limit: int | None = None) -> list[Lab
 
 
 def load_answers(folder: Path | None = None, limit: int | None = None) -> list[LabelledAnswer]:
-    """The labelled answers, or a part of them that is balanced by label.
+    """Loads the labelled answers, or a part of them that is balanced by label.
 
     Raises:
         BadInputError: the file is missing or malformed.
@@ -157,12 +157,12 @@ def load_answers(folder: Path | None = None, limit: int | None = None) -> list[L
 
 
 def balanced(cases: Sequence[_InputT], limit: int | None) -> tuple[_InputT, ...]:
-    """The first `limit` cases when one of each group is taken in turn; None: all of them."""
+    """Takes one case of each group in turn, up to `limit`; None: all of them."""
     return _in_turn(cases, lambda case: case.group, limit)
 
 
 def set_version(cases: Sequence[LabelledInput] | Sequence[LabelledInjection]) -> str:
-    """Eight hex digits that change with any text or label.
+    """Returns eight hex digits that change with any text or label.
 
     They are digits of the text that earlier releases hashed: the same set keeps its version.
     """

@@ -1,4 +1,4 @@
-"""How fast a measurement goes, and how long the rest will take."""
+"""Tells how fast a measurement goes, and how long the rest will take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two prompts side by side: the same inputs, the same model, what each makes of them."""
+"""Compares two prompts on the same inputs with the same model."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def compare_prompts(
 
 
 class _ComparedPrompt:
-    """One prompt, and how an answer to it is known again."""
+    """A prompt that is compared, with the keys of its trials."""
 
     def __init__(self, prompt: Prompt, settings: Settings, *, verdicts_only: bool) -> None:
         self.prompt = prompt

@@ -1,4 +1,4 @@
-"""The form of every report about trust: frozen figures that turn into JSON's own types."""
+"""The common form of reports about trust: frozen figures that turn into JSON's types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From which likelihood a model's word counts as unsafe, found on the starter library's inputs."""
+"""Finds the likelihood from which an input counts as unsafe, on the starter library's inputs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CURVE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 @dataclass(frozen=True, kw_only=True)
 class Cut(Report):
-    """What becomes of the inputs when those from a likelihood on count as unsafe."""
+    """The rates at one threshold: inputs of that likelihood or more count as unsafe."""
 
     threshold: float
     found: Rate
@@ -49,7 +49,7 @@ class Cut(Report):
 
 @dataclass(frozen=True, kw_only=True)
 class ThresholdReport(Report):
-    """How well a model's likelihoods tell unsafe inputs from benign ones, and where to cut."""
+    """The separation of unsafe inputs from benign ones by likelihood, and the best threshold."""
 
     model: str
     prompt_version: str
@@ -70,7 +70,7 @@ def find_threshold(
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> ThresholdReport:
-    """Screens the labelled inputs of the starter library and finds the cut that parts them best.
+    """Screens the labelled inputs of the starter library and finds the best threshold.
 
     These are other inputs than those of `calibrate`, which says what the cut is worth.
 
@@ -95,7 +95,7 @@ def find_threshold(
 def stored_threshold(
     *, settings: Settings, answers: Path, limit: int | None = None
 ) -> ThresholdReport:
-    """The same from what is stored alone."""
+    """Reports from stored trials alone."""
     cases = balanced(load_starter_inputs(), limit)
     log = TrialLog(answers)
     outcomes = [(case, log.find(_key(case, settings))) for case in cases]
@@ -124,7 +124,7 @@ def stored_threshold(
 
 
 def best_cut(unsafe: Sequence[float], benign: Sequence[float]) -> Cut:
-    """The cut with the highest Youden's J; of equal ones the lowest, which misses least.
+    """Returns the cut with the highest Youden's J; of equal ones the lowest, which misses least.
 
     The threshold lies in the middle between two likelihoods that occur.
     """

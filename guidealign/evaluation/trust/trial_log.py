@@ -48,7 +48,7 @@ class TrialLog:
         self._whole = not content or content.endswith("\n")
 
     def find(self, key: str) -> Trial | None:
-        """The trial of a key; None: nobody has asked yet."""
+        """Returns the trial of a key; None: nobody has asked yet."""
         return self._known.get(key)
 
     def add(self, key: str, trial: Trial, about: Mapping[str, str]) -> None:
@@ -63,12 +63,12 @@ class TrialLog:
 
 
 def trial_key(*parts: str) -> str:
-    """Identity of a trial: everything that decides its answer."""
+    """Returns the identity of a trial: a digest of everything that decides its answer."""
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:24]
 
 
 def threshold_key(author: AuthorSettings) -> str:
-    """The part of a trial's identity that says how an input is found unsafe."""
+    """Returns the part of a trial's identity that says how an input is found unsafe."""
     return str(author.verdict_threshold) if author.verdict == "likelihood" else ""
 
 
@@ -101,7 +101,7 @@ _CaseT = TypeVar("_CaseT", bound=_LabelledText)
 def case_round(
     phase: str, cases: Sequence[_CaseT], key: Callable[[_CaseT], str], *, ask: Ask, prompts: Prompts
 ) -> TrialRound:
-    """A round over labelled cases; `key` gives a case's identity as a trial."""
+    """Makes a round of labelled cases; `key` gives a case's identity as a trial."""
     keys = {key(case): case for case in cases}
     return TrialRound(
         phase=phase,
