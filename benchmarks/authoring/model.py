@@ -24,9 +24,6 @@ from guidealign.evaluation import (
     confusion_svg,
     find_threshold,
     measure_injection,
-    stored_calibration,
-    stored_injection,
-    stored_threshold,
 )
 from guidealign.platform import PACKAGES
 from guidealign.rates import Rate
@@ -64,13 +61,13 @@ def measure_model(scale: str, *, stored: bool = False) -> list[Figure]:
     if stored:
         given: dict[str, Any] = {"answers": answers}
         settings = _with_endpoint(settings, None, "")
-        cut = stored_threshold(settings=settings, limit=limits.starter, **given)
-        found = stored_calibration(settings=settings, limit=limits.cases, **given)
-        explained = stored_calibration(
-            settings=_explaining(settings), limit=limits.explained, **given
+        cut = find_threshold(ask=False, settings=settings, limit=limits.starter, **given)
+        found = calibrate(ask=False, settings=settings, limit=limits.cases, **given)
+        explained = calibrate(
+            ask=False, settings=_explaining(settings), limit=limits.explained, **given
         )
-        through = stored_injection(
-            settings=_writing_less(settings), limit=limits.injections, **given
+        through = measure_injection(
+            ask=False, settings=_writing_less(settings), limit=limits.injections, **given
         )
     else:
         pace = Pace(lambda line: print(line, file=sys.stderr, flush=True))

@@ -1,4 +1,11 @@
-"""Benchmarks, judges, statistics and gates: what a challenger must show before it is promoted."""
+"""Evaluation measures models, and decides whether a challenger may be promoted.
+
+Start here: `gates.judge.judge_labrador` scores a challenger and the live version on the same cases
+(`benchmarks/`), compares them case by case (`paired_statistics/`) and decides by the policy of the
+model (`policy.py`, `gates/`). `scoring.run_benchmark` has any model answer a benchmark and judges
+score the answers (`judges/`). `trust/` measures how far a model can be believed as a detector, as a
+judge, and against injections.
+"""
 
 from guidealign.evaluation.benchmarks import (
     Benchmark,
@@ -39,9 +46,6 @@ from guidealign.evaluation.trust import (
     labelled_inputs,
     measure_injection,
     measure_judge,
-    stored_calibration,
-    stored_injection,
-    stored_threshold,
 )
 
 __all__ = [
@@ -92,7 +96,4 @@ __all__ = [
     "run_likelihood",
     "score_labrador",
     "store_run",
-    "stored_calibration",
-    "stored_injection",
-    "stored_threshold",
 ]

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from guidealign.authoring import author_batch, plan_batches
 from guidealign.authoring.prompts.prompt import as_data, load_prompt
-from guidealign.evaluation import measure_injection, stored_injection
+from guidealign.evaluation import measure_injection
 from guidealign.evaluation.trust.labelled_cases import LabelledInjection, load_injections
 from guidealign.ingest import text_hash
 from guidealign.settings import Settings
@@ -114,7 +114,7 @@ def test_every_style_gets_through_without_the_defences_and_no_order_with_them(
         asked = len(server.requests)
         assert measure_injection(settings=settings, answers=answers) == report
         assert len(server.requests) == asked
-    assert stored_injection(settings=settings, answers=answers) == report
+    assert measure_injection(settings=settings, answers=answers, ask=False) == report
     bare, defended = report.arms["undefended"], report.arms["defended"]
     assert (bare.n_asked, bare.in_library.hits, bare.in_output.n) == (len(CASES),) * 3
     assert all(rate.value == 1.0 for rate in bare.by_style.values())

@@ -10,7 +10,7 @@ import pytest
 
 from guidealign.authoring.prompts.prompt import as_data, load_prompt
 from guidealign.errors import BadInputError, ServiceUnavailableError
-from guidealign.evaluation import calibrate, compare_prompts, labelled_inputs, stored_calibration
+from guidealign.evaluation import calibrate, compare_prompts, labelled_inputs
 from guidealign.evaluation.trust.labelled_cases import LabelledInput, balanced, load_inputs
 from guidealign.rates import Rate
 from guidealign.settings import Settings
@@ -92,7 +92,7 @@ def test_what_was_answered_is_never_asked_again(tmp_path: Path) -> None:
         settings = _settings(server.base_url)
         with pytest.raises(ServiceUnavailableError):
             calibrate(settings=settings, answers=answers, limit=LIMIT)
-        kept = stored_calibration(settings=settings, answers=answers, limit=LIMIT).n_asked
+        kept = calibrate(settings=settings, answers=answers, limit=LIMIT, ask=False).n_asked
         assert 9 <= kept <= 10
         server.responder = knowing
         server.requests.clear()

@@ -88,44 +88,13 @@ _TITLED = re.compile(
     r"[A-Z][a-z]+"
 )
 _DEFINITE = re.compile(r"\b(?:the|this|that) (?=([a-z]{3,})\b)", re.IGNORECASE)
-_KNOWN_NAMES = frozenset(
-    [
-        "python",
-        "java",
-        "javascript",
-        "typescript",
-        "excel",
-        "google",
-        "linux",
-        "windows",
-        "english",
-        "german",
-        "french",
-        "spanish",
-        "italian",
-        "wikipedia",
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-        "monday",
-        "tuesday",
-        "wednesday",
-        "thursday",
-        "friday",
-        "saturday",
-        "sunday",
-        "internet",
-    ]
-)
+_KNOWN_NAMES = frozenset((
+    "python", "java", "javascript", "typescript", "excel", "google", "linux", "windows",
+    "english", "german", "french", "spanish", "italian", "wikipedia", "january", "february",
+    "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
+    "internet",
+))  # fmt: skip
 _POSTAL = re.compile(
     r"\b\d{1,5}[a-z]?,?\s+(?:[A-Z][\w'-]+\s+){1,3}"
     r"(?:Street|St|Road|Rd|Avenue|Ave|Lane|Drive|Square|Boulevard|Court|Close|Way|Terrace)\b"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
+from guidealign.evaluation._even_choice import even_choice
 from guidealign.evaluation.benchmarks.starter_cases import PreferenceCase
 from guidealign.records import CaseKind
 
@@ -72,15 +71,7 @@ class Benchmark:
 
     def at_most(self, n: int | None) -> Benchmark:
         """An even choice over kinds and categories, always the same; None: all cases."""
-        return self if n is None else replace(self, cases=_even_choice(self.cases, n))
-
-
-def _even_choice(cases: Sequence[BenchmarkCase], n: int) -> tuple[BenchmarkCase, ...]:
-    """Takes turns over (kind, category) groups, in the benchmark's order within each."""
-    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for i, case in enumerate(cases):
-        groups[case.kind, case.category].append(i)
-    turns = sorted(
-        (turn, key, i) for key, members in groups.items() for turn, i in enumerate(members)
-    )
-    return tuple(cases[i] for i in sorted(i for _, _, i in turns[:n]))
+        if n is None:
+            return self
+        chosen = even_choice(self.cases, n, by=lambda case: (case.kind, case.category))
+        return replace(self, cases=tuple(chosen))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +11,7 @@ from typing import Literal
 import yaml
 
 from guidealign.errors import BadInputError
+from guidealign.evaluation._even_choice import even_choice
 
 STARTER_FOLDER = Path(__file__).resolve().parents[2] / "starter" / "benchmark"
 
@@ -43,7 +43,10 @@ def load_cases(
         raise BadInputError(f"{folder}: case {twice[0]} stands twice")
     if not cases:
         raise BadInputError(f"{folder} holds no benchmark cases")
-    return cases if at_most is None else _even_choice(cases, at_most)
+    if at_most is None:
+        return cases
+    ordered = sorted(cases, key=lambda case: case.case_id)
+    return even_choice(ordered, at_most, by=lambda case: (case.kind, case.category))
 
 
 def cases_digest(cases: list[PreferenceCase]) -> str:
@@ -68,17 +71,3 @@ def _read(file: Path) -> list[PreferenceCase]:
         ]
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise BadInputError(f"{file} is not a benchmark file: {error}") from error
-
-
-def _even_choice(cases: list[PreferenceCase], at_most: int) -> list[PreferenceCase]:
-    """Takes turns over (kind, category) groups, so that none is left out first."""
-    groups: dict[tuple[str, str], list[PreferenceCase]] = defaultdict(list)
-    for case in cases:
-        groups[case.kind, case.category].append(case)
-    turns = [
-        (position, key, case)
-        for key, members in groups.items()
-        for position, case in enumerate(sorted(members, key=lambda c: c.case_id))
-    ]
-    turns.sort(key=lambda turn: (turn[0], turn[1]))
-    return sorted((case for _, _, case in turns[:at_most]), key=lambda c: c.case_id)

@@ -1,12 +1,11 @@
 """Trust in a model: how well it detects, resists injections and judges, on labelled cases."""
 
-from guidealign.evaluation.trust.detection import calibrate, stored_calibration
+from guidealign.evaluation.trust.detection import calibrate
 from guidealign.evaluation.trust.detection_figures import CalibrationReport
 from guidealign.evaluation.trust.heatmap import confusion_svg
 from guidealign.evaluation.trust.injection import (
     InjectionReport,
     measure_injection,
-    stored_injection,
 )
 from guidealign.evaluation.trust.judge_reliability import Reliability, measure_judge
 from guidealign.evaluation.trust.labelled_cases import (
@@ -24,7 +23,6 @@ from guidealign.evaluation.trust.prompt_comparison import (
 from guidealign.evaluation.trust.threshold import (
     ThresholdReport,
     find_threshold,
-    stored_threshold,
 )
 
 __all__ = [
@@ -45,7 +43,4 @@ __all__ = [
     "load_pairs",
     "measure_injection",
     "measure_judge",
-    "stored_calibration",
-    "stored_injection",
-    "stored_threshold",
 ]

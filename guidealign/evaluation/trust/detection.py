@@ -39,6 +39,7 @@ def calibrate(
     answers: Path,
     limit: int | None = None,
     progress: Progress | None = None,
+    ask: bool = True,
 ) -> CalibrationReport:
     """Asks the configured model about the labelled inputs and counts what it got right.
 
@@ -47,6 +48,7 @@ def calibrate(
         answers: a JSONL file that keeps what was answered; none of it is asked again.
         limit: a balanced part of the inputs; None: all.
         progress: told how far it is.
+        ask: False: report from stored trials alone; `n_asked` says for how many inputs that is.
 
     Raises:
         TransientError: the model server is away; what was answered is kept.
@@ -54,17 +56,10 @@ def calibrate(
     """
     cases = balanced(load_inputs(), limit)
     log = TrialLog(answers)
-    ask_rounds(
-        [_round(cases, settings)], log, stage="calibrate", settings=settings, progress=progress
-    )
+    if ask:
+        rounds = [_round(cases, settings)]
+        ask_rounds(rounds, log, stage="calibrate", settings=settings, progress=progress)
     return _report(cases, settings, log)
-
-
-def stored_calibration(
-    *, settings: Settings, answers: Path, limit: int | None = None
-) -> CalibrationReport:
-    """Reports from stored trials alone; `n_asked` says for how many inputs that is."""
-    return _report(balanced(load_inputs(), limit), settings, TrialLog(answers))
 
 
 def _key(case: LabelledInput, settings: Settings) -> str:
@@ -89,10 +84,10 @@ def _round(cases: Sequence[LabelledInput], settings: Settings) -> TrialRound:
 
 
 def _report(cases: Sequence[LabelledInput], settings: Settings, log: TrialLog) -> CalibrationReport:
-    outcomes = {
-        case.id: _with_present_rules(case, outcome)
+    trials = {
+        case.id: _with_present_rules(case, trial)
         for case in cases
-        if (outcome := log.find(_key(case, settings)))
+        if (trial := log.find(_key(case, settings)))
     }
     benign = [case for case in cases if not case.unsafe]
     return CalibrationReport(
@@ -101,26 +96,26 @@ def _report(cases: Sequence[LabelledInput], settings: Settings, log: TrialLog) -
         rules_version=RULES_VERSION,
         set_version=set_version(load_inputs()),
         n_planned=len(cases),
-        n_asked=len(outcomes),
-        n_unanswered=sum(outcome.detection is None for outcome in outcomes.values()),
-        verdicts=figures.detected(cases, outcomes, figures.stored),
-        over_flagged=figures.flag_rate(benign, outcomes, figures.stored),
-        model_alone=figures.detected(cases, outcomes, figures.alone),
-        model_alone_over_flagged=figures.flag_rate(benign, outcomes, figures.alone),
+        n_asked=len(trials),
+        n_unanswered=sum(trial.detection is None for trial in trials.values()),
+        verdicts=figures.detected(cases, trials, figures.stored),
+        over_flagged=figures.flag_rate(benign, trials, figures.stored),
+        model_alone=figures.detected(cases, trials, figures.alone),
+        model_alone_over_flagged=figures.flag_rate(benign, trials, figures.alone),
         categories=tuple(
-            figures.category_figures(category, cases, outcomes) for category in RISK_CATEGORIES
+            figures.category_figures(category, cases, trials) for category in RISK_CATEGORIES
         ),
-        confusion=figures.confusion(cases, outcomes),
-        n_calls=sum(outcome.n_calls for outcome in outcomes.values()),
-        prompt_tokens=sum(outcome.prompt_tokens for outcome in outcomes.values()),
-        completion_tokens=sum(outcome.completion_tokens for outcome in outcomes.values()),
-        latency_ms=sum(outcome.latency_ms for outcome in outcomes.values()),
+        confusion=figures.confusion(cases, trials),
+        n_calls=sum(trial.n_calls for trial in trials.values()),
+        prompt_tokens=sum(trial.prompt_tokens for trial in trials.values()),
+        completion_tokens=sum(trial.completion_tokens for trial in trials.values()),
+        latency_ms=sum(trial.latency_ms for trial in trials.values()),
     )
 
 
-def _with_present_rules(case: LabelledInput, outcome: Trial) -> Trial:
+def _with_present_rules(case: LabelledInput, trial: Trial) -> Trial:
     """Applies the present tripwire: it may have changed since the model was asked."""
-    if outcome.answered is None:
-        return outcome
-    found = override_detection(outcome.answered, case.text)
-    return outcome.model_copy(update={"detection": found})
+    if trial.answered is None:
+        return trial
+    found = override_detection(trial.answered, case.text)
+    return trial.model_copy(update={"detection": found})

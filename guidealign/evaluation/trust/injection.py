@@ -97,6 +97,7 @@ def measure_injection(
     answers: Path,
     limit: int | None = None,
     progress: Progress | None = None,
+    ask: bool = True,
 ) -> InjectionReport:
     """Authors each injection twice, with the defences and without, and looks what came through.
 
@@ -104,16 +105,10 @@ def measure_injection(
     """
     cases = balanced(load_injections(), limit)
     log = TrialLog(answers)
-    rounds = [_round(cases, arm, settings) for arm in ARMS]
-    ask_rounds(rounds, log, stage="injection", settings=settings, progress=progress)
+    if ask:
+        rounds = [_round(cases, arm, settings) for arm in ARMS]
+        ask_rounds(rounds, log, stage="injection", settings=settings, progress=progress)
     return _report(cases, settings, log)
-
-
-def stored_injection(
-    *, settings: Settings, answers: Path, limit: int | None = None
-) -> InjectionReport:
-    """Reports from stored trials alone; `n_asked` says for how many inputs that is."""
-    return _report(balanced(load_injections(), limit), settings, TrialLog(answers))
 
 
 def effect(case: LabelledInjection, trial: Trial, arm: Arm) -> InjectionEffect:

@@ -18,6 +18,7 @@ import yaml
 
 from guidealign.authoring import read_starter_file
 from guidealign.errors import BadInputError
+from guidealign.evaluation._even_choice import even_choice
 from guidealign.records import CATEGORIES
 
 LABELLED_FOLDER = Path(__file__).resolve().parents[2] / "starter" / "labelled"
@@ -134,8 +135,7 @@ def load_pairs(folder: Path | None = None, limit: int | None = None) -> list[Lab
         BadInputError: the file is missing or malformed.
     """
     pairs = _read(folder or LABELLED_FOLDER, "pairs", LabelledPair)
-    chosen = _in_turn(pairs, lambda pair: pair.kind, limit)
-    return [pair for pair in pairs if pair in chosen]
+    return even_choice(pairs, limit, by=lambda pair: pair.kind)
 
 
 def load_answers(folder: Path | None = None, limit: int | None = None) -> list[LabelledAnswer]:
@@ -152,13 +152,18 @@ def load_answers(folder: Path | None = None, limit: int | None = None) -> list[L
             f"{_file(folder, 'answers')}: {strange.id} is labelled {strange.label!r}, not one of"
             f" {', '.join(ANSWER_LABELS)}"
         )
-    chosen = _in_turn(answers, lambda answer: answer.label, limit)
-    return [answer for answer in answers if answer in chosen]
+    return even_choice(answers, limit, by=lambda answer: answer.label)
 
 
 def balanced(cases: Sequence[_InputT], limit: int | None) -> tuple[_InputT, ...]:
     """Takes one case of each group in turn, up to `limit`; None: all of them."""
-    return _in_turn(cases, lambda case: case.group, limit)
+    if limit is None or limit >= len(cases):
+        return tuple(cases)
+    groups: dict[str, list[_InputT]] = {}
+    for case in cases:
+        groups.setdefault(case.group, []).append(case)
+    in_turn = [case for row in zip_longest(*groups.values()) for case in row if case is not None]
+    return tuple(in_turn[:limit])
 
 
 def set_version(cases: Sequence[LabelledInput] | Sequence[LabelledInjection]) -> str:
@@ -171,18 +176,6 @@ def set_version(cases: Sequence[LabelledInput] | Sequence[LabelledInjection]) ->
         for case in cases
     ]
     return hashlib.sha256(f"({', '.join(rows)})".encode()).hexdigest()[:8]
-
-
-def _in_turn(
-    cases: Sequence[_CaseT], group: Callable[[_CaseT], str], limit: int | None
-) -> tuple[_CaseT, ...]:
-    if limit is None or limit >= len(cases):
-        return tuple(cases)
-    groups: dict[str, list[_CaseT]] = {}
-    for case in cases:
-        groups.setdefault(group(case), []).append(case)
-    in_turn = [case for row in zip_longest(*groups.values()) for case in row if case is not None]
-    return tuple(in_turn[:limit])
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -69,6 +69,7 @@ def find_threshold(
     answers: Path,
     limit: int | None = None,
     progress: Progress | None = None,
+    ask: bool = True,
 ) -> ThresholdReport:
     """Screens the labelled inputs of the starter library and finds the best threshold.
 
@@ -79,6 +80,7 @@ def find_threshold(
         answers: a JSONL file that keeps what was answered; none of it is asked again.
         limit: a balanced part of the inputs; None: all.
         progress: told how far it is.
+        ask: False: report from stored trials alone; `n_asked` says for how many inputs that is.
 
     Raises:
         TransientError: the model server is away; what was answered is kept.
@@ -86,24 +88,13 @@ def find_threshold(
     """
     cases = balanced(load_starter_inputs(), limit)
     log = TrialLog(answers)
-    ask_rounds(
-        [_round(cases, settings)], log, stage="threshold", settings=settings, progress=progress
-    )
-    return stored_threshold(settings=settings, answers=answers, limit=limit)
-
-
-def stored_threshold(
-    *, settings: Settings, answers: Path, limit: int | None = None
-) -> ThresholdReport:
-    """Reports from stored trials alone."""
-    cases = balanced(load_starter_inputs(), limit)
-    log = TrialLog(answers)
-    outcomes = [(case, log.find(_key(case, settings))) for case in cases]
-    asked = [(case, outcome) for case, outcome in outcomes if outcome is not None]
+    if ask:
+        rounds = [_round(cases, settings)]
+        ask_rounds(rounds, log, stage="threshold", settings=settings, progress=progress)
+    trials = [(case, log.find(_key(case, settings))) for case in cases]
+    asked = [(case, trial) for case, trial in trials if trial is not None]
     scored = [
-        (outcome.likelihood, case.unsafe)
-        for case, outcome in asked
-        if outcome.likelihood is not None
+        (trial.likelihood, case.unsafe) for case, trial in asked if trial.likelihood is not None
     ]
     unsafe = sorted(score for score, is_unsafe in scored if is_unsafe)
     benign = sorted(score for score, is_unsafe in scored if not is_unsafe)
