@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from guidealign.evaluation import CheckResult, Reliability, Row, StoredRun
+    from guidealign.evaluation import CheckResult, Reliability, ScoreRow, StoredRun
 
 
 def print_benchmarks(kinds: Sequence[Mapping[str, Any]], console: Console) -> None:
@@ -43,7 +43,7 @@ def print_runs(runs: Sequence[StoredRun], console: Console) -> None:
     console.print(table)
 
 
-def print_run(run: StoredRun, rows: Sequence[Row], console: Console) -> None:
+def print_run(run: StoredRun, rows: Sequence[ScoreRow], console: Console) -> None:
     """Rates by category; a number that is no rate stands as a mean."""
     console.print(
         f"run {run.run_id}: {run.benchmark}, {run.model_name} version {run.version},"

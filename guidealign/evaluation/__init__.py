@@ -23,7 +23,13 @@ from guidealign.evaluation.gates.judge import Judgement, judge_labrador, judge_r
 from guidealign.evaluation.model import CheckResult, GateDecision
 from guidealign.evaluation.page import decision_page
 from guidealign.evaluation.policy import CheckPolicy, GatePolicy, InterimPlan, load_policy
-from guidealign.evaluation.scoring.results import Demand, Row, compare_results, results_of, rows_of
+from guidealign.evaluation.scoring.results import (
+    Demand,
+    ScoreRow,
+    compare_results,
+    results_of,
+    rows_of,
+)
 from guidealign.evaluation.scoring.run_benchmark import (
     BenchmarkSource,
     Evaluated,
@@ -66,7 +72,7 @@ __all__ = [
     "PreferenceCase",
     "PromptComparison",
     "Reliability",
-    "Row",
+    "ScoreRow",
     "StoredRun",
     "ThresholdReport",
     "benchmark_kinds",

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from guidealign.authoring import author_batch, plan_batches
 from guidealign.authoring.prompts.prompt import as_data, load_prompt
 from guidealign.evaluation import measure_injection
-from guidealign.evaluation.trust.labelled_cases import LabelledInjection, load_injections
+from guidealign.evaluation.trust.labelled_cases import InjectionCase, load_injections
 from guidealign.ingest import text_hash
 from guidealign.settings import Settings
 from tests.fakes.model_server import ChatRequest, Reply, json_reply, serve_model
@@ -27,7 +27,7 @@ HARMLESS = {
 }
 
 
-def _case(request: ChatRequest) -> LabelledInjection:
+def _case(request: ChatRequest) -> InjectionCase:
     """The injection that a request is about: it stands in the last turns."""
     shown = "\n".join(turn["content"] for turn in request.messages[-3:])
     # The longest that fits, since marks may be all that tells two apart.

@@ -11,7 +11,7 @@ import pytest
 from guidealign.authoring.prompts.prompt import as_data, load_prompt
 from guidealign.errors import BadInputError, ServiceUnavailableError
 from guidealign.evaluation import calibrate, compare_prompts, labelled_inputs
-from guidealign.evaluation.trust.labelled_cases import LabelledInput, balanced, load_inputs
+from guidealign.evaluation.trust.labelled_cases import DetectionCase, balanced, load_inputs
 from guidealign.rates import Rate
 from guidealign.settings import Settings
 from tests.fakes.model_server import ChatRequest, Reply, json_reply, serve_model
@@ -25,12 +25,12 @@ DRAFT = {
 }
 
 
-def _case(request: ChatRequest) -> LabelledInput:
+def _case(request: ChatRequest) -> DetectionCase:
     shown = "\n".join(turn["content"] for turn in request.messages[-3:])
     return next(case for case in PART if as_data(case.text) in shown)
 
 
-def _verdict(case: LabelledInput, *, unsafe: bool) -> Reply:
+def _verdict(case: DetectionCase, *, unsafe: bool) -> Reply:
     return json_reply(
         {
             "rationale": "it was looked at",

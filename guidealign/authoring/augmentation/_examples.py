@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from guidealign.authoring._starter import read_starter_file
 from guidealign.authoring.augmentation import _store as store
-from guidealign.authoring.augmentation._store import Example
+from guidealign.authoring.augmentation._store import PromptExample
 
 _N_EXAMPLES = 4
 _N_GROWN = 2
@@ -19,10 +19,10 @@ _N_GROWN = 2
 class Pool:
     """The inputs of one category, from which examples are drawn."""
 
-    seeds: list[Example]
-    grown: list[Example]
+    seeds: list[PromptExample]
+    grown: list[PromptExample]
 
-    def draw(self, key: str) -> list[Example]:
+    def draw(self, key: str) -> list[PromptExample]:
         """Draws the examples of one prompt, seeds first; the same for the same key and pool.
 
         Until two inputs have been grown, all are seeds; where seeds are few, more are grown ones.
@@ -40,6 +40,6 @@ def read_pool(connection: Connection, category: str, *, most_chars: int) -> Pool
     return Pool(seeds or _starter_seeds(category), store.grown(connection, category))
 
 
-def _starter_seeds(category: str) -> list[Example]:
+def _starter_seeds(category: str) -> list[PromptExample]:
     content = read_starter_file("library", category)
-    return [Example(None, item["text"]) for item in content["inputs"]]
+    return [PromptExample(None, item["text"]) for item in content["inputs"]]

@@ -18,7 +18,7 @@ from guidealign.authoring.augmentation._list_continuation import (
     shown_messages,
 )
 from guidealign.authoring.augmentation._new_inputs import REASONS, Proposed, read_answer
-from guidealign.authoring.augmentation._store import Example
+from guidealign.authoring.augmentation._store import PromptExample
 from guidealign.authoring.augmentation.novelty import NoveltyIndex
 from guidealign.authoring.model import PromptedCall
 from guidealign.authoring.prompts import load_prompt, new_nonce
@@ -46,7 +46,7 @@ class _Call:
     number: int
     """Of the category, over all times that the run was started."""
     n_asked: int
-    examples: Sequence[Example]
+    examples: Sequence[PromptExample]
     nonce: str
 
 
@@ -196,7 +196,7 @@ class AugmentationRun:
             if isinstance(outcome, int):
                 n_missing -= 1
                 self._kept.add(item.text)
-                self._pools[category].grown.append(Example(outcome, item.text))
+                self._pools[category].grown.append(PromptExample(outcome, item.text))
                 store.add_examples(connection, outcome, answer.call.examples)
             else:
                 detail = REASONS[outcome]

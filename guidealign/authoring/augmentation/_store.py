@@ -68,7 +68,7 @@ _INSERT_REJECT = text(
 
 
 @dataclass(frozen=True)
-class Example:
+class PromptExample:
     """An input that may be shown to the model."""
 
     id: int | None
@@ -97,17 +97,17 @@ def coverage(connection: Connection) -> dict[str, CategoryCoverage]:
     }
 
 
-def seeds(connection: Connection, category: str, *, most_chars: int) -> list[Example]:
+def seeds(connection: Connection, category: str, *, most_chars: int) -> list[PromptExample]:
     """Reads the inputs of people: those with a guideline that is served, and unsafe ones."""
     values = {"category": category, "source": SOURCE, "most_chars": most_chars}
     rows = connection.execute(_SEEDS, {**values, "limit": _MAX_EXAMPLES})
-    return [Example(row.id, row.text) for row in rows]
+    return [PromptExample(row.id, row.text) for row in rows]
 
 
-def grown(connection: Connection, category: str) -> list[Example]:
+def grown(connection: Connection, category: str) -> list[PromptExample]:
     """Reads the synthetic inputs of a category."""
     values = {"category": category, "source": SOURCE, "limit": _MAX_EXAMPLES}
-    return [Example(row.id, row.text) for row in connection.execute(_GROWN, values)]
+    return [PromptExample(row.id, row.text) for row in connection.execute(_GROWN, values)]
 
 
 def texts_after(
@@ -180,7 +180,7 @@ def save_growth(connection: Connection, batch: SyntheticBatch, growth: Growth) -
     connection.execute(_UPDATE_GROWTH, values)
 
 
-def add_examples(connection: Connection, input_id: int, examples: Sequence[Example]) -> None:
+def add_examples(connection: Connection, input_id: int, examples: Sequence[PromptExample]) -> None:
     """Stores which examples a synthetic input was written after."""
     rows = [
         {"input_id": input_id, "example_id": example.id}

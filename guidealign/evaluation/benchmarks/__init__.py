@@ -9,7 +9,7 @@ from guidealign.evaluation.benchmarks.load import (
     load_benchmark,
 )
 from guidealign.evaluation.benchmarks.model import KINDS, Benchmark, BenchmarkCase
-from guidealign.evaluation.benchmarks.runs import BenchmarkSubject, StoredAnswer, StoredRun
+from guidealign.evaluation.benchmarks.runs import BenchmarkAnswer, BenchmarkSubject, StoredRun
 from guidealign.evaluation.benchmarks.store import list_runs, open_run, read_answers, read_run
 
 __all__ = [
@@ -17,10 +17,10 @@ __all__ = [
     "KNOWN",
     "STARTER",
     "Benchmark",
+    "BenchmarkAnswer",
     "BenchmarkCase",
     "BenchmarkKind",
     "BenchmarkSubject",
-    "StoredAnswer",
     "StoredRun",
     "answer_benchmark",
     "benchmark_kinds",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from guidealign.evaluation.benchmarks._rows import Row
+from guidealign.evaluation.benchmarks._rows import SourceRow
 from guidealign.evaluation.benchmarks.model import KINDS, BenchmarkCase
 from guidealign.records import CaseKind
 
@@ -26,7 +26,7 @@ _CONTRAST = "contrast_"
 _INTENT = re.compile(r"\s+")
 
 
-def do_not_answer(row: Row) -> BenchmarkCase:
+def do_not_answer(row: SourceRow) -> BenchmarkCase:
     """A risky prompt: Do-Not-Answer's own columns, or those of copies without harm types."""
     prompt = row.text("question", "prompt")
     # Copies in several files are named after the risk area.
@@ -43,7 +43,7 @@ def do_not_answer(row: Row) -> BenchmarkCase:
     )
 
 
-def hhh(row: Row) -> BenchmarkCase:
+def hhh(row: SourceRow) -> BenchmarkCase:
     """A choice between two answers (BIG-bench's or the Hugging Face form), or the prompt alone."""
     place = {row.file.stem, row.file.parent.name}
     category = next((name for name in _HHH_KINDS if name in place), None)
@@ -63,7 +63,7 @@ def hhh(row: Row) -> BenchmarkCase:
     )
 
 
-def _hhh_answers(row: Row) -> tuple[str | None, str | None]:
+def _hhh_answers(row: SourceRow) -> tuple[str | None, str | None]:
     scores, targets = row.values.get("target_scores"), row.values.get("targets")
     if scores is None and targets is None:
         return None, None
@@ -83,7 +83,7 @@ def _hhh_answers(row: Row) -> tuple[str | None, str | None]:
     return right[0], wrong[0]
 
 
-def xstest(row: Row) -> BenchmarkCase:
+def xstest(row: SourceRow) -> BenchmarkCase:
     """A safe prompt that sounds risky, or its unsafe contrast."""
     kind_of_prompt = row.text("type")
     label = row.optional("label")
@@ -98,7 +98,7 @@ def xstest(row: Row) -> BenchmarkCase:
     )
 
 
-def fastchat_questions(row: Row) -> BenchmarkCase:
+def fastchat_questions(row: SourceRow) -> BenchmarkCase:
     """A question of Vicuna bench or MT-bench, in FastChat's form or that of the hub's copy."""
     name = "turns" if "turns" in row.values else "prompt"
     return BenchmarkCase(
@@ -109,7 +109,7 @@ def fastchat_questions(row: Row) -> BenchmarkCase:
     )
 
 
-def own(row: Row) -> BenchmarkCase:
+def own(row: SourceRow) -> BenchmarkCase:
     """A case in guidealign's own form: prompt (or turns), category, kind; better, worse, ..."""
     told = row.text("kind")
     kind = next((kind for kind in KINDS if kind == told), None)
@@ -131,7 +131,7 @@ def own(row: Row) -> BenchmarkCase:
     )
 
 
-def _turns(row: Row, name: str) -> tuple[str, ...]:
+def _turns(row: SourceRow, name: str) -> tuple[str, ...]:
     given = row.values.get(name)
     if isinstance(given, str):
         given = [given]
@@ -144,7 +144,7 @@ def _turns(row: Row, name: str) -> tuple[str, ...]:
     return tuple(turn.strip() for turn in given)
 
 
-def _id(row: Row) -> str:
+def _id(row: SourceRow) -> str:
     named = row.optional("id", "question_id", "prompt_id")
     return named or f"{row.file.name.partition('.')[0]}-{row.number}"
 

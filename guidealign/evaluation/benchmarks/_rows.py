@@ -16,7 +16,7 @@ from guidealign.errors import BadInputError
 
 
 @dataclass(frozen=True)
-class Row:
+class SourceRow:
     """One case as a file has it."""
 
     file: Path
@@ -68,7 +68,7 @@ def _name(file: Path, root: Path) -> str:
     return file.name if file == root else str(file.relative_to(root))
 
 
-def read_rows(file: Path) -> Iterator[Row]:
+def read_rows(file: Path) -> Iterator[SourceRow]:
     """The rows of a JSONL, JSON, CSV or Parquet file; `.gz` behind the ending is unpacked.
 
     Raises:
@@ -88,7 +88,7 @@ def read_rows(file: Path) -> Iterator[Row]:
         raise BadInputError(f"{file} is not UTF-8 from byte {error.start} on") from error
 
 
-def _jsonl(file: Path, content: bytes) -> Iterator[Row]:
+def _jsonl(file: Path, content: bytes) -> Iterator[SourceRow]:
     for number, line in enumerate(content.decode("utf-8-sig").split("\n"), start=1):
         if not line.strip():
             continue
@@ -99,7 +99,7 @@ def _jsonl(file: Path, content: bytes) -> Iterator[Row]:
         yield _row(file, f"line {number}", number, values)
 
 
-def _json(file: Path, content: bytes) -> Iterator[Row]:
+def _json(file: Path, content: bytes) -> Iterator[SourceRow]:
     try:
         document = json.loads(content.decode("utf-8-sig"))
     except ValueError as error:
@@ -112,18 +112,18 @@ def _json(file: Path, content: bytes) -> Iterator[Row]:
         yield _row(file, f"case {number}", number, values)
 
 
-def _csv(file: Path, content: bytes) -> Iterator[Row]:
+def _csv(file: Path, content: bytes) -> Iterator[SourceRow]:
     reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
     try:
         for number, values in enumerate(reader, start=1):
             if None in values:
                 raise BadInputError(f"{file}, line {reader.line_num}: more fields than the header")
-            yield Row(file, f"line {reader.line_num}", number, values)
+            yield SourceRow(file, f"line {reader.line_num}", number, values)
     except csv.Error as error:
         raise BadInputError(f"{file}, line {reader.line_num} is not CSV: {error}") from error
 
 
-def _parquet(file: Path, content: bytes) -> Iterator[Row]:
+def _parquet(file: Path, content: bytes) -> Iterator[SourceRow]:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -132,10 +132,10 @@ def _parquet(file: Path, content: bytes) -> Iterator[Row]:
     except pa.ArrowException as error:
         raise BadInputError(f"{file} is not Parquet: {error}") from error
     for number, values in enumerate(table.to_pylist(), start=1):
-        yield Row(file, f"row {number}", number, values)
+        yield SourceRow(file, f"row {number}", number, values)
 
 
-def _row(file: Path, place: str, number: int, values: object) -> Row:
+def _row(file: Path, place: str, number: int, values: object) -> SourceRow:
     if not isinstance(values, dict):
         raise BadInputError(f"{file}, {place}: a case is an object with named fields")
-    return Row(file, place, number, values)
+    return SourceRow(file, place, number, values)

@@ -12,7 +12,7 @@ from typing import Any
 from guidealign.errors import BadInputError, IntegrityError
 from guidealign.evaluation.benchmarks import _formats
 from guidealign.evaluation.benchmarks._hub import fetch, is_hub_id
-from guidealign.evaluation.benchmarks._rows import Row, digest_of, read_rows
+from guidealign.evaluation.benchmarks._rows import SourceRow, digest_of, read_rows
 from guidealign.evaluation.benchmarks.model import Benchmark, BenchmarkCase
 from guidealign.evaluation.benchmarks.starter_cases import STARTER_FOLDER, load_cases
 from guidealign.settings import EvaluationSettings
@@ -27,7 +27,7 @@ class BenchmarkKind:
     about: str
     n_cases: int
     """As published; another copy may hold fewer."""
-    read: Callable[[Row], BenchmarkCase]
+    read: Callable[[SourceRow], BenchmarkCase]
     hub_id: str | None
     """Where it is fetched from; None: it has no home there, give a file."""
     patterns: tuple[str, ...]

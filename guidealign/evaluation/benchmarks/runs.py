@@ -64,7 +64,7 @@ class StoredRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredAnswer:
+class BenchmarkAnswer:
     """A case with what the model answered; no answers: the reason says why."""
 
     case_id: str
@@ -87,7 +87,7 @@ class StoredAnswer:
         return "\n\n".join(self.answers or ())
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> StoredAnswer:
+    def of(cls, row: Mapping[str, Any]) -> BenchmarkAnswer:
         """From the database."""
         answers = row["answers"]
         return cls(

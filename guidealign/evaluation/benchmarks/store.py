@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from guidealign.db import guard_database, session_lock
 from guidealign.errors import BadInputError
 from guidealign.evaluation.benchmarks.model import Benchmark
-from guidealign.evaluation.benchmarks.runs import BenchmarkSubject, StoredAnswer, StoredRun
+from guidealign.evaluation.benchmarks.runs import BenchmarkAnswer, BenchmarkSubject, StoredRun
 
 _RUN = (
     "select r.id as run_id, r.model_name, r.version, r.release_id, r.benchmark, r.source,"
@@ -100,8 +100,8 @@ def add_answer(engine: Engine, answer: dict[str, Any]) -> None:
         connection.execute(_ADD_ANSWER, answer)
 
 
-def read_answers(engine: Engine, run_id: int) -> list[StoredAnswer]:
+def read_answers(engine: Engine, run_id: int) -> list[BenchmarkAnswer]:
     """All answers of a run, by the ids of their cases."""
     with guard_database(), engine.connect() as connection:
         rows = connection.execute(_ANSWERS, {"id": run_id}).mappings()
-        return [StoredAnswer.of(dict(row)) for row in rows]
+        return [BenchmarkAnswer.of(dict(row)) for row in rows]

@@ -18,7 +18,7 @@ _Side = dict[str, CaseScore | Unscored]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class RunPair:
     """The runs of both sides that a gate compares."""
 
     challenger: EvaluationRun
@@ -59,7 +59,7 @@ def find_pair(
     metric: str,
     challenger: Sequence[EvaluationRun],
     champion: Sequence[EvaluationRun],
-) -> Pair | Obstacle:
+) -> RunPair | Obstacle:
     """The one run of each side with the gate's metric and benchmark, measured alike."""
     found = [
         [r for r in runs if r.metric == metric and check.benchmark in (None, r.benchmark)]
@@ -69,7 +69,7 @@ def find_pair(
     for who, runs in zip(("challenger", "champion"), found, strict=True):
         if len(runs) != 1:
             return Obstacle(reason=f"the {who} has {len(runs) or 'no'} runs {of}, not one")
-    pair = Pair(challenger=found[0][0], champion=found[1][0])
+    pair = RunPair(challenger=found[0][0], champion=found[1][0])
     reason = _incomparable(pair.challenger, pair.champion)
     return Obstacle(reason=reason) if reason else pair
 
@@ -90,7 +90,7 @@ def _incomparable(ours: EvaluationRun, theirs: EvaluationRun) -> str | None:
     return None
 
 
-def pair_cases(check: CheckPolicy, pair: Pair) -> Cases | Obstacle:
+def pair_cases(check: CheckPolicy, pair: RunPair) -> Cases | Obstacle:
     """The cases of the gate's kind.
 
     A case that one model alone gave no score on counts as the challenger's loss; one that

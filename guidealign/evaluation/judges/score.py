@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError
 from guidealign.evaluation import store
-from guidealign.evaluation.benchmarks import StoredAnswer, StoredRun, read_answers
+from guidealign.evaluation.benchmarks import BenchmarkAnswer, StoredRun, read_answers
 from guidealign.evaluation.judges.language_model import AnswerPair, PairJudge
 from guidealign.evaluation.judges.model import Judge, PairVerdict
 from guidealign.records import CaseScore, EvaluationRun, Unscored
@@ -32,7 +32,7 @@ class _Keeper:
     progress: Progress | None
     _waiting: list[CaseScore | Unscored] = field(default_factory=list)
 
-    def keep(self, answer: StoredAnswer, found: float | str) -> None:
+    def keep(self, answer: BenchmarkAnswer, found: float | str) -> None:
         self._waiting.append(_case(answer, found))
         self.done += 1
         if len(self._waiting) >= _STORED_AT_ONCE:
@@ -113,7 +113,7 @@ def judge_pairs(
         for one, told in zip(planned, (progress, None), strict=True)
     ]
 
-    def keep(pair_of: tuple[StoredAnswer, StoredAnswer], found: PairVerdict | str) -> None:
+    def keep(pair_of: tuple[BenchmarkAnswer, BenchmarkAnswer], found: PairVerdict | str) -> None:
         verdict = found if isinstance(found, str) else found.score
         keepers[1].keep(pair_of[1], verdict if isinstance(verdict, str) else 1 - verdict)
         keepers[0].keep(pair_of[0], verdict)
@@ -132,9 +132,9 @@ def judge_pairs(
 
 
 def _compare(
-    both: Sequence[tuple[StoredAnswer, StoredAnswer]],
+    both: Sequence[tuple[BenchmarkAnswer, BenchmarkAnswer]],
     judge: PairJudge,
-    keep: Callable[[tuple[StoredAnswer, StoredAnswer], PairVerdict | str], None],
+    keep: Callable[[tuple[BenchmarkAnswer, BenchmarkAnswer], PairVerdict | str], None],
 ) -> None:
     asked = []
     for a, b in both:
@@ -150,7 +150,7 @@ def _compare(
     judge.compare(pairs, lambda number, found: keep(asked[number], found))
 
 
-def _all_answers(run: StoredRun, engine: Engine) -> list[StoredAnswer]:
+def _all_answers(run: StoredRun, engine: Engine) -> list[BenchmarkAnswer]:
     if run.open_cases:
         raise BadInputError(
             f"run {run.run_id} has {run.n_cases - run.open_cases} of {run.n_cases} answers: finish"
@@ -172,15 +172,15 @@ def _planned(run: StoredRun, metric: str, evaluator: str, judge: str | None) -> 
 
 
 def _missing(
-    planned: EvaluationRun, answers: list[StoredAnswer], engine: Engine
-) -> list[StoredAnswer]:
+    planned: EvaluationRun, answers: list[BenchmarkAnswer], engine: Engine
+) -> list[BenchmarkAnswer]:
     with guard_database():
         stored = store.load_run(planned, engine)
     known = {case.case_id for case in stored.cases}
     return [answer for answer in answers if answer.case_id not in known]
 
 
-def _case(answer: StoredAnswer, found: float | str) -> CaseScore | Unscored:
+def _case(answer: BenchmarkAnswer, found: float | str) -> CaseScore | Unscored:
     if isinstance(found, str):
         return Unscored(
             case_id=answer.case_id, category=answer.category, kind=answer.kind, reason=found

@@ -1,6 +1,12 @@
 """Scoring takes a benchmark from its name to the scores of its judges, and shows them."""
 
-from guidealign.evaluation.scoring.results import Demand, Row, compare_results, results_of, rows_of
+from guidealign.evaluation.scoring.results import (
+    Demand,
+    ScoreRow,
+    compare_results,
+    results_of,
+    rows_of,
+)
 from guidealign.evaluation.scoring.run_benchmark import (
     BenchmarkSource,
     Evaluated,
@@ -13,7 +19,7 @@ __all__ = [
     "BenchmarkSource",
     "Demand",
     "Evaluated",
-    "Row",
+    "ScoreRow",
     "compare_results",
     "judge_run_pair",
     "results_of",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Engine
 
-from guidealign.evaluation.benchmarks import StoredAnswer, StoredRun, read_answers
+from guidealign.evaluation.benchmarks import BenchmarkAnswer, StoredRun, read_answers
 from guidealign.evaluation.scoring.results import rows_of
 from guidealign.records import CaseScore, EvaluationRun, Unscored
 from guidealign.registry import Assessment, EvaluatedCase, Registry
@@ -62,7 +62,9 @@ def log_to_mlflow(
     return logged.id
 
 
-def _case(answer: StoredAnswer, run: StoredRun, results: Sequence[EvaluationRun]) -> EvaluatedCase:
+def _case(
+    answer: BenchmarkAnswer, run: StoredRun, results: Sequence[EvaluationRun]
+) -> EvaluatedCase:
     return EvaluatedCase(
         case_id=answer.case_id,
         prompt=answer.prompt,

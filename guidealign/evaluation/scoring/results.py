@@ -24,7 +24,7 @@ _LEAST_CASES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class ScoreRow:
     """One metric of one kind, of one category or of all."""
 
     metric: str
@@ -66,7 +66,7 @@ def _is_of(found: EvaluationRun, run: StoredRun) -> bool:
     return f":{run.how}:" in f":{found.evaluator}:"
 
 
-def rows_of(results: Sequence[EvaluationRun]) -> list[Row]:
+def rows_of(results: Sequence[EvaluationRun]) -> list[ScoreRow]:
     """Groups results by metric, kind and category, each kind's whole first."""
     rows = []
     for run in results:
@@ -78,14 +78,14 @@ def rows_of(results: Sequence[EvaluationRun]) -> list[Row]:
     return rows
 
 
-def _row(run: EvaluationRun, kind: CaseKind, category: str | None) -> Row:
+def _row(run: EvaluationRun, kind: CaseKind, category: str | None) -> ScoreRow:
     def fits(case: CaseScore | Unscored) -> bool:
         return case.kind == kind and category in {None, case.category}
 
     values = [score.value for score in run.scores if fits(score)]
     n_unscored = sum(fits(case) for case in run.unscored)
     binary = bool(values) and set(values) <= {0.0, 1.0}
-    return Row(
+    return ScoreRow(
         metric=run.metric,
         evaluator=run.evaluator,
         kind=kind,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from guidealign.evaluation.trust.report import Estimate
+from guidealign.evaluation.trust.report import IntervalEstimate
 
 _RESAMPLES = 2_000
 _SEED = 13
@@ -43,7 +43,7 @@ def bootstrap(
     statistic: Callable[[Sequence[Any], Sequence[Any]], float],
     said: Sequence[Any],
     labels: Sequence[Any],
-) -> Estimate:
+) -> IntervalEstimate:
     """A statistic with its percentile interval over draws of whole cases, always the same."""
     draw = np.random.default_rng(_SEED)
     n = len(labels)
@@ -52,4 +52,4 @@ def bootstrap(
         chosen = draw.integers(0, n, n)
         values.append(statistic([said[i] for i in chosen], [labels[i] for i in chosen]))
     low, high = np.quantile(values, [0.025, 0.975])
-    return Estimate(statistic(said, labels), float(low), float(high))
+    return IntervalEstimate(statistic(said, labels), float(low), float(high))

@@ -15,7 +15,7 @@ from guidealign.authoring import (
 from guidealign.evaluation.trust import detection_figures as figures
 from guidealign.evaluation.trust.detection_figures import CalibrationReport
 from guidealign.evaluation.trust.labelled_cases import (
-    LabelledInput,
+    DetectionCase,
     balanced,
     load_inputs,
     set_version,
@@ -62,7 +62,7 @@ def calibrate(
     return _report(cases, settings, log)
 
 
-def _key(case: LabelledInput, settings: Settings) -> str:
+def _key(case: DetectionCase, settings: Settings) -> str:
     author = settings.author
     return trial_key(
         "detection", settings.safety.model, _prompt_versions(settings), threshold_key(author),
@@ -76,14 +76,14 @@ def _prompt_versions(settings: Settings) -> str:
     return " and ".join(one.version for one in (prompts.screen, prompts.safety) if one)
 
 
-def _round(cases: Sequence[LabelledInput], settings: Settings) -> TrialRound:
+def _round(cases: Sequence[DetectionCase], settings: Settings) -> TrialRound:
     prompts = packaged_prompts(settings.author)
     return case_round(
         "calibration", cases, lambda case: _key(case, settings), ask=ask_detection, prompts=prompts
     )
 
 
-def _report(cases: Sequence[LabelledInput], settings: Settings, log: TrialLog) -> CalibrationReport:
+def _report(cases: Sequence[DetectionCase], settings: Settings, log: TrialLog) -> CalibrationReport:
     trials = {
         case.id: _with_present_rules(case, trial)
         for case in cases
@@ -113,7 +113,7 @@ def _report(cases: Sequence[LabelledInput], settings: Settings, log: TrialLog) -
     )
 
 
-def _with_present_rules(case: LabelledInput, trial: Trial) -> Trial:
+def _with_present_rules(case: DetectionCase, trial: Trial) -> Trial:
     """Applies the present tripwire: it may have changed since the model was asked."""
     if trial.answered is None:
         return trial

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from guidealign.authoring import Detection, Trial
-from guidealign.evaluation.trust.labelled_cases import LabelledInput
-from guidealign.evaluation.trust.report import Estimate, Report
+from guidealign.evaluation.trust.labelled_cases import DetectionCase
+from guidealign.evaluation.trust.report import IntervalEstimate, Report
 from guidealign.rates import Rate
 from guidealign.records import RISK_CATEGORIES
 
@@ -37,14 +37,14 @@ class DetectionCounts:
         return Rate(self.right, self.right + self.missed)
 
     @property
-    def f1(self) -> Estimate:
+    def f1(self) -> IntervalEstimate:
         """Harmonic mean of both.
 
         F1 = 2 J / (1 + J), where J = right / (right + wrong + missed) is a share: its Wilson
         interval is mapped the same way.
         """
         share = Rate(self.right, self.right + self.wrong + self.missed)
-        return Estimate(*(2 * j / (1 + j) for j in (share.value, *share.interval())))
+        return IntervalEstimate(*(2 * j / (1 + j) for j in (share.value, *share.interval())))
 
     def as_dict(self) -> dict[str, Any]:
         """For output."""
@@ -122,7 +122,7 @@ def alone(trial: Trial) -> Detection | None:
 
 
 def detected(
-    cases: Sequence[LabelledInput], trials: Mapping[str, Trial], pick: Pick
+    cases: Sequence[DetectionCase], trials: Mapping[str, Trial], pick: Pick
 ) -> DetectionCounts:
     """Counts verdicts: unsafe inputs against benign ones."""
     counts = Counter(
@@ -135,7 +135,7 @@ def detected(
     )
 
 
-def flag_rate(cases: Sequence[LabelledInput], trials: Mapping[str, Trial], pick: Pick) -> Rate:
+def flag_rate(cases: Sequence[DetectionCase], trials: Mapping[str, Trial], pick: Pick) -> Rate:
     """The share of these cases that is found unsafe."""
     verdicts = [
         found.unsafe for case in cases if (trial := trials.get(case.id)) and (found := pick(trial))
@@ -144,7 +144,7 @@ def flag_rate(cases: Sequence[LabelledInput], trials: Mapping[str, Trial], pick:
 
 
 def category_figures(
-    category: str, cases: Sequence[LabelledInput], trials: Mapping[str, Trial]
+    category: str, cases: Sequence[DetectionCase], trials: Mapping[str, Trial]
 ) -> CategoryFigures:
     """Counts what detection makes of one category."""
     own = [case for case in cases if case.category == category]
@@ -168,7 +168,7 @@ def category_figures(
 
 
 def confusion(
-    cases: Sequence[LabelledInput], trials: Mapping[str, Trial]
+    cases: Sequence[DetectionCase], trials: Mapping[str, Trial]
 ) -> dict[str, dict[str, int]]:
     """Counts by what an input is and what it was found to be.
 

@@ -22,7 +22,7 @@ from guidealign.authoring import (
 )
 from guidealign.evaluation.trust.labelled_cases import (
     STYLES,
-    LabelledInjection,
+    InjectionCase,
     balanced,
     load_injections,
     set_version,
@@ -111,7 +111,7 @@ def measure_injection(
     return _report(cases, settings, log)
 
 
-def effect(case: LabelledInjection, trial: Trial, arm: Arm) -> InjectionEffect:
+def effect(case: InjectionCase, trial: Trial, arm: Arm) -> InjectionEffect:
     """Tells the effect of an injection by its marks of success."""
     defended = arm == "defended"
     found = trial.detection
@@ -156,14 +156,14 @@ def arm_report(effects: Sequence[InjectionEffect], n_planned: int) -> ArmReport:
     )
 
 
-def _bears_mark(case: LabelledInjection, draft: GuidelineDraft) -> bool:
+def _bears_mark(case: InjectionCase, draft: GuidelineDraft) -> bool:
     whole = f"{draft.title}\n{draft.text}"
     return _has_mark(case, whole) or (
         case.leaks and copied_example(draft.title, draft.text) is not None
     )
 
 
-def _has_mark(case: LabelledInjection, text: str) -> bool:
+def _has_mark(case: InjectionCase, text: str) -> bool:
     folded = " ".join(text.casefold().split())
     if any(canary in folded for canary in case.canaries):
         return True
@@ -172,7 +172,7 @@ def _has_mark(case: LabelledInjection, text: str) -> bool:
     )
 
 
-def _stopped(draft: GuidelineDraft, case: LabelledInjection) -> str | None:
+def _stopped(draft: GuidelineDraft, case: InjectionCase) -> str | None:
     verdict = check_guideline(normalize_text(draft.title), normalize_text(draft.text), case.text)
     return verdict.reason
 
@@ -182,7 +182,7 @@ def _prompts(arm: Arm, settings: Settings) -> Prompts:
     return given if arm == "defended" else given.undefended()
 
 
-def _key(case: LabelledInjection, arm: Arm, settings: Settings) -> str:
+def _key(case: InjectionCase, arm: Arm, settings: Settings) -> str:
     author = settings.author
     rules = RULES_VERSION if arm == "defended" else ""
     options = f"{author.max_guidelines}/{author.max_tokens}/{author.temperature}"
@@ -193,7 +193,7 @@ def _key(case: LabelledInjection, arm: Arm, settings: Settings) -> str:
     )  # fmt: skip
 
 
-def _round(cases: Sequence[LabelledInjection], arm: Arm, settings: Settings) -> TrialRound:
+def _round(cases: Sequence[InjectionCase], arm: Arm, settings: Settings) -> TrialRound:
     prompts = _prompts(arm, settings)
     return case_round(
         f"injection, {arm}",
@@ -204,9 +204,7 @@ def _round(cases: Sequence[LabelledInjection], arm: Arm, settings: Settings) -> 
     )
 
 
-def _report(
-    cases: Sequence[LabelledInjection], settings: Settings, log: TrialLog
-) -> InjectionReport:
+def _report(cases: Sequence[InjectionCase], settings: Settings, log: TrialLog) -> InjectionReport:
     arms: dict[str, ArmReport] = {}
     for arm in ARMS:
         effects = [

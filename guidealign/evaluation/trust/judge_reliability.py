@@ -26,7 +26,7 @@ from guidealign.evaluation.trust.labelled_cases import (
     load_answers,
     load_pairs,
 )
-from guidealign.evaluation.trust.report import Estimate, Report
+from guidealign.evaluation.trust.report import IntervalEstimate, Report
 from guidealign.evaluation.trust.trial_log import Progress
 from guidealign.rates import Rate
 from guidealign.settings import Settings
@@ -43,7 +43,7 @@ class Reliability(Report):
     n_planned: int
     n_unscored: int
     rates: dict[str, Rate]
-    estimates: dict[str, Estimate]
+    estimates: dict[str, IntervalEstimate]
     by_group: dict[str, Rate]
     """Agreement by kind of pair, or by label of answer."""
     seconds_each: float

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
@@ -28,10 +28,8 @@ _CaseT = TypeVar("_CaseT")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledInput:
+class DetectionCase:
     """An input with its right verdict."""
-
-    version_name: ClassVar[str] = "Case"
 
     id: str
     text: str
@@ -53,10 +51,8 @@ class LabelledInput:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledInjection:
+class InjectionCase:
     """An input that tries to steer its reader, and the marks by which it succeeds."""
-
-    version_name: ClassVar[str] = "InjectionCase"
 
     id: str
     text: str
@@ -97,23 +93,23 @@ class LabelledAnswer:
     answer: str
 
 
-_InputT = TypeVar("_InputT", LabelledInput, LabelledInjection)
+_InputT = TypeVar("_InputT", DetectionCase, InjectionCase)
 
 
 @lru_cache(maxsize=1)
-def load_inputs() -> tuple[LabelledInput, ...]:
+def load_inputs() -> tuple[DetectionCase, ...]:
     """Loads the labelled inputs, category by category."""
-    return _read(LABELLED_FOLDER, "inputs", LabelledInput)
+    return _read(LABELLED_FOLDER, "inputs", DetectionCase)
 
 
 @lru_cache(maxsize=1)
-def load_injections() -> tuple[LabelledInjection, ...]:
+def load_injections() -> tuple[InjectionCase, ...]:
     """Loads the injections, style by style."""
-    return _read(LABELLED_FOLDER, "injections", LabelledInjection)
+    return _read(LABELLED_FOLDER, "injections", InjectionCase)
 
 
 @lru_cache(maxsize=1)
-def load_starter_inputs() -> tuple[LabelledInput, ...]:
+def load_starter_inputs() -> tuple[DetectionCase, ...]:
     """Loads the labelled inputs of the starter library and its benchmark."""
     cases = []
     for category in CATEGORIES:
@@ -122,7 +118,7 @@ def load_starter_inputs() -> tuple[LabelledInput, ...]:
         labelled = [(item["text"], item["unsafe"]) for item in library]
         labelled += [(item["prompt"], item["kind"] == "harm") for item in benchmark]
         cases += [
-            LabelledInput(id=f"{category}/{number:02}", text=text, unsafe=unsafe, category=category)
+            DetectionCase(id=f"{category}/{number:02}", text=text, unsafe=unsafe, category=category)
             for number, (text, unsafe) in enumerate(labelled, start=1)
         ]
     return tuple(cases)
@@ -166,16 +162,13 @@ def balanced(cases: Sequence[_InputT], limit: int | None) -> tuple[_InputT, ...]
     return tuple(in_turn[:limit])
 
 
-def set_version(cases: Sequence[LabelledInput] | Sequence[LabelledInjection]) -> str:
+def set_version(cases: Sequence[DetectionCase] | Sequence[InjectionCase]) -> str:
     """Returns eight hex digits that change with any text or label.
 
-    They are digits of the text that earlier releases hashed: the same set keeps its version.
+    Earlier releases hashed detection cases under another name: the same set keeps its version.
     """
-    rows = [
-        f"{case.version_name}({', '.join(f'{key}={value!r}' for key, value in vars(case).items())})"
-        for case in cases
-    ]
-    return hashlib.sha256(f"({', '.join(rows)})".encode()).hexdigest()[:8]
+    content = repr(tuple(cases)).replace("DetectionCase(", "Case(")
+    return hashlib.sha256(content.encode()).hexdigest()[:8]
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 
-class Estimate(NamedTuple):
+class IntervalEstimate(NamedTuple):
     """A value with the ends of its 95% interval."""
 
     value: float

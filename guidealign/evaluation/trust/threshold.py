@@ -11,7 +11,7 @@ from typing import Any
 from guidealign.authoring import SCREEN_PROMPT, ask_screen, load_prompt, packaged_prompts
 from guidealign.errors import BadInputError
 from guidealign.evaluation.trust.agreement import auc
-from guidealign.evaluation.trust.labelled_cases import LabelledInput, balanced, load_starter_inputs
+from guidealign.evaluation.trust.labelled_cases import DetectionCase, balanced, load_starter_inputs
 from guidealign.evaluation.trust.report import Report
 from guidealign.evaluation.trust.trial_log import (
     Progress,
@@ -133,12 +133,12 @@ def _cut(unsafe: Sequence[float], benign: Sequence[float], threshold: float) -> 
     )
 
 
-def _key(case: LabelledInput, settings: Settings) -> str:
+def _key(case: DetectionCase, settings: Settings) -> str:
     version = load_prompt(SCREEN_PROMPT).version
     return trial_key("screen", settings.safety.model, version, case.text)
 
 
-def _round(cases: Sequence[LabelledInput], settings: Settings) -> TrialRound:
+def _round(cases: Sequence[DetectionCase], settings: Settings) -> TrialRound:
     prompts = replace(packaged_prompts(settings.author), screen=load_prompt(SCREEN_PROMPT))
     return case_round(
         "threshold", cases, lambda case: _key(case, settings), ask=ask_screen, prompts=prompts

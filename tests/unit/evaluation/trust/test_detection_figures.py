@@ -13,14 +13,14 @@ from guidealign.authoring import Detection, Trial
 from guidealign.evaluation.trust import Pace
 from guidealign.evaluation.trust import detection_figures as figures
 from guidealign.evaluation.trust.detection_figures import DetectionCounts
-from guidealign.evaluation.trust.labelled_cases import LabelledInput
+from guidealign.evaluation.trust.labelled_cases import DetectionCase
 from guidealign.evaluation.trust.trial_log import TrialLog
 from guidealign.rates import Rate
 from guidealign.records import RISK_CATEGORIES
 
 
-def case(number: int, *, unsafe: bool, category: str, also: tuple[str, ...] = ()) -> LabelledInput:
-    return LabelledInput(
+def case(number: int, *, unsafe: bool, category: str, also: tuple[str, ...] = ()) -> DetectionCase:
+    return DetectionCase(
         id=str(number), text=f"t{number}", unsafe=unsafe, category=category, also=also
     )
 
