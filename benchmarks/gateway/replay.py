@@ -17,15 +17,15 @@ from guidealign.guidance import Candidate, Encoder, guidelines
 from guidealign.library import add_vectors
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.registry import Registry
-from guidealign.retriever import load_serving_encoder
-from guidealign.serving import (
-    create_key,
+from guidealign.replay import (
     keep_replay,
     prepare_candidate,
     recorded_in_inbox,
     replay_page,
     run_replay,
 )
+from guidealign.retriever import load_serving_encoder
+from guidealign.serving import create_key
 from guidealign.serving.recorder import GatewayInput, GatewayRequest, Recorder
 from guidealign.settings import InboxSettings, load_settings
 

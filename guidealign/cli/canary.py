@@ -64,7 +64,7 @@ def chosen_candidate(library: int | None, retriever: int | None) -> Any:
     """The candidate that was named, in parts or not at all."""
     from guidealign.guidance import Candidate
     from guidealign.registry import Registry
-    from guidealign.serving import default_candidate
+    from guidealign.replay import default_candidate
 
     given = data()
     if library is None or retriever is None:

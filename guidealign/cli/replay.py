@@ -15,7 +15,7 @@ from guidealign.cli.canary import Library, Retriever, chosen_candidate
 from guidealign.settings import home_folder
 
 if TYPE_CHECKING:
-    from guidealign.serving import Replay
+    from guidealign.replay import Replay
 
 _SHOWN = 8
 
@@ -40,14 +40,14 @@ def replay(
     """Run recorded requests under a candidate release, beside what is live; no model is asked."""
     from guidealign.guidance import declare_canary
     from guidealign.registry import Registry
-    from guidealign.serving import (
+    from guidealign.replay import (
         keep_replay,
-        make_loader,
         prepare_candidate,
         recorded_in_file,
         recorded_in_inbox,
         run_replay,
     )
+    from guidealign.serving import make_loader
 
     given = data()
     engine, settings = given["engine"], given["settings"]
@@ -73,7 +73,7 @@ def replay(
 
 
 def _write(result: Replay, number: int, folder: Path) -> Path:
-    from guidealign.serving import replay_page
+    from guidealign.replay import replay_page
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     target = folder / f"replay-{number}.html"
@@ -84,7 +84,7 @@ def _write(result: Replay, number: int, folder: Path) -> Path:
 
 
 def _print(result: Replay) -> None:
-    from guidealign.serving import replay_summary
+    from guidealign.replay import replay_summary
 
     table = Table(show_header=False)
     for name, value in replay_summary(result):

@@ -14,18 +14,7 @@ from guidealign.serving.keys import (
     rotate_key,
     show_key,
 )
-from guidealign.serving.replay import (
-    Replay,
-    Requests,
-    default_candidate,
-    keep_replay,
-    prepare_candidate,
-    recorded_in_file,
-    recorded_in_inbox,
-    replay_page,
-    replay_summary,
-    run_replay,
-)
+from guidealign.serving.prompt import estimate_tokens, within_budget
 from guidealign.serving.run import make_loader, serve
 
 __all__ = [
@@ -35,23 +24,15 @@ __all__ = [
     "KeyEvent",
     "KeyPolicy",
     "NewKey",
-    "Replay",
-    "Requests",
     "change_key",
     "create_key",
-    "default_candidate",
-    "keep_replay",
+    "estimate_tokens",
     "key_events",
     "list_keys",
     "make_loader",
-    "prepare_candidate",
-    "recorded_in_file",
-    "recorded_in_inbox",
-    "replay_page",
-    "replay_summary",
     "revoke_key",
     "rotate_key",
-    "run_replay",
     "serve",
     "show_key",
+    "within_budget",
 ]

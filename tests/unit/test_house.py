@@ -17,7 +17,7 @@ SOURCES = sorted(
 )
 ROOMS = (
     "db", "llm", "registry", "platform", "ingest", "authoring", "library", "guidance", "retriever",
-    "alignment", "labrador", "evaluation", "promotion", "serving",
+    "alignment", "labrador", "evaluation", "promotion", "serving", "replay",
 )  # fmt: skip
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60

@@ -7,7 +7,7 @@ import json
 from sqlalchemy import Engine, text
 
 from guidealign.db import guard_database
-from guidealign.serving.replay.model import Replay
+from guidealign.replay.model import Replay
 
 _INSERT = text(
     "insert into core.replays (release_id, library_version, retriever_version, source, n_requests,"

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError
 from guidealign.guidance import Query, query_of, query_of_turns
-from guidealign.serving.replay.model import Recorded, Requests
+from guidealign.replay.model import Recorded, Requests
 
 # What somebody has stopped logging is not read any more. A record may be missing: it was dropped.
 _INBOX = text(

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 from guidealign.guidance.query import Query
 from guidealign.records import Release
-from guidealign.serving.replay import Recorded, Replay, replay_page, replay_summary
-from guidealign.serving.replay.compare import examples, figures
-from guidealign.serving.replay.model import Choice, GuidelineWords, Side
+from guidealign.replay import Recorded, Replay, replay_page, replay_summary
+from guidealign.replay.compare import examples, figures
+from guidealign.replay.model import Choice, GuidelineWords, Side
 
 WORDS = {
     1: GuidelineWords(title="<b>One</b>", category="Insult"),

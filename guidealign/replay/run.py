@@ -30,10 +30,10 @@ from guidealign.guidance import (
 from guidealign.library import latest_version
 from guidealign.records import RETRIEVER_MODEL, Release
 from guidealign.registry import Registry
+from guidealign.replay import compare
+from guidealign.replay.model import Choice, GuidelineWords, Replay, Requests, Side
 from guidealign.retriever import embed_library
-from guidealign.serving.prompt import estimate_tokens, within_budget
-from guidealign.serving.replay import compare
-from guidealign.serving.replay.model import Choice, GuidelineWords, Replay, Requests, Side
+from guidealign.serving import estimate_tokens, within_budget
 from guidealign.settings import Settings
 
 if TYPE_CHECKING:

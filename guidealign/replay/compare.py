@@ -9,7 +9,7 @@ from typing import Any
 
 from guidealign.ingest import redact_text
 from guidealign.rates import Rate
-from guidealign.serving.replay.model import Choice, Example, Recorded, Side
+from guidealign.replay.model import Choice, Example, Recorded, Side
 
 _LISTED = 20
 """Guidelines in the lists of added and removed ones."""

@@ -15,7 +15,7 @@ from guidealign.guidance.engine import Guidance
 from guidealign.guidance.query import query_of_turns
 from guidealign.library import publish, retire
 from guidealign.records import UNTRAINED_VERSION
-from guidealign.serving import (
+from guidealign.replay import (
     default_candidate,
     prepare_candidate,
     recorded_in_file,
