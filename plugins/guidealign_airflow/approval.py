@@ -10,8 +10,8 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
 
 from guidealign.settings import load_settings
+from guidealign_airflow.approval_answer import HOLD, PROMOTE
 from guidealign_airflow.links import PAGES
-from guidealign_airflow.people import HOLD, PROMOTE
 from guidealign_airflow.runtime import STAGE_DEFAULTS
 
 if TYPE_CHECKING:

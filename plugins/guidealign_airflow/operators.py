@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import Asset, BaseOperator, BaseOperatorLink
 
+from guidealign_airflow.approval_answer import approval_of
 from guidealign_airflow.assets import (
     ALIGNED_DATASET,
     CANDIDATES,
@@ -22,7 +23,6 @@ from guidealign_airflow.assets import (
 from guidealign_airflow.hooks import DEFAULT_CONNECTION
 from guidealign_airflow.lineage import Facts
 from guidealign_airflow.links import PAGES, DecisionLink, GuidelinesLink, MlflowLink
-from guidealign_airflow.people import approval_of
 from guidealign_airflow.runtime import (
     MODEL_SERVER_POOL,
     STAGE_DEFAULTS,

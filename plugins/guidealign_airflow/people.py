@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from guidealign.settings import load_settings
-
-if TYPE_CHECKING:
-    from guidealign.promotion import Approval
-
-PROMOTE, HOLD = "Promote", "Hold"
 
 
 def ask_people(judged: Any) -> Any:
@@ -26,17 +21,3 @@ def ask_people(judged: Any) -> Any:
         judged=judged,
         doc_md="Waits for one of the named approvers; nobody's answer means hold.",
     ).output
-
-
-def approval_of(answer: dict[str, Any] | None) -> Approval | None:
-    """What the people's answer means; None: they were not asked."""
-    from guidealign.promotion import Approval
-
-    if answer is None:
-        return None
-    user = answer["responded_by_user"]
-    return Approval(
-        granted=answer["chosen_options"] == [PROMOTE],
-        by=user["name"] if user else None,
-        reason=str((answer["params_input"] or {}).get("reason", "")).strip(),
-    )
