@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
@@ -17,8 +15,7 @@ from guidealign.settings import load_settings
 
 _LONGEST_S = 1_200
 _READY = "ready"
-_SHARED = ("numpy", "safetensors", "tokenizers", "tqdm", "typing-extensions")
-"""What torch and transformers load, and peers bring too, in versions that both accept."""
+_LOCKS = Path(__file__).resolve().parents[1] / "locks"
 
 console = Console(stderr=True)
 
@@ -30,26 +27,25 @@ def peer_folder(name: str) -> Path:
     return folder
 
 
-def peer_python(name: str, requirements: Sequence[str], *, shared: bool = False) -> Path | None:
+def peer_python(name: str, *, shared: bool = False) -> Path | None:
     """The interpreter of an environment that holds a peer; None, with a printed reason, if none.
 
     Args:
-        name: of the peer.
-        requirements: with versions; others than last time make the environment anew.
-        shared: it sees this project's packages behind its own (torch is large); what those load
-            is installed in this project's version.
+        name: of its lock in `benchmarks/locks`; another lock than last time makes it anew.
+        shared: it sees this environment's packages behind its own (torch is large). Its lock holds
+            what those load in this environment's versions.
     """
-    wanted = hashlib.sha256("\n".join([*sorted(requirements), str(shared)]).encode()).hexdigest()
-    pins = [f"{package}=={version(package)}" for package in _SHARED] if shared else []
+    lock = _LOCKS / f"{name}.lock"
+    wanted = lock.read_text(encoding="utf-8") + str(shared)
     folder = peer_folder(name) / "venv"
     python, mark = folder / "bin" / "python", folder / _READY
     if mark.exists() and mark.read_text(encoding="utf-8") == wanted and python.exists():
         return python
     shutil.rmtree(folder, ignore_errors=True)
-    console.print(f"peers: installing {', '.join(requirements)}", highlight=False)
+    console.print(f"peers: installing {name}", highlight=False)
     for command in (
         ["venv", "--quiet", "--python", sys.executable, str(folder)],
-        ["pip", "install", "--quiet", "--python", str(python), *requirements, *pins],
+        ["pip", "sync", "--quiet", "--python", str(python), str(lock)],
     ):
         problem = _uv(command)
         if problem:

@@ -22,7 +22,6 @@ import yaml
 from benchmarks._harness.peers import peer_folder, peer_python
 from benchmarks._harness.stub import HOST, MODEL
 
-LITELLM = ("litellm[proxy]==1.108.7", "uvloop==0.23.0")
 ROOT = Path(__file__).resolve().parents[2]
 _START_TIMEOUT_S = 900.0
 _END_TIMEOUT_S = 45.0
@@ -176,7 +175,7 @@ def litellm(stub_url: str, workers: int = 1) -> Iterator[Server | None]:
     As its documentation advises for production: no debug output, no telemetry, a master key, no
     database.
     """
-    python = peer_python("litellm", LITELLM)
+    python = peer_python("litellm")
     if python is None:
         yield None
         return

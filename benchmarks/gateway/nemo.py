@@ -19,7 +19,6 @@ from benchmarks._harness.peers import peer_folder, peer_python
 from benchmarks._harness.servers import Server, free_port, running
 from benchmarks._harness.stub import HOST, MODEL
 
-NEMO = ("nemoguardrails[server]==0.24.1", "fastembed==0.9.1", "uvloop==0.23.0")
 _CONFIG_ID = "guidelines"
 _ENCODER = "bench/encoder"
 _GRAPH = "model.onnx"
@@ -63,7 +62,7 @@ def nemo(
         library: id, title and text of every guideline.
         encoder: folder with `model.onnx` and its tokenizer.
     """
-    python = peer_python("nemo", NEMO)
+    python = peer_python("nemo")
     if python is None:
         yield None
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,8 @@ from benchmarks._harness.peers import peer_python
 from benchmarks._harness.report import ROOT
 
 PEERS = {
-    "faiss": ("sentence-transformers and FAISS flat", "faiss-cpu==1.15.1"),
-    "nemo": ("NeMo Guardrails' embedding search", "nemoguardrails==0.24.1"),
+    "faiss": "sentence-transformers and FAISS flat",
+    "nemo": "NeMo Guardrails' embedding search",
 }
 
 
@@ -52,7 +53,7 @@ def running(peer: str, model: str, folder: Path) -> Iterator[Peer]:
     Raises:
         PeerAwayError: it cannot be installed or does not start here.
     """
-    python = peer_python(f"search-{peer}", [PEERS[peer][1]], shared=True)
+    python = sys.executable if peer == "faiss" else peer_python("nemo-search", shared=True)
     if python is None:
         raise PeerAwayError("it could not be installed")
     script = ROOT / "benchmarks" / "retriever" / "peer_process.py"

@@ -290,7 +290,7 @@ def _against_peers(
     np.save(scratch / "vectors.npy", vectors)
     model = encoder_folder(Settings().retriever.base_model)
     figures = []
-    for peer, (name, _) in PEERS.items():
+    for peer, name in PEERS.items():
         figure = f"serving: text to top-6 against {name}"
         try:
             with running(peer, model, scratch) as process:

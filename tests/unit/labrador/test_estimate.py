@@ -20,6 +20,8 @@ from guidealign.labrador.loop import add_adapters
 from guidealign.settings import LabradorSettings
 from tests.fakes.tiny_model import write_tiny_model
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "tests" / "fakes" / "labrador_estimate.py"
 EXAMPLES = [AlignedExample(input_id=i, prompt="Q" * i, response="Be kind.") for i in range(8)]

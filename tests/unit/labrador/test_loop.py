@@ -10,6 +10,8 @@ from guidealign.labrador.examples import MASKED, Row, tokenize
 from guidealign.labrador.loop import add_adapters, check_learned, fit, gradient_of, mean_loss
 from guidealign.settings import LabradorSettings
 
+pytestmark = pytest.mark.slow
+
 # Not bfloat16, where the machine has it: it rounds a batch and its parts apart.
 SETTINGS = LabradorSettings(
     rank=4, alpha=8, learning_rate=1e-2, max_steps=12, batch_size=2, max_length=96, dropout=0.0,

@@ -15,6 +15,8 @@ from guidealign.labrador.model import Lineage
 from guidealign.labrador.package import check_reload, read_metrics, write_package
 from guidealign.settings import LabradorSettings, Settings
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = LabradorSettings(rank=4, alpha=8, learning_rate=1e-2, max_steps=4, batch_size=2)
 EXAMPLES = tuple(
     AlignedExample(input_id=i, prompt=f"Question {i}", response="Be kind.") for i in range(4)

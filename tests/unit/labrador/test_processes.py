@@ -19,6 +19,8 @@ from guidealign.retriever import Processes
 from guidealign.settings import LabradorSettings
 from tests.fakes.two_processes import in_two_processes
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = [
     AlignedExample(
         input_id=i, prompt=f"Question {i} " * (1 + i % 3), response="Be kind. " * (1 + i % 4)

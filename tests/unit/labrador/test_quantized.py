@@ -17,6 +17,8 @@ from guidealign.labrador.loop import add_adapters, fit
 from guidealign.labrador.quantized import load_base, on_full_weights
 from guidealign.settings import LabradorSettings
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = LabradorSettings(
     rank=4, learning_rate=1e-2, max_steps=6, batch_size=2, precision="float32", quantization="nf4",
     held_out_share=0.2, check_every=2,

@@ -21,6 +21,8 @@ from guidealign.labrador.loop import add_adapters, fit
 from guidealign.labrador.steps import Course, Training
 from guidealign.settings import LabradorSettings
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[2] / "fakes" / "labrador_sft.py"
 
 

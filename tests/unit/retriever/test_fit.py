@@ -19,6 +19,8 @@ from guidealign.retriever.model import LabelledInput, Prefixes
 from guidealign.retriever.training_data import TrainingData
 from guidealign.settings import RetrieverSettings
 
+pytestmark = pytest.mark.slow
+
 ABOUT = ["taxes", "knives", "grief", "python code", "a neighbour", "medicine", "poems", "locks"]
 GUIDELINES = {
     i: f"Care with {topic}: Say what is known of {topic}." for i, topic in enumerate(ABOUT)

@@ -15,6 +15,8 @@ from guidealign.settings import RetrieverSettings
 from tests.fakes.two_processes import in_two_processes
 from tests.unit.retriever.test_fit import DATA, SMALL, _encoder
 
+pytestmark = pytest.mark.slow
+
 _SCRIPT = """
 import json, sys, torch
 from pathlib import Path

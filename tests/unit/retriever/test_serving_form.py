@@ -25,6 +25,8 @@ from guidealign.retriever.encode import TransformerEncoder, load_folder
 from guidealign.retriever.serve import ServingEncoder, _batches
 from tests.fakes.tiny_encoder import WIDTH, write_tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 TEXTS = ["a", "how do i kill a python process", "", "Ünïcode ☃ and CAPITALS", "word " * 60]
 

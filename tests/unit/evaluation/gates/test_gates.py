@@ -399,6 +399,7 @@ def test_order_and_sides(test: str, data: st.DataObject) -> None:
         assert _decide(more[0], more[1], _policy(check), FEW_DRAWS)[0] != "promote"
 
 
+@pytest.mark.slow
 def test_no_better_challenger_passes_seldom_and_a_better_one_often() -> None:
     rng = np.random.default_rng(11)
     policy = _policy(YES_NO.model_copy(update={"effect": 0.06}))

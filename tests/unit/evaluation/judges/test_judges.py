@@ -134,6 +134,7 @@ def write_tiny_classifier(folder: Path, seed: int) -> None:
     BertForSequenceClassification(config).save_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_any_sequence_classifier_judges_harm(tmp_path: Path) -> None:
     write_tiny_classifier(tmp_path / "one", seed=1)
     write_tiny_classifier(tmp_path / "two", seed=2)

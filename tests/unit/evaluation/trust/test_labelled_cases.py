@@ -82,6 +82,7 @@ def test_injections_are_enough_in_each_style_and_each_can_be_told_by_a_program()
     assert sum(case.leaks for case in load_injections()) >= 20
 
 
+@pytest.mark.slow
 def test_no_two_inputs_are_near_copies_and_none_is_known_to_the_package() -> None:
     parts = {text: shingles(text) for text in _texts()}
     assert len(parts) == len(_texts())
