@@ -117,6 +117,18 @@ def test_locks_agree_and_a_user_installs_nothing_for_tests_or_benchmarks() -> No
     assert sorted((others - _of_users(project) - BROUGHT_BY_OTHERS) & users.keys()) == []
 
 
+def test_a_leading_underscore_is_private_to_its_folder() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        own = path.relative_to(ROOT).parent.parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("guide"):
+                continue
+            for alias in node.names:
+                parts = (*(node.module or "").split("."), alias.name)
+                at = next((i for i, part in enumerate(parts) if part.startswith("_")), 0)
+                assert own[:at] == parts[:at], f"{_name(path)} imports {'.'.join(parts)}"
+
+
 def test_importing_every_room_brings_in_nothing_heavy() -> None:
     code = "import sys\n" + "\n".join(f"import guidealign.{room}" for room in ROOMS)
     code += "\nprint(' '.join(sorted({name.partition('.')[0] for name in sys.modules})))"
