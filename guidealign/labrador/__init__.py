@@ -4,12 +4,10 @@ from guidealign.labrador.estimate import Estimate, estimate_training
 from guidealign.labrador.likelihood import free_cores
 from guidealign.labrador.load import load_model
 from guidealign.labrador.memory import peak_resident_gb
-from guidealign.labrador.model import TrainResult
 from guidealign.labrador.train import train_labrador
 
 __all__ = [
     "Estimate",
-    "TrainResult",
     "estimate_training",
     "free_cores",
     "load_model",

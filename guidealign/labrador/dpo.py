@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Any
 from guidealign.errors import IntegrityError
 from guidealign.labrador.examples import RowPair, batches, split_by_tokens, split_held_out
 from guidealign.labrador.likelihood import answer_log_likelihoods, free_cores
-from guidealign.labrador.steps import Course, LogStep, Training
-from guidealign.precision import autocast, compute_precision
-from guidealign.retriever import Checkpoint
+from guidealign.labrador.loop import rate_share
 from guidealign.settings import LabradorSettings
+from guidealign.training import (
+    Checkpoint,
+    Course,
+    LogStep,
+    Training,
+    autocast,
+    compute_precision,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -50,18 +56,22 @@ def fit_preferences(
     preferring = _Preferring(model, settings)
     probe = learned[:_PROBE_PAIRS]
     size = max(1, settings.batch_size // 2)
+    steps = settings.dpo_steps
     course = Course(
-        batches=batches(learned, size=size, steps=settings.dpo_steps, seed=settings.seed),
+        batches=batches(learned, size=size, steps=steps, seed=settings.seed),
         add_gradient=preferring.add_gradient,
-        held_out_loss=(lambda: preferring.mean(held_out)["loss"]) if held_out else None,
         measure_before=lambda: preferring.mean(probe),
-        steps=settings.dpo_steps,
-        learning_rate=settings.dpo_learning_rate,
+        evaluate=(lambda: preferring.mean(held_out)["loss"]) if held_out else None,
+        steps=steps,
+        evaluate_every=settings.check_every,
+        patience=settings.patience,
+        rate=lambda step: settings.dpo_learning_rate * rate_share(step, steps),
+        seed=settings.seed,
         prefix=PREFIX,
     )
     with free_cores():
         preferring.take_references(pairs)
-        done = Training(model, course, settings, log_step, checkpoint).run()
+        done = Training(model, course, log_step, checkpoint).run()
         after = preferring.mean(probe)
     metrics = {
         "probe_margin_before": done.before["reward_margin"],
@@ -130,6 +140,7 @@ class _Preferring:
 
     def add_gradient(self, batch: Sequence[RowPair]) -> dict[str, float]:
         """Adds the gradient of the batch's mean loss, a part at a time."""
+        self._model.train()
         figures: dict[str, float] = {}
         for part in split_by_tokens(batch, self._pass_tokens):
             rewards = self._rewards(part)

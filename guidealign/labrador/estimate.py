@@ -235,7 +235,7 @@ def _measure(folder: Path, rows: Sequence[Row], settings: LabradorSettings) -> t
     begun = time.monotonic()
     model, _ = load_base(folder, settings)
     load_s = time.monotonic() - begun
-    adapted = add_adapters(model, settings).train()
+    adapted = add_adapters(model, settings)
     middle = sorted(rows, key=lambda row: row.n_tokens)[len(rows) // 2]
     few = [middle] * _MEASURED_ROWS
     with free_cores():

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from guidealign.labrador.base import find_base, load_files
-from guidealign.precision import Precision
 from guidealign.records import LABRADOR_MODEL, UNTRAINED_VERSION
 from guidealign.registry import Registry
 from guidealign.settings import Settings
+from guidealign.training import Precision
 
 
 def load_model(

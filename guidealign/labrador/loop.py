@@ -8,24 +8,24 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from guidealign.errors import IntegrityError
-from guidealign.labrador.examples import (
-    Row,
-    batches,
-    split_by_tokens,
-    split_held_out,
-)
-from guidealign.labrador.likelihood import (
-    answer_log_likelihoods,
-    free_cores,
-)
+from guidealign.labrador.examples import Row, batches, split_by_tokens, split_held_out
+from guidealign.labrador.likelihood import answer_log_likelihoods, free_cores
 from guidealign.labrador.sharded import shard_base
-from guidealign.labrador.steps import Course, LogStep, Training
-from guidealign.precision import autocast, compute_device, compute_precision
-from guidealign.retriever import Checkpoint, Processes
 from guidealign.settings import LabradorSettings
+from guidealign.training import (
+    ALONE,
+    Checkpoint,
+    Course,
+    LogStep,
+    Processes,
+    Training,
+    autocast,
+    compute_device,
+    compute_precision,
+)
 
 _PROBE_ROWS = 4
-_ALONE = Processes()
+_WARMUP_SHARE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ def fit(
     log_step: LogStep,
     *,
     checkpoint: Checkpoint | None = None,
-    processes: Processes = _ALONE,
+    processes: Processes = ALONE,
 ) -> Trained:
     """Trains the adapters and checks that something was learned.
 
@@ -93,15 +93,16 @@ def fit(
     course = Course(
         batches=batches(learned, size=size, steps=steps, seed=settings.seed),
         add_gradient=lambda batch: gradient_of(model, batch, settings, processes),
-        held_out_loss=(
-            (lambda: mean_loss(model, held_out, settings, processes)) if held_out else None
-        ),
         measure_before=lambda: {"probe_loss": mean_loss(model, probe, settings, processes)},
+        evaluate=(lambda: mean_loss(model, held_out, settings, processes)) if held_out else None,
         steps=steps,
-        learning_rate=settings.learning_rate,
+        evaluate_every=settings.check_every,
+        patience=settings.patience,
+        rate=lambda step: settings.learning_rate * rate_share(step, steps),
+        seed=settings.seed,
     )
     with free_cores():
-        done = Training(model, course, settings, log_step, checkpoint, processes).run()
+        done = Training(model, course, log_step, checkpoint, processes).run()
         after = mean_loss(model, probe, settings, processes)
     metrics = {
         "probe_loss_before": done.before["probe_loss"],
@@ -113,10 +114,18 @@ def fit(
         "logit_change": _logit_change(model, probe[0]),
         "n_held_out": float(len(held_out)),
     }
-    if held_out:
-        metrics |= {"held_out_loss": done.best_loss, "best_step": float(done.best_step)}
+    if done.best is not None:
+        metrics |= {"held_out_loss": done.best, "best_step": float(done.best_step)}
     check_learned(metrics)
     return Trained(model=model, metrics=metrics)
+
+
+def rate_share(step: int, steps: int) -> float:
+    """Share of the learning rate: a short rise, then down to a tenth along a line."""
+    rise = max(1, math.ceil(_WARMUP_SHARE * steps))
+    if step < rise:
+        return (step + 1) / rise
+    return 1.0 - 0.9 * (step - rise) / max(1, steps - rise)
 
 
 def check_learned(metrics: dict[str, float]) -> None:
@@ -138,7 +147,7 @@ def check_learned(metrics: dict[str, float]) -> None:
 
 
 def mean_loss(
-    model: Any, rows: Sequence[Row], settings: LabradorSettings, processes: Processes = _ALONE
+    model: Any, rows: Sequence[Row], settings: LabradorSettings, processes: Processes = ALONE
 ) -> float:
     """Mean negative log-likelihood per answer token, in nats, without dropout.
 
@@ -155,20 +164,21 @@ def mean_loss(
     with torch.no_grad():
         for part, counts in _own_parts(rows, processes, settings.pass_tokens):
             total -= counts * float(answer_log_likelihoods(model, part).sum())
-    return processes.add_up(total) / sum(row.n_learned for row in rows)
+    return processes.sum(total) / sum(row.n_learned for row in rows)
 
 
 def gradient_of(
     model: Any,
     batch: Sequence[Row],
     settings: LabradorSettings,
-    processes: Processes = _ALONE,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
     """Adds the gradient of the batch's mean loss, a part at a time.
 
     The loss is a sum over rows, so several processes that each do some of them and add their
     gradients up take the step that one would.
     """
+    model.train()
     n_learned = sum(row.n_learned for row in batch)
     precision = compute_precision(settings.precision)
     loss = 0.0
@@ -180,9 +190,9 @@ def gradient_of(
         # Its graph, empty by now, lies between what the pass gave back: while it is there, the next
         # pass is given new memory (a tenth more at the peak).
         del part_loss
-    processes.add_up_gradients(model.parameters())
+    processes.sum_gradients(model.parameters())
     tokens = float(sum(len(row.tokens) for row in batch))
-    return {"loss": processes.add_up(loss), "tokens": tokens}
+    return {"loss": processes.sum(loss), "tokens": tokens}
 
 
 def _own_parts(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from guidealign.alignment import AlignedData, PreferenceData
 from guidealign.settings import LabradorSettings
 
-TRAINER_VERSION = "lora-sft-3"
+TRAINER_VERSION = "lora-sft-4"
 """Bump it when the same settings and data would give another model."""
 
 RELOAD_TOLERANCE = 1e-4
@@ -60,7 +60,6 @@ class Lineage:
         preferences = {"preference_digest": self.preferences.digest} if self.preferences else {}
         return {
             **preferences,
-            "settings_key": self.settings_key,
             "base_model": self.base.name,
             "base_digest": self.base.digest,
             "data_digest": self.data.digest,
@@ -69,16 +68,3 @@ class Lineage:
             "retriever_version": str(self.data.retriever_version),
             "trainer": TRAINER_VERSION,
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainResult:
-    """A registered version; `reused`: it was there, and nothing was trained."""
-
-    version: int
-    reused: bool
-    metrics: dict[str, float]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a scheduler's metadata."""
-        return asdict(self)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from guidealign.errors import IntegrityError
 from guidealign.labrador.base import load_files
 from guidealign.labrador.examples import Row
 from guidealign.labrador.model import RELOAD_TOLERANCE, Lineage
+from guidealign.training import RELOAD_FILE, compare_outputs, save_outputs
 
-_CHECK_FILE = "reload_check.safetensors"
-_METRICS_FILE = "training.json"
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 _CHECK_ROWS = 3
 _CHECK_LOGITS = 2
 """Positions at the end of each row of which all logits are compared."""
@@ -68,68 +71,46 @@ def write_package(
     merged = trained.merge_and_unload().eval()
     merged.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    _write_check(merged, rows, folder)
-    (folder / _METRICS_FILE).write_text(json.dumps(metrics, indent=2), encoding="utf-8")
+    save_outputs(folder, _outputs(merged, rows))
     (folder / "README.md").write_text(_card(lineage, metrics), encoding="utf-8")
 
 
-def read_metrics(folder: Path) -> dict[str, float]:
-    """The figures that training left in a package."""
-    read: dict[str, float] = json.loads((folder / _METRICS_FILE).read_text(encoding="utf-8"))
-    return read
-
-
 def check_reload(folder: Path) -> float:
-    """Loads a package afresh and compares its logits with those it was saved with.
-
-    Catches what saving and loading do silently, such as re-initialising weights whose names
-    do not fit.
-
-    Returns:
-        The largest difference.
+    """Largest difference between the logits of a package, loaded afresh, and those it keeps.
 
     Raises:
         IntegrityError: it is above the tolerance, or the package holds nothing to compare.
     """
-    from safetensors.torch import load_file
+    return compare_outputs(
+        folder, partial(_again, folder), tolerance=RELOAD_TOLERANCE, what="logits"
+    )
 
-    if not (folder / _CHECK_FILE).is_file():
-        raise IntegrityError(f"the registered model has no {_CHECK_FILE}: train it again")
-    expected = load_file(folder / _CHECK_FILE)
+
+def _again(folder: Path, kept: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     model, _ = load_files(folder)
-    worst = 0.0
-    for name in sorted(n for n in expected if n.startswith("tokens.")):
-        logits = _last_logits(model, expected[name])
-        difference = (logits - expected[name.replace("tokens.", "logits.")]).abs().max()
-        # A NaN compares with nothing: it must not pass for a small difference.
-        worst = max(worst, float(difference)) if difference == difference else float("inf")
-    if not worst <= RELOAD_TOLERANCE:
-        raise IntegrityError(
-            f"the registered model is not the trained one: logits differ by {worst:.2e}"
-            f" (at most {RELOAD_TOLERANCE:g}): train it again"
-        )
-    return worst
+    rows = {name.removeprefix("tokens."): kept[name] for name in kept if "tokens" in name}
+    return {f"logits.{index}": _last_logits(model, tokens) for index, tokens in rows.items()}
 
 
-def _write_check(merged: Any, rows: Sequence[Row], folder: Path) -> None:
-    import torch
-    from safetensors.torch import save_file
+def _outputs(merged: Any, rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
+    """Tokens of a few rows and the logits at their ends."""
+    import numpy as np
 
-    check: dict[str, torch.Tensor] = {}
+    found: dict[str, NDArray[Any]] = {}
     for index, row in enumerate(rows[:_CHECK_ROWS]):
-        tokens = torch.tensor([row.tokens])
-        check[f"tokens.{index}"] = tokens
-        check[f"logits.{index}"] = _last_logits(merged, tokens)
-    save_file(check, folder / _CHECK_FILE)
+        tokens = np.array([row.tokens])
+        found |= {f"tokens.{index}": tokens, f"logits.{index}": _last_logits(merged, tokens)}
+    return found
 
 
-def _last_logits(model: Any, tokens: Any) -> Any:
+def _last_logits(model: Any, tokens: NDArray[Any]) -> NDArray[np.float32]:
     """Logits at the end of a row, (1, _CHECK_LOGITS, vocabulary)."""
     import torch
 
     with torch.inference_mode():
-        logits = model(input_ids=tokens, logits_to_keep=_CHECK_LOGITS).logits
-    return logits.float().contiguous()
+        logits = model(input_ids=torch.from_numpy(tokens), logits_to_keep=_CHECK_LOGITS).logits
+    last: NDArray[np.float32] = logits.float().contiguous().numpy()
+    return last
 
 
 def _card(lineage: Lineage, metrics: dict[str, float]) -> str:
@@ -147,6 +128,6 @@ def _card(lineage: Lineage, metrics: dict[str, float]) -> str:
         steps=metrics["steps"],
         before=metrics["probe_loss_before"],
         after=metrics["probe_loss_after"],
-        check=_CHECK_FILE,
+        check=RELOAD_FILE,
         tolerance=RELOAD_TOLERANCE,
     )

@@ -8,8 +8,8 @@ from typing import Any
 
 from guidealign.errors import ConfigurationError
 from guidealign.labrador.base import load_files
-from guidealign.precision import compute_device, compute_precision
 from guidealign.settings import LabradorSettings
+from guidealign.training import compute_device, compute_precision
 
 NF4_BYTES = (4 + 0.127) / 8
 """Of a weight: 4 bits and its share of the blocks' constants, which are quantised too (the paper's

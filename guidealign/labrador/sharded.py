@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from guidealign.errors import BadInputError
-from guidealign.precision import compute_device
-from guidealign.retriever import Processes
 from guidealign.settings import LabradorSettings
+from guidealign.training import Processes, compute_device
 
 
 def shard_base(model: Any, processes: Processes) -> None:

@@ -1,26 +1,21 @@
 """Learns which guidelines fit which input, and finds them."""
 
-from guidealign.retriever._checkpoint import Checkpoint
 from guidealign.retriever._drift_store import DriftCluster, DriftReport
-from guidealign.retriever._processes import Processes, together
 from guidealign.retriever.drift import drift_in_words, drift_reports, measure_drift
 from guidealign.retriever.evaluate import Ranking, case_of, rank_held_out, rank_with_bm25
-from guidealign.retriever.model import EmbedResult, TrainResult
+from guidealign.retriever.model import EmbedResult
 from guidealign.retriever.serve import ServingEncoder, load_serving_encoder, prepare_base
 from guidealign.retriever.threshold import Calibration, ScoredInput, calibrate, kind_of
 from guidealign.retriever.train import embed_library, load_split, train_challenger
 
 __all__ = [
     "Calibration",
-    "Checkpoint",
     "DriftCluster",
     "DriftReport",
     "EmbedResult",
-    "Processes",
     "Ranking",
     "ScoredInput",
     "ServingEncoder",
-    "TrainResult",
     "calibrate",
     "case_of",
     "drift_in_words",
@@ -33,6 +28,5 @@ __all__ = [
     "prepare_base",
     "rank_held_out",
     "rank_with_bm25",
-    "together",
     "train_challenger",
 ]

@@ -1,16 +1,27 @@
-"""A trained encoder as a folder that transformers and sentence-transformers both load."""
+"""A trained encoder as a folder that transformers and sentence-transformers both load, and back."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from guidealign.retriever.encode import PROMPTS_FILE, TransformerEncoder
+from guidealign.guidance import Encoder
+from guidealign.registry import Interface
+from guidealign.retriever.encode import PROMPTS_FILE, TransformerEncoder, load_folder
 from guidealign.retriever.model import Prefixes
+from guidealign.retriever.serve import SERVING_FOLDER, ServingEncoder
 from guidealign.retriever.serving_form import ServingReport
 from guidealign.retriever.threshold import Calibration
+from guidealign.training import compare_outputs, save_outputs
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_RELOAD_TOLERANCE = 1e-5
+_PROBES = ("How do I kill a Python process?", "Write a poem about my neighbour's dog.")
 _SENTENCE_FILES = (
     "modules.json",
     PROMPTS_FILE,
@@ -20,7 +31,14 @@ _SENTENCE_FILES = (
 
 
 def write_package(encoder: TransformerEncoder, base: str, folder: Path, *, card: str) -> None:
-    """Writes safetensors, tokenizer, sentence-transformers' files and the model card."""
+    """Writes safetensors, tokenizer, sentence-transformers' files, the model card and probes.
+
+    Args:
+        encoder: trained.
+        base: folder of the untrained one.
+        folder: already holds the serving form.
+        card: for people.
+    """
     encoder.model.save_pretrained(folder, safe_serialization=True)
     encoder.tokenizer.save_pretrained(folder)
     for name in _SENTENCE_FILES:
@@ -30,6 +48,38 @@ def write_package(encoder: TransformerEncoder, base: str, folder: Path, *, card:
             shutil.copyfile(source, folder / name)
     _name_prefixes(folder / PROMPTS_FILE, encoder.prefixes)
     (folder / "README.md").write_text(card, encoding="utf-8")
+    save_outputs(folder, _embed_probes(encoder, folder))
+
+
+def check_reload(folder: Path, *, max_length: int) -> float:
+    """Largest difference of a vector between a package, loaded afresh, and what it keeps.
+
+    Raises:
+        IntegrityError: it is above the tolerance, or the package holds nothing to compare.
+    """
+
+    def again(_kept: Any) -> dict[str, NDArray[np.float32]]:
+        return _embed_probes(load_folder(folder, max_length=max_length), folder)
+
+    return compare_outputs(folder, again, tolerance=_RELOAD_TOLERANCE, what="vectors")
+
+
+def interface_of(folder: Path) -> Interface:
+    """How MLflow calls a package."""
+    return Interface(
+        loader_module="guidealign.retriever.pyfunc",
+        column="text",
+        dimensions=ServingEncoder(folder / SERVING_FOLDER).dimensions,
+        example=_PROBES,
+    )
+
+
+def _embed_probes(encoder: Encoder, folder: Path) -> dict[str, NDArray[np.float32]]:
+    """A few texts' vectors, trained and served: the same after a reload, or it is refused."""
+    return {
+        "model": encoder.encode(_PROBES, side="input"),
+        "served": ServingEncoder(folder / SERVING_FOLDER).encode(_PROBES, side="input"),
+    }
 
 
 def _name_prefixes(file: Path, prefixes: Prefixes) -> None:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 from guidealign.errors import BadInputError, IntegrityError
-from guidealign.precision import autocast, compute_device, compute_precision
-from guidealign.retriever._checkpoint import Checkpoint
-from guidealign.retriever._processes import Processes
-from guidealign.retriever.batches import (
-    TrainingPair,
-    draw_pairs,
-    false_negatives,
-    lay_out,
-)
+from guidealign.retriever.batches import TrainingPair, draw_pairs, false_negatives, lay_out
 from guidealign.retriever.encode import TransformerEncoder
 from guidealign.retriever.metrics import mean_recall
 from guidealign.retriever.training_data import TrainingData
 from guidealign.settings import RetrieverSettings
+from guidealign.training import (
+    ALONE,
+    Checkpoint,
+    Course,
+    LogStep,
+    Processes,
+    Training,
+    autocast,
+    compute_device,
+    compute_precision,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -34,8 +36,7 @@ _PART = 24
 step of 64 texts took least in three parts."""
 _PROBE_BATCHES = 2
 _DEV_CUTOFF = 6
-_ALONE = Processes()
-OnStep = Callable[[dict[str, float], int], None]
+_WEIGHT_DECAY = 0.01
 
 
 def masked_loss(
@@ -63,10 +64,10 @@ def fit(
     encoder: TransformerEncoder,
     data: TrainingData,
     settings: RetrieverSettings,
-    on_step: OnStep,
+    log_step: LogStep,
     *,
-    checkpoints: Path | None = None,
-    processes: Processes = _ALONE,
+    checkpoint: Checkpoint | None = None,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
     """Trains an encoder in place; the same seed gives the same weights, also after a kill.
 
@@ -77,8 +78,8 @@ def fit(
         encoder: the base.
         data: what to learn from and to stop by.
         settings: of the training.
-        on_step: told figures and the number of the step.
-        checkpoints: a folder of this training alone; it goes on behind the last epoch there.
+        log_step: told the figures of each step.
+        checkpoint: of this training alone; it goes on behind the last epoch there.
         processes: that train together: all call this with the same base, data and settings, and
             end with the same weights; the first one reports and keeps checkpoints.
 
@@ -90,21 +91,29 @@ def fit(
         BadInputError: there are too few inputs for one batch, or too many processes.
         IntegrityError: the loss is not finite, or has not fallen.
     """
-    if len(data.inputs) < settings.batch_size:
-        raise BadInputError(
-            f"{len(data.inputs)} inputs are fewer than a batch of {settings.batch_size}: author"
-            " more inputs, or lower retriever.batch_size"
-        )
-    if processes.n > settings.batch_size:
-        raise BadInputError(
-            f"{processes.n} processes are more than a batch of {settings.batch_size} texts: start"
-            " fewer, or raise retriever.batch_size"
-        )
-    training = _Training(encoder, data, settings, on_step, processes)
+    _check_sizes(len(data.inputs), settings, processes)
+    learning = _Learning(encoder, data, settings, processes)
+    epoch_steps = len(data.inputs) // settings.batch_size
+    steps = settings.epochs * epoch_steps
+    course = Course(
+        batches=chain.from_iterable(learning.batches(epoch) for epoch in range(settings.epochs)),
+        add_gradient=learning.add_gradient,
+        measure_before=lambda: {"loss": learning.probe_loss()},
+        evaluate=learning.dev_recall if data.dev else None,
+        evaluation="dev_recall_at_6",
+        higher_is_better=True,
+        steps=steps,
+        evaluate_every=epoch_steps,
+        patience=settings.patience,
+        rate=lambda step: settings.learning_rate * rate_share(step, steps, settings.warmup_ratio),
+        weight_decay=_WEIGHT_DECAY,
+        seed=settings.seed,
+    )
+    # Without dropout a step takes a third less, and the encoder found no less.
+    encoder.model.eval()
     with _on_device(encoder):
-        before = training.probe_loss()
-        training.run(Checkpoint(checkpoints) if checkpoints else None)
-        after = training.probe_loss()
+        done = Training(encoder.model, course, log_step, checkpoint, processes).run()
+        before, after = done.before["loss"], learning.probe_loss()
     if not after < before:
         raise IntegrityError(
             f"training learned nothing: the loss of the same pairs was {before:.3f} before and is"
@@ -113,63 +122,56 @@ def fit(
     figures = {
         "loss_first": before,
         "loss_last": after,
-        "n_steps": float(training.n_steps),
-        "n_epochs": float(training.n_epochs),
+        "n_steps": float(done.step),
+        "n_epochs": float(done.step // epoch_steps),
         "n_pairs": float(sum(len(item.guideline_ids) for item in data.inputs)),
         "n_dev_inputs": float(len(data.dev)),
     }
-    return figures | ({"dev_recall_at_6": training.best_recall} if data.dev else {})
+    return figures | ({} if done.best is None else {"dev_recall_at_6": done.best})
 
 
-def _unheard(_figures: dict[str, float], _step: int) -> None:
-    """What processes beside the first report."""
+def rate_share(step: int, steps: int, warmup_ratio: float) -> float:
+    """Share of the learning rate: a rise, then down to 0, both along a line."""
+    warmup = max(1, round(warmup_ratio * steps))
+    return min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
 
 
-class _Training:
-    """Epochs over a batch at a time, and which of them was the best."""
-
-    def __init__(
-        self,
-        encoder: TransformerEncoder,
-        data: TrainingData,
-        settings: RetrieverSettings,
-        on_step: OnStep,
-        processes: Processes,
-    ) -> None:
-        import torch
-
-        # Without dropout a step takes a third less, and the encoder found no less.
-        encoder.model.eval()
-        self._encoder, self._data, self._settings = encoder, data, settings
-        self._on_step = on_step if processes.is_first else _unheard
-        self._processes = processes
-        self._precision = compute_precision(settings.precision)
-        steps = settings.epochs * (len(data.inputs) // settings.batch_size)
-        self._optimizer = torch.optim.AdamW(
-            encoder.model.parameters(), lr=settings.learning_rate, weight_decay=0.01, fused=True
+def _check_sizes(n_inputs: int, settings: RetrieverSettings, processes: Processes) -> None:
+    if n_inputs < settings.batch_size:
+        raise BadInputError(
+            f"{n_inputs} inputs are fewer than a batch of {settings.batch_size}: author more"
+            " inputs, or lower retriever.batch_size"
         )
-        warmup = max(1, round(settings.warmup_ratio * steps))
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer,
-            lambda step: min((step + 1) / warmup, (steps - step) / max(1, steps - warmup)),
+    if processes.n > settings.batch_size:
+        raise BadInputError(
+            f"{processes.n} processes are more than a batch of {settings.batch_size} texts: start"
+            " fewer, or raise retriever.batch_size"
         )
-        self.n_steps = self.n_epochs = 0
-        self.best_recall, self._best_epoch = -1.0, 0
-        self._best: dict[str, torch.Tensor] = {}
-        """Of the epoch that the dev inputs gained most by; empty without any."""
 
-    def run(self, checkpoint: Checkpoint | None) -> None:
-        """Trains to the end, or until the dev inputs gain no more."""
-        state = self._processes.told(checkpoint.load() if checkpoint else None)
-        if state is not None:
-            self._load(state)
-        while self.n_epochs < self._settings.epochs and not self._is_over():
-            self._epoch()
-            self._judge()
-            if checkpoint is not None and self._processes.is_first:
-                checkpoint.save(self._state())
-        if self._best:
-            self._encoder.model.load_state_dict(self._best)
+
+@dataclass(frozen=True)
+class _Learning:
+    """Batches, their loss, and what the encoder finds for the dev inputs."""
+
+    encoder: TransformerEncoder
+    data: TrainingData
+    settings: RetrieverSettings
+    processes: Processes
+
+    def batches(self, epoch: int) -> Iterator[list[TrainingPair]]:
+        """Of one epoch; what does not fill a batch is left out."""
+        rng = random.Random(f"{self.settings.seed}:{epoch}")  # noqa: S311 - order, not secrecy
+        pairs = draw_pairs(self.data, rng)
+        size = self.settings.batch_size
+        for start in range(0, len(pairs) - size + 1, size):
+            yield pairs[start : start + size]
+
+    def add_gradient(self, batch: Sequence[TrainingPair]) -> dict[str, float]:
+        """Of the loss over the whole batch, whichever process did what of it."""
+        loss = self._loss(batch)
+        loss.backward()
+        self.processes.sum_gradients(self.encoder.model.parameters())
+        return {"loss": loss.item()}
 
     def probe_loss(self) -> float:
         """Mean loss of the same few batches, without learning from them.
@@ -180,93 +182,36 @@ class _Training:
         import torch
 
         with torch.inference_mode():
-            losses = [
-                self._loss(batch).item() for batch in islice(self._batches(0), _PROBE_BATCHES)
-            ]
+            losses = [self._loss(batch).item() for batch in islice(self.batches(0), _PROBE_BATCHES)]
         return sum(losses) / len(losses)
 
-    def _epoch(self) -> None:
-        import torch
-
-        for batch in self._batches(self.n_epochs):
-            step_loss = self._loss(batch)
-            step_loss.backward()
-            loss = step_loss.item()
-            if not math.isfinite(loss):
-                raise IntegrityError(
-                    f"the loss of step {self.n_steps} is not finite: lower the learning rate"
-                )
-            self._processes.add_up_gradients(self._encoder.model.parameters())
-            torch.nn.utils.clip_grad_norm_(self._encoder.model.parameters(), 1.0)
-            self._optimizer.step()
-            self._schedule.step()
-            self._optimizer.zero_grad()
-            self._on_step({"loss": loss}, self.n_steps)
-            self.n_steps += 1
-        self.n_epochs += 1
-
-    def _judge(self) -> None:
-        """Keeps the weights if the dev inputs find more than ever."""
-        dev, guidelines = self._data.dev, self._data.guidelines
-        if not dev:
-            return
+    def dev_recall(self) -> float:
+        """Mean recall@6 of the dev inputs."""
+        dev, guidelines = self.data.dev, self.data.guidelines
         ids = sorted(guidelines)
-        queries = self._encoder.encode([item.text for item in dev], side="input")
-        documents = self._encoder.encode([guidelines[i] for i in ids], side="guideline")
+        queries = self.encoder.encode([item.text for item in dev], side="input")
+        documents = self.encoder.encode([guidelines[i] for i in ids], side="guideline")
         # Of one process: rounding that differs must not have some stop and others go on.
-        recall = self._processes.told(mean_recall(queries @ documents.T, ids, dev, _DEV_CUTOFF))
-        self._on_step({"dev_recall_at_6": recall}, self.n_steps - 1)
-        if recall > self.best_recall:
-            self.best_recall, self._best_epoch = recall, self.n_epochs
-            state = self._encoder.model.state_dict()
-            self._best = {name: value.detach().clone() for name, value in state.items()}
-
-    def _is_over(self) -> bool:
-        waited = self.n_epochs - self._best_epoch
-        return bool(self._data.dev) and waited >= self._settings.patience and self.n_epochs > 0
+        return self.processes.broadcast(mean_recall(queries @ documents.T, ids, dev, _DEV_CUTOFF))
 
     def _loss(self, batch: Sequence[TrainingPair]) -> torch.Tensor:
         import torch
 
-        layout = lay_out(batch, self._data.guidelines, self._encoder.prefixes)
-        own = self._processes.share_of(layout.texts)
-        size = _PART if self._encoder.model.device.type == "cpu" else len(own)
-        with autocast(self._precision):
+        layout = lay_out(batch, self.data.guidelines, self.encoder.prefixes)
+        own = self.processes.share_of(layout.texts)
+        size = _PART if self.encoder.model.device.type == "cpu" else len(own)
+        with autocast(compute_precision(self.settings.precision)):
             parts = [
-                self._encoder.forward(own[start : start + size])
+                self.encoder.forward(own[start : start + size])
                 for start in range(0, len(own), size)
             ]
-        vectors = self._processes.gather(torch.cat(parts).float(), len(layout.texts))
+        vectors = self.processes.gather(torch.cat(parts).float(), len(layout.texts))
         return masked_loss(
             vectors[layout.inputs],
             vectors[layout.guidelines],
             torch.tensor(false_negatives(batch), device=vectors.device),
-            self._settings.temperature,
+            self.settings.temperature,
         )
-
-    def _batches(self, epoch: int) -> Iterator[list[TrainingPair]]:
-        rng = random.Random(f"{self._settings.seed}:{epoch}")  # noqa: S311 - order, not secrecy
-        pairs = draw_pairs(self._data, rng)
-        size = self._settings.batch_size
-        for start in range(0, len(pairs) - size + 1, size):
-            yield pairs[start : start + size]
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "model": self._encoder.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "schedule": {"last_epoch": self._schedule.last_epoch},
-            "counts": [self.n_steps, self.n_epochs, self._best_epoch],
-            "best_recall": self.best_recall,
-            "best": self._best,
-        }
-
-    def _load(self, state: dict[str, Any]) -> None:
-        self._encoder.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._schedule.last_epoch = state["schedule"]["last_epoch"]
-        self.n_steps, self.n_epochs, self._best_epoch = state["counts"]
-        self.best_recall, self._best = state["best_recall"], state["best"]
 
 
 @contextmanager

@@ -63,19 +63,6 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainResult:
-    """A registered version; `reused`: it was there, and nothing was trained."""
-
-    version: int
-    reused: bool
-    metrics: dict[str, float]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For a scheduler's metadata."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, kw_only=True)
 class EmbedResult:
     """How many guidelines were embedded now, and how many there are."""
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import Engine
 
 from guidealign.db import guard_database
-from guidealign.errors import BadInputError, IntegrityError
-from guidealign.guidance import Encoder
+from guidealign.errors import BadInputError
 from guidealign.library import (
     add_vectors,
     build_index,
@@ -24,12 +22,10 @@ from guidealign.library import (
     pairs_at,
 )
 from guidealign.records import RETRIEVER_MODEL
-from guidealign.registry import Interface, Registry, Run
+from guidealign.registry import Registry, Run
 from guidealign.retriever import store
 from guidealign.retriever._cache import set_prefixes
-from guidealign.retriever._checkpoint import Checkpoint
-from guidealign.retriever._package import model_card, write_package
-from guidealign.retriever._processes import Processes, together
+from guidealign.retriever._package import check_reload, interface_of, model_card, write_package
 from guidealign.retriever.encode import TransformerEncoder, load_folder
 from guidealign.retriever.fit import fit
 from guidealign.retriever.model import (
@@ -37,46 +33,27 @@ from guidealign.retriever.model import (
     EmbedResult,
     GuidelineSet,
     Split,
-    TrainResult,
     guideline_text,
 )
 from guidealign.retriever.pairs import group_inputs, split_inputs
-from guidealign.retriever.serve import SERVING_FOLDER, ServingEncoder, load_serving_encoder
-from guidealign.retriever.serving_form import ServingReport, build_serving, curves
+from guidealign.retriever.serve import load_serving_encoder
+from guidealign.retriever.serving_form import build_serving, curves
 from guidealign.retriever.training_data import TrainingData, assemble_data
-from guidealign.settings import Settings, home_folder
+from guidealign.settings import RetrieverSettings, Settings
+from guidealign.training import (
+    LineageRow,
+    Processes,
+    Trained,
+    TrainResult,
+    assist,
+    checkpoint_of,
+    register_once,
+    together,
+)
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-_CHALLENGER = "challenger"
-_CHECKED = "reload_checked"
-_ALONE = Processes()
-_RELOAD_TOLERANCE = 1e-5
 _EMBED_ROWS = 2_000
-_PROBES = ("How do I kill a Python process?", "Write a poem about my neighbour's dog.")
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Data:
-    """What a training learns from, and in how many processes."""
-
-    library_version: int
-    library_digest: str
-    split: Split
-    guidelines: GuidelineSet
-    processes: Processes = _ALONE
-
-    def key(self, settings: Settings) -> str:
-        parts = {
-            "trainer": TRAINER_VERSION,
-            "data": self.split.digest(),
-            "settings": settings.retriever.model_dump(mode="json"),
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def load_split(
@@ -101,9 +78,10 @@ def train_challenger(
 ) -> TrainResult:
     """Trains on the library's pairs and registers the result as challenger.
 
-    The same pairs and settings are trained once: a version made from them is found again. Under
-    `torchrun` or `accelerate launch` all processes train one model, the first one registers it,
-    and the others need neither the database nor the registry.
+    The same pairs and settings are trained once: a version made from them is found again, and
+    finished where its making was cut short after its registration. Under `torchrun` or `accelerate
+    launch` all processes train one model, the first one registers it, and the others need neither
+    the database nor the registry.
 
     Args:
         engine: the guidealign database.
@@ -117,185 +95,123 @@ def train_challenger(
     """
     with together() as processes:
         if not processes.is_first:
-            return _assist(processes, settings)
-        data = _load_data(library_version or latest_version(engine), engine, settings)
-        data = replace(data, processes=processes)
-        key = data.key(settings)
-        known = registry.find_version(RETRIEVER_MODEL, {"settings_key": key, _CHECKED: "yes"})
-        if known is None:
-            version, metrics = _train_and_register(data, key, engine, settings, registry)
-        else:
-            version = known
-            with guard_database(), engine.connect() as connection:
-                metrics = store.lineage_metrics(connection, RETRIEVER_MODEL, version)
-        result = TrainResult(version=version, reused=known is not None, metrics=metrics)
-        processes.told(result)
-    log.info("retriever trained", reused=result.reused, version=version, **metrics)
+            beside = partial(_fit_beside, settings.retriever, processes)
+            return assist(processes, TrainingData, beside)
+        version = library_version or latest_version(engine)
+        recipe = _recipe(version, engine, settings, processes)
+        result = processes.broadcast(register_once(recipe, engine=engine, registry=registry))
+    log.info("retriever trained", reused=result.reused, version=result.version, **result.metrics)
     return result
 
 
-def _assist(processes: Processes, settings: Settings) -> TrainResult:
-    """What processes beside the first do: they learn what it has put together, and no more."""
-    said: TrainResult | TrainingData | None = processes.told(None)
-    if not isinstance(said, TrainingData):
-        return _result(said)
-    encoder = _base_encoder(settings)
-    fit(encoder, said, settings.retriever, lambda *_: None, processes=processes)
-    return _result(processes.told(None))
+def _fit_beside(settings: RetrieverSettings, processes: Processes, data: TrainingData) -> None:
+    fit(_base_encoder(settings), data, settings, lambda *_: None, processes=processes)
 
 
-def _base_encoder(settings: Settings) -> TransformerEncoder:
-    folder = encoder_folder(settings.retriever.base_model)
-    prefixes = set_prefixes(settings.retriever)
-    return load_folder(folder, max_length=settings.retriever.max_length, prefixes=prefixes)
+def _base_encoder(settings: RetrieverSettings) -> TransformerEncoder:
+    folder = encoder_folder(settings.base_model)
+    return load_folder(folder, max_length=settings.max_length, prefixes=set_prefixes(settings))
 
 
-def _result(said: TrainResult | None) -> TrainResult:
-    if said is None:
-        raise IntegrityError("the first process has said nothing of its training: see its error")
-    return said
-
-
-def _load_data(library_version: int, engine: Engine, settings: Settings) -> _Data:
+def _recipe(
+    library_version: int, engine: Engine, settings: Settings, processes: Processes
+) -> _Recipe:
     if library_version == 0:
         raise BadInputError("the library has no version yet: publish one first")
     split, guidelines = load_split(library_version, engine=engine, settings=settings)
     with guard_database(), engine.connect() as connection:
         digest = store.library_digest(connection, library_version)
-    return _Data(
+    return _Recipe(
         library_version=library_version,
         library_digest=digest,
+        data_digest=split.digest(),
         split=split,
         guidelines=guidelines,
+        settings=settings.retriever,
+        processes=processes,
     )
-
-
-def _train_and_register(
-    data: _Data, key: str, engine: Engine, settings: Settings, registry: Registry
-) -> tuple[int, dict[str, float]]:
-    tags = {
-        "settings_key": key,
-        "library_version": str(data.library_version),
-        "library_digest": data.library_digest,
-        "data_digest": data.split.digest(),
-        "base_model": settings.retriever.base_model,
-        "trainer": TRAINER_VERSION,
-    }
-    with (
-        registry.run("guidealign-retriever", "train", tags=tags) as run,
-        tempfile.TemporaryDirectory(prefix="retriever-") as folder,
-    ):
-        checkpoint = home_folder() / "checkpoints" / f"{RETRIEVER_MODEL}-{key[:16]}"
-        trained = _fit(data, settings, run, Path(folder), checkpoint)
-        version = registry.register(
-            RETRIEVER_MODEL,
-            Path(folder),
-            run,
-            tags={**tags, **trained.serving.tags(), _CHECKED: "no"},
-            description="Input-to-guideline dual encoder, in-batch negatives",
-            interface=_interface(trained.probes),
-        )
-    _check_reload(version, trained.probes, settings, registry)
-    lineage = {
-        "model_name": RETRIEVER_MODEL,
-        "version": version,
-        "base_model": settings.retriever.base_model,
-        "library_version": data.library_version,
-        "library_digest": data.library_digest,
-        "data_digest": data.split.digest(),
-        "settings": settings.retriever.model_dump(mode="json"),
-        "metrics": trained.metrics,
-        "run_id": run.id,
-    }
-    with guard_database(), engine.begin() as connection:
-        store.add_lineage(connection, lineage)
-    registry.set_alias(RETRIEVER_MODEL, _CHALLENGER, version)
-    registry.set_version_tags(RETRIEVER_MODEL, version, {_CHECKED: "yes"})
-    Checkpoint(checkpoint).drop()
-    return version, trained.metrics
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Probes:
-    """What a few texts embed to, trained and served: the same after a reload, or it is refused."""
+class _Recipe:
+    """How a version is trained on a library's pairs, and how its files are checked."""
 
-    model: NDArray[np.float32]
-    served: NDArray[np.float32]
+    library_version: int
+    library_digest: str
+    data_digest: str
+    """Of the split."""
+    split: Split
+    guidelines: GuidelineSet
+    settings: RetrieverSettings
+    processes: Processes
+    model_name: str = RETRIEVER_MODEL
+    description: str = "Input-to-guideline dual encoder, in-batch negatives"
 
+    @property
+    def settings_key(self) -> str:
+        parts = {
+            "trainer": TRAINER_VERSION,
+            "data": self.data_digest,
+            "settings": self.settings.model_dump(mode="json"),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-@dataclass(frozen=True, kw_only=True)
-class _Trained:
-    """A package on disk, not registered yet."""
+    def tags(self) -> dict[str, str]:
+        return {
+            "library_version": str(self.library_version),
+            "library_digest": self.library_digest,
+            "data_digest": self.data_digest,
+            "base_model": self.settings.base_model,
+            "trainer": TRAINER_VERSION,
+        }
 
-    metrics: dict[str, float]
-    serving: ServingReport
-    probes: _Probes
-
-
-def _fit(data: _Data, settings: Settings, run: Run, folder: Path, checkpoint: Path) -> _Trained:
-    """Trains into a folder."""
-    run.log_params({**settings.retriever.model_dump(), "library_version": data.library_version})
-    for name, half in (("train", data.split.train), ("test", data.split.test)):
-        run.log_dataset(
-            [{"input_id": i.input_id, "guidelines": i.guideline_ids} for i in half],
-            name=f"pairs-{name}",
-            digest=hashlib.sha256(f"{name}:{data.split.digest()}".encode()).hexdigest(),
-            context="training" if name == "train" else "evaluation",
+    def lineage(self) -> LineageRow:
+        return LineageRow(
+            base_model=self.settings.base_model,
+            library_version=self.library_version,
+            data_digest=self.data_digest,
+            settings=self.settings.model_dump(mode="json"),
         )
-    base, encoder = encoder_folder(settings.retriever.base_model), _base_encoder(settings)
-    learned = assemble_data(data.split.train, data.guidelines, encoder, settings.retriever)
-    metrics = fit(
-        encoder,
-        data.processes.told(learned),
-        settings.retriever,
-        lambda figures, step: run.log_metrics(figures, step=step),
-        checkpoints=checkpoint,
-        processes=data.processes,
-    )
-    metrics |= {
-        "n_train_inputs": float(len(data.split.train)),
-        "n_test_inputs": float(len(data.split.test)),
-        "n_guidelines": float(len(data.guidelines.texts)),
-    }
-    serving = build_serving(encoder, data.split, data.guidelines, folder)
-    metrics |= serving.metrics()
-    run.log_metrics(metrics)
-    run.log_text(json.dumps(curves(serving), indent=1), "abstention.json")
-    write_package(
-        encoder, base, folder, card=model_card(base, data.library_version, metrics, serving)
-    )
-    return _Trained(metrics=metrics, serving=serving, probes=_embed_probes(encoder, folder))
 
+    def check_reload(self, folder: Path) -> float:
+        return check_reload(folder, max_length=self.settings.max_length)
 
-def _embed_probes(encoder: Encoder, folder: Path) -> _Probes:
-    return _Probes(
-        model=encoder.encode(_PROBES, side="input"),
-        served=ServingEncoder(folder / SERVING_FOLDER).encode(_PROBES, side="input"),
-    )
-
-
-def _interface(probes: _Probes) -> Interface:
-    return Interface(
-        loader_module="guidealign.retriever.pyfunc",
-        column="text",
-        dimensions=probes.served.shape[1],
-        example=_PROBES,
-    )
-
-
-def _check_reload(version: int, before: _Probes, settings: Settings, registry: Registry) -> None:
-    folder = registry.fetch(RETRIEVER_MODEL, version)
-    again = _embed_probes(load_folder(folder, max_length=settings.retriever.max_length), folder)
-    difference = max(
-        float(abs(again.model - before.model).max()),
-        float(abs(again.served - before.served).max()),
-    )
-    if not difference <= _RELOAD_TOLERANCE:
-        registry.set_version_tags(RETRIEVER_MODEL, version, {_CHECKED: "failed"})
-        raise IntegrityError(
-            f"retriever version {version} embeds differently after loading ({difference:.1e}):"
-            " it does not count; train again"
+    def train(self, run: Run, folder: Path) -> Trained:
+        self._log_data(run)
+        settings = self.settings
+        base, encoder = encoder_folder(settings.base_model), _base_encoder(settings)
+        learned = assemble_data(self.split.train, self.guidelines, encoder, settings)
+        metrics = fit(
+            encoder,
+            self.processes.broadcast(learned),
+            settings,
+            lambda figures, step: run.log_metrics(figures, step=step),
+            checkpoint=checkpoint_of(self),
+            processes=self.processes,
         )
+        metrics |= {
+            "n_train_inputs": float(len(self.split.train)),
+            "n_test_inputs": float(len(self.split.test)),
+            "n_guidelines": float(len(self.guidelines.texts)),
+        }
+        serving = build_serving(encoder, self.split, self.guidelines, folder)
+        metrics |= serving.metrics()
+        run.log_metrics(metrics)
+        run.log_text(json.dumps(curves(serving), indent=1), "abstention.json")
+        card = model_card(base, self.library_version, metrics, serving)
+        write_package(encoder, base, folder, card=card)
+        return Trained(metrics=metrics, tags=serving.tags(), interface=interface_of(folder))
+
+    def _log_data(self, run: Run) -> None:
+        settings = self.settings.model_dump()
+        run.log_params({**settings, "library_version": self.library_version})
+        for name, half in (("train", self.split.train), ("test", self.split.test)):
+            run.log_dataset(
+                [{"input_id": i.input_id, "guidelines": i.guideline_ids} for i in half],
+                name=f"pairs-{name}",
+                digest=hashlib.sha256(f"{name}:{self.data_digest}".encode()).hexdigest(),
+                context="training" if name == "train" else "evaluation",
+            )
 
 
 def embed_library(

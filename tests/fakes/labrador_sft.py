@@ -14,8 +14,8 @@ from guidealign.alignment import AlignedExample
 from guidealign.labrador.base import load_files
 from guidealign.labrador.examples import tokenize
 from guidealign.labrador.loop import add_adapters, fit
-from guidealign.retriever import Checkpoint
 from guidealign.settings import LabradorSettings
+from guidealign.training import Checkpoint
 
 SETTINGS = LabradorSettings(
     rank=4, learning_rate=1e-2, max_steps=12, batch_size=2, dropout=0.1, check_every=2,

@@ -15,6 +15,7 @@ from guidealign.labrador import train as training
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry
 from guidealign.settings import LabradorSettings, Settings
+from tests.fakes.killed_training import train_killed_after
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.tiny_model import write_tiny_model
 from tests.fakes.two_processes import in_two_processes
@@ -180,26 +181,25 @@ def test_other_settings_make_another_version(
     assert (made.version, made.reused) == (2, False)
 
 
-def test_a_making_cut_short_after_registration_is_finished_not_repeated(
-    engine: Engine,
-    settings: Settings,
-    registry: Registry,
-    dataset_id: int,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("call", ["create_model_version", "set_registered_model_alias"])
+def test_a_training_killed_behind_its_registration_is_finished_not_repeated(
+    engine: Engine, settings: Settings, registry: Registry, dataset_id: int, call: str
 ) -> None:
-    def dies(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training.store, "add_lineage", dies)
-        with pytest.raises(KeyboardInterrupt):
-            train_labrador(engine=engine, settings=settings, registry=registry)
-    assert registry.alias_version(LABRADOR_MODEL, "challenger") is None
-    assert _lineage(engine) == []
+    train_killed_after(
+        call,
+        "labrador",
+        database=engine.url.render_as_string(hide_password=False),
+        tracking=registry.tracking_uri,
+        settings=settings.model_dump_json(include={"labrador"}),
+    )
+    assert registry.version_tags(LABRADOR_MODEL, 1)["reload_checked"] == "no"
     made = train_labrador(engine=engine, settings=settings, registry=registry)
     assert (made.version, made.reused) == (1, True)
+    assert registry.version_tags(LABRADOR_MODEL, 1)["reload_checked"] == "yes"
     assert registry.alias_version(LABRADOR_MODEL, "challenger") == 1
-    assert _lineage(engine)[0].version == 1
+    (row,) = _lineage(engine)
+    assert (row.version, row.dataset_id, row.metrics) == (1, dataset_id, made.metrics)
+    assert row.mlflow_run_id
 
 
 def test_registered_files_that_give_other_logits_never_count(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -14,7 +16,10 @@ from guidealign.library import SearchOptions, install_starter, search_vectors
 from guidealign.promotion import adopt_library, follow_judgement, reconcile, rollback
 from guidealign.records import RETRIEVER_MODEL
 from guidealign.retriever import embed_library, load_serving_encoder, train_challenger
+from guidealign.retriever import train as training
+from guidealign.retriever.encode import TransformerEncoder
 from guidealign.settings import GateSettings, RetrieverSettings, Settings
+from tests.fakes.killed_training import train_killed_after
 from tests.fakes.mlflow_store import local_registry
 
 ANIMALS = ["otters", "herons", "badgers", "newts", "hares", "owls", "moths", "trout"]
@@ -105,6 +110,55 @@ def test_challenger_is_judged_against_the_untrained_base_and_served_or_held(
         live = current_release(engine)
         assert live is not None
         assert (done.action == "promote") == (live.retriever_version == trained.version)
+
+
+@pytest.mark.parametrize("call", ["create_model_version", "set_registered_model_alias"])
+def test_a_training_killed_behind_its_registration_is_finished_not_repeated(
+    engine: Engine, tmp_path: Path, settings: Settings, call: str
+) -> None:
+    install_starter(engine=engine, settings=settings, folder=_starter(tmp_path / "starter"))
+    with local_registry(tmp_path) as registry:
+        train_killed_after(
+            call,
+            "retriever",
+            database=engine.url.render_as_string(hide_password=False),
+            tracking=registry.tracking_uri,
+            settings=settings.model_dump_json(include={"retriever"}),
+        )
+        assert registry.version_tags(RETRIEVER_MODEL, 1)["reload_checked"] == "no"
+        done = train_challenger(engine=engine, settings=settings, registry=registry)
+        assert (done.version, done.reused) == (1, True)
+        assert registry.version_tags(RETRIEVER_MODEL, 1)["reload_checked"] == "yes"
+        assert registry.alias_version(RETRIEVER_MODEL, "challenger") == 1
+    with engine.connect() as connection:
+        (row,) = connection.execute(text("select * from core.model_lineage"))
+    assert row.metrics == done.metrics
+    assert done.metrics["loss_last"] < done.metrics["loss_first"]
+    assert done.metrics["reload_difference"] <= 1e-5
+    assert row.mlflow_run_id
+
+
+def test_files_that_embed_differently_after_loading_never_count(
+    engine: Engine, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The base's weights under the trained encoder's name: what silent re-initialising gives."""
+    install_starter(engine=engine, settings=settings, folder=_starter(tmp_path / "starter"))
+    write = training.write_package
+
+    def write_wrong(encoder: TransformerEncoder, base: str, folder: Path, **rest: Any) -> None:
+        write(encoder, base, folder, **rest)
+        shutil.copyfile(Path(base) / "model.safetensors", folder / "model.safetensors")
+
+    with local_registry(tmp_path) as registry:
+        parts = {"engine": engine, "settings": settings, "registry": registry}
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "write_package", write_wrong)
+            with pytest.raises(IntegrityError, match="vectors differ"):
+                train_challenger(**parts)
+        assert registry.version_tags(RETRIEVER_MODEL, 1)["reload_checked"] == "failed"
+        assert registry.alias_version(RETRIEVER_MODEL, "challenger") is None
+        done = train_challenger(**parts)
+        assert (done.version, done.reused) == (2, False)
 
 
 def _force_promotion(engine: Engine, version: int) -> int:

@@ -15,10 +15,10 @@ from guidealign.db import guard_database
 from guidealign.evaluation import store
 from guidealign.evaluation.benchmarks.starter_cases import PreferenceCase, cases_digest, load_cases
 from guidealign.labrador import free_cores, load_model
-from guidealign.precision import compute_precision
 from guidealign.records import LABRADOR_MODEL, CaseScore, EvaluationRun, Unscored
 from guidealign.registry import Registry
 from guidealign.settings import Settings
+from guidealign.training import compute_precision
 
 if TYPE_CHECKING:
     import torch

@@ -11,8 +11,8 @@ from guidealign.errors import BadInputError, IntegrityError
 from guidealign.labrador.dpo import _Preferring, check_preferred, fit_preferences
 from guidealign.labrador.examples import MASKED, Row, RowPair, tokenize_pairs
 from guidealign.labrador.loop import add_adapters
-from guidealign.retriever import Checkpoint
 from guidealign.settings import LabradorSettings
+from guidealign.training import Checkpoint
 
 pytestmark = pytest.mark.slow
 

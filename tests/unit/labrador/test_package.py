@@ -12,7 +12,7 @@ from guidealign.labrador.base import find_base, load_files
 from guidealign.labrador.examples import tokenize
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.labrador.model import Lineage
-from guidealign.labrador.package import check_reload, read_metrics, write_package
+from guidealign.labrador.package import check_reload, write_package
 from guidealign.settings import LabradorSettings, Settings
 
 pytestmark = pytest.mark.slow
@@ -104,7 +104,6 @@ def test_a_package_is_native_files_and_says_where_it_comes_from(package: Path) -
     assert "d" * 64 in card
     assert "library version | 3" in card
     assert str(Path.home()) not in (package / "adapter/adapter_config.json").read_text()
-    assert read_metrics(package)["steps"] == 4
 
 
 def test_equal_making_has_an_equal_key_wherever_the_base_lies(

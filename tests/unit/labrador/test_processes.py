@@ -15,8 +15,8 @@ from guidealign.labrador.base import load_files
 from guidealign.labrador.examples import tokenize
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.labrador.sharded import check_processes
-from guidealign.retriever import Processes
 from guidealign.settings import LabradorSettings
+from guidealign.training import Processes
 from tests.fakes.two_processes import in_two_processes
 
 pytestmark = pytest.mark.slow
@@ -37,7 +37,7 @@ from pathlib import Path
 from guidealign.labrador.base import load_files
 from guidealign.labrador.examples import tokenize
 from guidealign.labrador.loop import add_adapters, fit
-from guidealign.retriever import Checkpoint, together
+from guidealign.training import Checkpoint, together
 from guidealign.settings import LabradorSettings
 from tests.unit.labrador.test_processes import EXAMPLES
 folder, base = Path(sys.argv[1]), Path(sys.argv[2])

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from guidealign.errors import BadInputError, IntegrityError
 from guidealign.labrador.examples import MASKED, Row, Rows, check_cut, split_held_out
 from guidealign.labrador.loop import add_adapters, fit
-from guidealign.labrador.steps import Course, Training
 from guidealign.settings import LabradorSettings
+from guidealign.training import Course, Training
 
 pytestmark = pytest.mark.slow
 
@@ -94,10 +94,13 @@ class _Scripted:
         return Course(
             batches=iter([[]] * steps),
             add_gradient=self._add_gradient,
-            held_out_loss=self._look,
             measure_before=dict,
+            evaluate=self._evaluate,
             steps=steps,
-            learning_rate=0.1,
+            evaluate_every=2,
+            patience=2,
+            rate=lambda _: 0.1,
+            seed=13,
         )
 
     def _add_gradient(self, _: Sequence[Any]) -> dict[str, float]:
@@ -106,7 +109,7 @@ class _Scripted:
         self.model.weight.grad = torch.ones(1, 1)
         return {"loss": 1.0, "tokens": 1.0}
 
-    def _look(self) -> float:
+    def _evaluate(self) -> float:
         self.seen.append(float(self.model.weight.detach()))
         return self._held_out[len(self.seen) - 1]
 
@@ -125,8 +128,7 @@ def test_a_training_stops_when_the_held_out_loss_no_longer_falls(
     held_out: list[float], n_looks: int, best: int
 ) -> None:
     scripted = _Scripted(held_out)
-    settings = LabradorSettings(check_every=2, patience=2)
-    done = Training(scripted.model, scripted.course(8), settings, lambda *_: None).run()
+    done = Training(scripted.model, scripted.course(8), lambda *_: None).run()
     assert len(scripted.seen) == n_looks
     assert (done.step, done.best_step) == (2 * n_looks, 2 * best)
     assert float(scripted.model.weight.detach()) == scripted.seen[best - 1]
@@ -134,9 +136,8 @@ def test_a_training_stops_when_the_held_out_loss_no_longer_falls(
 
 def test_a_held_out_loss_that_is_not_finite_is_refused() -> None:
     scripted = _Scripted([float("nan")])
-    settings = LabradorSettings(check_every=2)
-    with pytest.raises(IntegrityError, match="held-out loss of step 2"):
-        Training(scripted.model, scripted.course(2), settings, lambda *_: None).run()
+    with pytest.raises(IntegrityError, match="held_out_loss of step 2"):
+        Training(scripted.model, scripted.course(2), lambda *_: None).run()
 
 
 def _row(length: int) -> Row:

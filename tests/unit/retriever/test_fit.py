@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from guidealign.errors import IntegrityError
 from guidealign.library import encoder_folder
-from guidealign.retriever._checkpoint import Checkpoint
 from guidealign.retriever.batches import TrainingPair, lay_out
 from guidealign.retriever.encode import TransformerEncoder, load_folder
 from guidealign.retriever.fit import fit
 from guidealign.retriever.model import LabelledInput, Prefixes
 from guidealign.retriever.training_data import TrainingData
 from guidealign.settings import RetrieverSettings
+from guidealign.training import Checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -76,22 +76,38 @@ def test_bfloat16_learns_what_float32_does_and_leaves_float32() -> None:
     assert 0.99 < cosines.min() < 1 - 1e-6
 
 
+class _Counting(TransformerEncoder):
+    """Counts the texts that it learns from."""
+
+    n_learned = 0
+
+    def forward(self, texts: list[str]) -> torch.Tensor:
+        if torch.is_grad_enabled():
+            self.n_learned += len(texts)
+        return super().forward(texts)
+
+
 def test_a_killed_training_ends_where_an_undisturbed_one_does(tmp_path: Path) -> None:
     settings = RetrieverSettings(**SMALL)
     whole = _encoder()
     expected = fit(whole, DATA, settings, lambda *_: None)
 
     def dies(_figures: dict[str, float], step: int) -> None:
-        if step == 3:
+        if step == 4:
             raise KilledError
 
     with pytest.raises(KilledError):
-        fit(_encoder(), DATA, settings, dies, checkpoints=tmp_path)
+        fit(_encoder(), DATA, settings, dies, checkpoint=Checkpoint(tmp_path))
     steps: list[int] = []
-    resumed = _encoder()
-    figures = fit(resumed, DATA, settings, lambda _, step: steps.append(step), checkpoints=tmp_path)
-    # Steps 0 and 1 were the first epoch, which was kept.
-    assert steps == [2, 3, 4, 5]
+    base = _encoder()
+    resumed = _Counting(base.tokenizer, base.model, max_length=base.max_length)
+    figures = fit(
+        resumed, DATA, settings, lambda _, step: steps.append(step), checkpoint=Checkpoint(tmp_path)
+    )
+    # Steps 1 and 2 were the first epoch, which was kept: they are logged again, and not made again.
+    assert steps == [1, 2, 3, 4, 5, 6]
+    # 2 epochs of 8 inputs, with a guideline each.
+    assert resumed.n_learned == 2 * 2 * 8
     assert figures == expected
     after = _weights(resumed)
     assert all(torch.equal(value, after[name]) for name, value in _weights(whole).items())

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from guidealign.errors import BadInputError
-from guidealign.retriever._processes import Processes
 from guidealign.retriever.fit import fit
 from guidealign.settings import RetrieverSettings
+from guidealign.training import Processes
 from tests.fakes.two_processes import in_two_processes
 from tests.unit.retriever.test_fit import DATA, SMALL, _encoder
 
@@ -20,9 +20,9 @@ pytestmark = pytest.mark.slow
 _SCRIPT = """
 import json, sys, torch
 from pathlib import Path
-from guidealign.retriever._processes import together
 from guidealign.retriever.fit import fit
 from guidealign.settings import RetrieverSettings
+from guidealign.training import Checkpoint, together
 from tests.unit.retriever.test_fit import DATA, _encoder
 folder, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
 torch.set_num_threads(1)
@@ -31,7 +31,7 @@ with together() as processes:
     encoder = _encoder()
     figures = fit(
         encoder, DATA, RetrieverSettings(**settings), lambda _, step: steps.append(step),
-        checkpoints=folder / "kept" if processes.is_first else None, processes=processes,
+        checkpoint=Checkpoint(folder / "kept") if processes.is_first else None, processes=processes,
     )
 torch.save(
     {"weights": encoder.model.state_dict(), "steps": steps, "figures": figures},
@@ -51,7 +51,7 @@ def test_two_processes_train_the_model_that_one_does(tmp_path: Path) -> None:
         assert torch.allclose(first["weights"][name], value, atol=2e-5), name
     assert first["figures"]["loss_last"] == pytest.approx(expected["loss_last"], abs=1e-3)
     # One of them reports, and keeps what it would go on from.
-    assert (first["steps"], second["steps"]) == ([0, 1, 2, 3], [])
+    assert (first["steps"], second["steps"]) == ([1, 2, 3, 4], [])
     assert (tmp_path / "kept" / "last.pt").exists()
 
 
@@ -69,4 +69,4 @@ def test_alone_nothing_is_exchanged() -> None:
     assert alone.is_first
     assert alone.share_of(["a", "b", "c"]) == ["a", "b", "c"]
     assert alone.gather(own, 3) is own
-    assert alone.told(7) == 7
+    assert alone.broadcast(7) == 7

@@ -8,10 +8,14 @@ vectors on to its weights; summed over the processes, that is the gradient of th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+
+from guidealign.errors import IntegrityError
+from guidealign.training.precision import compute_device
+from guidealign.training.register import TrainResult
 
 if TYPE_CHECKING:
     import torch
@@ -56,18 +60,17 @@ class Processes:
         # Dealt out in turns: text i is the (i // n)-th of process i % n.
         return torch.stack(received, dim=1).flatten(0, 1)[:n_texts]
 
-    def add_up(self, value: float) -> float:
+    def sum(self, value: float) -> float:
         """The sum of all processes' values."""
         if self.n == 1:
             return value
         import torch
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        total = torch.tensor(value, dtype=torch.float64, device=device)
+        total = torch.tensor(value, dtype=torch.float64, device=compute_device())
         torch.distributed.all_reduce(total)
         return float(total)
 
-    def add_up_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+    def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Every process gets the sum of all processes' gradients."""
         if self.n == 1:
             return
@@ -82,8 +85,8 @@ class Processes:
         for parameter, part in zip(learned, flat.split([p.numel() for p in learned]), strict=True):
             parameter.grad = part.view_as(parameter).clone()
 
-    def told(self, value: _T) -> _T:
-        """What the first process says; the others' own value does not matter."""
+    def broadcast(self, value: _T) -> _T:
+        """The first process's value; the others' own does not matter."""
         if self.n == 1:
             return value
         import torch
@@ -93,12 +96,15 @@ class Processes:
         return box[0]
 
 
+ALONE = Processes()
+
+
 @contextmanager
 def together() -> Iterator[Processes]:
     """The processes that `torchrun` or `accelerate launch` has started, or this one alone."""
     n = int(os.environ.get("WORLD_SIZE", "1"))
     if n == 1:
-        yield Processes()
+        yield ALONE
         return
     import torch
 
@@ -110,3 +116,23 @@ def together() -> Iterator[Processes]:
         yield Processes(torch.distributed.get_rank(), n)
     finally:
         torch.distributed.destroy_process_group()
+
+
+def assist(processes: Processes, data: type[_T], fit: Callable[[_T], object]) -> TrainResult:
+    """What a process beside the first does: it fits what the first one broadcasts, and no more.
+
+    Args:
+        processes: that train together.
+        data: the type of what is learned from; a result in its place: nothing is to be trained.
+        fit: trains on it, with the others.
+
+    Raises:
+        IntegrityError: the first process broadcast no result.
+    """
+    received: object = processes.broadcast(None)
+    if isinstance(received, data):
+        fit(received)
+        received = processes.broadcast(None)
+    if not isinstance(received, TrainResult):
+        raise IntegrityError("the first process sent no result of its training: see its error")
+    return received

@@ -1,4 +1,4 @@
-"""Where a training stands after an epoch, kept so that a killed one goes on."""
+"""Keeps where a training stands, so that a killed one goes on."""
 
 from __future__ import annotations
 
@@ -45,15 +45,7 @@ class Checkpoint:
         try:
             # Tensors and plain values alone: a checkpoint runs no code.
             state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        except (
-            OSError,
-            LookupError,
-            RuntimeError,
-            ValueError,
-            EOFError,
-            pickle.PickleError,
-        ) as error:
-            # Torch says of a torn file whatever its bytes happen to mean.
+        except _UNREADABLE as error:
             log.warning(
                 "checkpoint unreadable, training begins anew", file=str(file), why=str(error)
             )
@@ -61,5 +53,5 @@ class Checkpoint:
         return state
 
     def drop(self) -> None:
-        """Forgets the training."""
+        """Removes the folder."""
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Steps of a training: gradient, schedule, a checkpoint now and then, and when to stop."""
+"""Takes a training's steps: gradient, schedule, checkpoints, and when to stop."""
 
 from __future__ import annotations
 
@@ -12,33 +12,43 @@ from typing import Any
 import structlog
 
 from guidealign.errors import IntegrityError
-from guidealign.retriever import Checkpoint, Processes
-from guidealign.settings import LabradorSettings
+from guidealign.training.checkpoint import Checkpoint
+from guidealign.training.processes import ALONE, Processes
 
-_WARMUP_SHARE = 0.1
 _CLIP_NORM = 1.0
-_ALONE = Processes()
 
 LogStep = Callable[[dict[str, float], int], None]
+"""Told figures and the number of their step, from 1."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """What a training goes through."""
+    """What a training goes through. All that is called is called in every process."""
 
     batches: Iterator[Sequence[Any]]
     """One a step, the same ones in every process."""
     add_gradient: Callable[[Sequence[Any]], dict[str, float]]
-    """Leaves a batch's gradient with the weights; gives its `loss`, `tokens` and more."""
-    held_out_loss: Callable[[], float] | None
-    """The same in every process. None: nothing is held out, and every step is made."""
+    """Leaves a batch's gradient with the weights; gives its `loss`, and more to be logged."""
     measure_before: Callable[[], dict[str, float]]
     """What is compared with after the last step; taken once, also if the training is killed; the
     same in every process."""
+    evaluate: Callable[[], float] | None
+    """On what is held out, the same in every process. None: nothing is, and every step is made."""
+    evaluation: str = "held_out_loss"
+    """Names the figure of `evaluate`."""
+    higher_is_better: bool = False
+    """Of that figure."""
     steps: int
-    learning_rate: float
+    evaluate_every: int
+    """Steps between evaluations, and between checkpoints."""
+    patience: int
+    """Evaluations in a row without a better one that end the training."""
+    rate: Callable[[int], float]
+    """The learning rate of a step, counted from 0."""
+    weight_decay: float = 0.0
+    seed: int
     prefix: str = ""
     """Of the names of the step's figures."""
 
@@ -53,10 +63,11 @@ class Progress:
     losses: list[float] = field(default_factory=list)
     curve: list[dict[str, float]] = field(default_factory=list)
     """The figures of each step, (step,)."""
-    best_loss: float = math.inf
+    best: float | None = None
+    """Of the evaluations; None: there was none yet."""
     best_step: int = 0
     n_worse: int = 0
-    """Looks since the best."""
+    """Evaluations since the best."""
     stopped: bool = False
 
 
@@ -64,53 +75,52 @@ class Training:
     """One course over the weights of a model that take a gradient.
 
     Args:
-        model: with adapters.
+        model: on the device that it is trained on.
         course: what it goes through.
-        settings: for the seed and the looks.
         log_step: told the figures of each step; those of a training that goes on, again.
         checkpoint: of this course alone; None: a killed training begins anew.
-        processes: that make each step together; the first one logs, looks and keeps.
+        processes: that make each step together; the first one logs and keeps checkpoints.
     """
 
     def __init__(
         self,
         model: Any,
         course: Course,
-        settings: LabradorSettings,
         log_step: LogStep,
         checkpoint: Checkpoint | None = None,
-        processes: Processes = _ALONE,
+        processes: Processes = ALONE,
     ) -> None:
         import torch
 
-        self._model = model
         self._course = course
-        self._settings = settings
         self._log_step = log_step
         self._checkpoint = checkpoint
         self._processes = processes
         self._weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.AdamW(
-            self._weights.values(), lr=course.learning_rate, weight_decay=0.0
+            self._weights.values(),
+            lr=course.rate(0),
+            weight_decay=course.weight_decay,
+            fused=True,
         )
         self._best: dict[str, Any] | None = None
 
     def run(self) -> Progress:
-        """Goes all steps, or until the held-out loss no longer falls; leaves the best weights.
+        """Makes all steps, or until evaluations gain no more; leaves the best weights.
 
         Raises:
             IntegrityError: a loss is not finite.
         """
         import torch
 
-        torch.manual_seed(self._settings.seed)
+        torch.manual_seed(self._course.seed)
         now = self._begin()
         for batch in islice(self._course.batches, now.step, None):
             if now.stopped:
                 break
             self._step(batch, now)
-            if now.step % self._settings.check_every == 0 or now.step == self._course.steps:
-                self._look(now)
+            if now.step % self._course.evaluate_every == 0 or now.step == self._course.steps:
+                self._evaluate(now)
                 self._save(now)
         if self._best is not None:
             self._put(self._best)
@@ -118,7 +128,7 @@ class Training:
 
     def _begin(self) -> Progress:
         processes = self._processes
-        state = processes.told(self._checkpoint.load() if self._checkpoint else None)
+        state = processes.broadcast(self._checkpoint.load() if self._checkpoint else None)
         if state is None:
             return Progress(before=self._course.measure_before())
         import torch
@@ -128,8 +138,9 @@ class Training:
         self._optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"])
         now = Progress(**state["progress"])
-        for step, figures in enumerate(now.curve, start=1):
-            self._log_step(figures, step)
+        if processes.is_first:
+            for step, figures in enumerate(now.curve, start=1):
+                self._log_step(figures, step)
         log.info("training goes on", step=now.step, steps=self._course.steps)
         return now
 
@@ -137,43 +148,43 @@ class Training:
         import torch
 
         started = time.monotonic()
-        self._model.train()
-        rate = self._course.learning_rate * rate_share(now.step, self._course.steps)
+        rate = self._course.rate(now.step)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         figures = self._course.add_gradient(batch)
         now.step += 1
         if not math.isfinite(figures["loss"]):
-            raise IntegrityError(f"the loss of step {now.step} is not finite: lower its rate")
+            raise IntegrityError(
+                f"the loss of step {now.step} is not finite: lower the learning rate"
+            )
         norm = float(torch.nn.utils.clip_grad_norm_(list(self._weights.values()), _CLIP_NORM))
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         seconds = time.monotonic() - started
-        figures |= {
-            "gradient_norm": norm,
-            "learning_rate": rate,
-            "tokens_per_s": figures.pop("tokens") / seconds,
-        }
+        figures |= {"gradient_norm": norm, "learning_rate": rate}
+        if "tokens" in figures:
+            figures["tokens_per_s"] = figures.pop("tokens") / seconds
         now.seconds += seconds
         now.losses.append(figures["loss"])
         self._log(figures, now)
 
-    def _look(self, now: Progress) -> None:
-        """Takes the held-out loss and keeps the weights if they are the best so far."""
-        if self._course.held_out_loss is None:
+    def _evaluate(self, now: Progress) -> None:
+        """Keeps the weights if they are the best so far."""
+        course = self._course
+        if course.evaluate is None:
             return
         started = time.monotonic()
-        loss = self._course.held_out_loss()
+        value = course.evaluate()
         now.seconds += time.monotonic() - started
-        if not math.isfinite(loss):
-            raise IntegrityError(f"the held-out loss of step {now.step} is not finite")
-        if loss < now.best_loss:
-            now.best_loss, now.best_step, now.n_worse = loss, now.step, 0
+        if not math.isfinite(value):
+            raise IntegrityError(f"{course.evaluation} of step {now.step} is not finite")
+        if now.best is None or (value > now.best if course.higher_is_better else value < now.best):
+            now.best, now.best_step, now.n_worse = value, now.step, 0
             self._best = {name: p.detach().clone() for name, p in self._weights.items()}
         else:
             now.n_worse += 1
-            now.stopped = now.n_worse >= self._settings.patience
-        self._log({"held_out_loss": loss}, now)
+        now.stopped = now.n_worse >= course.patience
+        self._log({course.evaluation: value}, now)
 
     def _log(self, figures: dict[str, float], now: Progress) -> None:
         named = {self._course.prefix + name: value for name, value in figures.items()}
@@ -204,11 +215,3 @@ class Training:
         with torch.no_grad():
             for name, values in weights.items():
                 self._weights[name].copy_(values)
-
-
-def rate_share(step: int, steps: int) -> float:
-    """Share of the learning rate: a short rise, then down to a tenth along a line."""
-    rise = max(1, math.ceil(_WARMUP_SHARE * steps))
-    if step < rise:
-        return (step + 1) / rise
-    return 1.0 - 0.9 * (step - rise) / max(1, steps - rise)
