@@ -83,6 +83,7 @@ async def _measure(full: bool) -> list[Figure]:
         figures = _clean_figures(best, bare, ours, sequential_s)
         figures += await _fault_figures(url, best, n, rounds=5 if full else 1)
         figures += await _fault_figures(url, best, 10 * n, rounds=2 if full else 1)
+        figures += await _fault_figures(url, best, n, rounds=3 if full else 1, hedge_after_s=None)
     return figures
 
 
@@ -158,15 +159,17 @@ def _clean_figures(
     ]
 
 
-async def _fault_figures(url: str, best: Bare, n: int, rounds: int) -> list[Figure]:
+async def _fault_figures(
+    url: str, best: Bare, n: int, rounds: int, hedge_after_s: float | None = _HEDGE_AFTER_S
+) -> list[Figure]:
     """Typed answers while 5% of requests go wrong: how fast, and is each input there once.
 
-    In turn with a bare loop that meets no faults.
+    In turn with a bare loop that meets no faults. The targets are those of a client that hedges.
     """
     got: list[int] = []
     bare: list[Run] = []
     ours: list[Run] = []
-    changes = {"timeout_s": _TIMEOUT_S, "hedge_after_s": _HEDGE_AFTER_S}
+    changes = {"timeout_s": _TIMEOUT_S, "hedge_after_s": hedge_after_s}
     for _ in range(rounds):
         async with _bare(url, best) as ask:
             bare.append(await _run(ask, n, best.concurrency))
@@ -178,17 +181,19 @@ async def _fault_figures(url: str, best: Bare, n: int, rounds: int) -> list[Figu
             did = (await asyncio.to_thread(httpx.get, f"{faulty}/stats")).json()
     ratio = _ratio(ours, bare)
     n_lost, n_doubled = n - len(set(got)), len(got) - len(set(got))
-    name = f"client: {n:,} calls, 5% of requests fail"
+    hedged = hedge_after_s is not None
+    name = f"client: {n:,} calls, 5% of requests fail" + ("" if hedged else ", no hedging")
     return [
         Figure(
             figure=f"{name}: throughput against a bare loop without faults",
             value=ratio,
             unit="ratio",
             n=n,
-            target=">= 0.85",
-            met=ratio >= 0.85,
+            target=">= 0.85" if hedged else "",
+            met=ratio >= 0.85 if hedged else None,
             note=f"{_speed(ours):.0f} against {_speed(bare):.0f} calls/s, {rounds} in turn; "
-            + _fault_note(did["did"], usage),
+            + _fault_note(did["did"], usage)
+            + (f", hedge_after_s {hedge_after_s:g}" if hedged else ""),
         ),
         Figure(
             figure=f"{name}: inputs lost or doubled",
@@ -211,10 +216,7 @@ def _fault_note(did: dict[str, int], usage: Usage) -> str:
         "given_up_by_client": "stalled",
     }
     faults = ", ".join(f"{did.get(kind, 0)} {words}" for kind, words in kinds.items())
-    return (
-        f"{usage.n_requests} requests, of these {faults}; timeout_s {_TIMEOUT_S:g},"
-        f" hedge_after_s {_HEDGE_AFTER_S:g}"
-    )
+    return f"{usage.n_requests} requests, of these {faults}; timeout_s {_TIMEOUT_S:g}"
 
 
 def _memory_figures(n: int) -> list[Figure]:

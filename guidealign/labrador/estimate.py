@@ -43,7 +43,7 @@ _LOGITS_KEPT = 3
 _FORWARD_SHARE = 1 / 3
 """Of a step's time: the backward pass is two forward ones."""
 _MEASURED_ROWS = 2
-_LOOKS_BESIDE = 2
+_EVALUATIONS_BESIDE = 2
 """At the fixed rows, before and after."""
 
 
@@ -63,7 +63,7 @@ class Estimate:
     memory_free_gb: float
     checkpoint_mb: float
     train_seconds: float | None
-    """All steps and looks; None: it does not fit into memory, and nothing was measured."""
+    """All steps and evaluations; None: it does not fit into memory, and nothing was measured."""
     load_seconds: float | None
     """To load the base; writing and checking the result take about as long again, each."""
 
@@ -146,8 +146,8 @@ class _Plan:
 
     step_tokens: int
     """Padded, of all steps."""
-    look_tokens: float
-    """Of held-out and fixed rows, all looks together."""
+    evaluation_tokens: float
+    """Of held-out and fixed rows, all evaluations together."""
     most_at_once: int
     """Padded tokens of the largest pass."""
     most_places: int
@@ -155,8 +155,8 @@ class _Plan:
 
     @property
     def paid_tokens(self) -> float:
-        """In tokens of a step: a look costs a third."""
-        return self.step_tokens + _FORWARD_SHARE * self.look_tokens
+        """In tokens of a step: an evaluation costs a third."""
+        return self.step_tokens + _FORWARD_SHARE * self.evaluation_tokens
 
     @classmethod
     def of(cls, rows: Sequence[Row], settings: LabradorSettings) -> _Plan:
@@ -167,10 +167,11 @@ class _Plan:
         places = [len(part) * max(row.n_learned for row in part) for part in parts]
         mean = sum(row.n_tokens for row in rows) / len(rows)
         n_held_out = int(settings.held_out_share * len(rows))
-        n_looks = -(-steps // settings.check_every) if n_held_out else 0
+        n_evaluations = -(-steps // settings.check_every) if n_held_out else 0
         return cls(
             step_tokens=sum(widths),
-            look_tokens=mean * (n_looks * n_held_out + _LOOKS_BESIDE * settings.batch_size),
+            evaluation_tokens=mean
+            * (n_evaluations * n_held_out + _EVALUATIONS_BESIDE * settings.batch_size),
             most_at_once=max(widths),
             most_places=max(places),
         )

@@ -11,7 +11,7 @@ from guidealign.labrador.examples import MASKED, Row
 if TYPE_CHECKING:
     import torch
 
-_LOOK_S = 0.5
+_MEASURE_S = 0.5
 
 
 def answer_log_likelihoods(model: Any, rows: Sequence[Row]) -> torch.Tensor:
@@ -48,7 +48,7 @@ def free_cores() -> Iterator[None]:
     import torch
 
     usual = torch.get_num_threads()
-    free = 1.0 - psutil.cpu_percent(interval=_LOOK_S) / 100.0
+    free = 1.0 - psutil.cpu_percent(interval=_MEASURE_S) / 100.0
     torch.set_num_threads(max(1, round(free * usual)))
     try:
         yield

@@ -41,7 +41,7 @@ def load_base(folder: Path, settings: LabradorSettings) -> tuple[Any, Any]:
         folder, quantization_config=config, device_map={"": compute_device()}
     )
     for module in model.modules():
-        # With AVX512-BF16, a look without gradients would repack the weights for inference for
+        # With AVX512-BF16, a pass without gradients would repack the weights for inference for
         # good, and no gradient goes through them any more.
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False

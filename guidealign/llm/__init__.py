@@ -1,6 +1,5 @@
 """The only door to language models: an OpenAI-compatible endpoint."""
 
-from guidealign.llm._stream import ChatStream
 from guidealign.llm.async_client import AsyncChatClient
 from guidealign.llm.cache import CachedAnswer, CacheScope, MemoryCache, ResponseCache, cache_key
 from guidealign.llm.client import ChatClient, run_many
@@ -22,7 +21,6 @@ __all__ = [
     "CallRecord",
     "ChatClient",
     "ChatResult",
-    "ChatStream",
     "ChoiceResult",
     "InvalidAnswerError",
     "MemoryCache",

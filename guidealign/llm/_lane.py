@@ -6,8 +6,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,14 +50,6 @@ class Answer:
 
     result: ChatResult
     attempt: int
-
-
-@dataclass
-class _Sending:
-    """One request under way."""
-
-    attempt: int
-    result: ChatResult | None = None
 
 
 class Lane:
@@ -110,34 +101,6 @@ class Lane:
                 await self._wait(error, n_retries, question)
         raise AssertionError("unreachable: counting does not end")
 
-    async def stream(self, question: Question) -> AsyncGenerator[str | Answer]:
-        """Yields an answer's text as it comes, then the whole; tries again before the first text.
-
-        Raises:
-            GuidealignError: as for `ask`; ServiceUnavailableError too when it breaks off.
-        """
-        for n_retries in itertools.count():
-            started = False
-            try:
-                async with (
-                    self._sending(question, urgent=n_retries > 0) as sending,
-                    aclosing(self._wire.stream(question.body)) as parts,
-                ):
-                    async for part in parts:
-                        if isinstance(part, ChatResult):
-                            sending.result = part
-                        else:
-                            started = True
-                            yield part
-                assert sending.result is not None  # noqa: S101 - the wire's last item
-                yield Answer(sending.result, sending.attempt)
-            except TransientError as error:
-                if started:
-                    raise
-                await self._wait(error, n_retries, question)
-            else:
-                return
-
     def record(self, answer: Answer, status: CallStatus, error: str | None = None) -> None:
         """Records an answered request, once it is known what it was good for."""
         result = answer.result
@@ -164,11 +127,30 @@ class Lane:
     async def _send(
         self, question: Question, *, urgent: bool, on_sent: Callable[[], None] | None = None
     ) -> Answer:
-        async with self._sending(question, urgent=urgent) as sending:
-            if on_sent is not None:
-                on_sent()
-            sending.result = await self._wire.post(question.body)
-        return Answer(sending.result, sending.attempt)
+        """Everything around a request: may it go, and what its outcome means."""
+        slot = await self._limiter.acquire(urgent=urgent)
+        try:
+            probe = await self._breaker.admit()
+            try:
+                most = await self._hold(question)
+            except BaseException:
+                self._breaker.abandoned(probe=probe)
+                raise
+            attempt, started = next(question.numbers), time.perf_counter()
+            try:
+                if on_sent is not None:
+                    on_sent()
+                result = await self._wire.post(question.body)
+            except BaseException as error:
+                self._failed(error, slot, most, probe=probe)
+                self._record_failure(error, attempt, started)
+                raise
+            self._limiter.answered(slot)
+            self._breaker.succeeded()
+            self._ledger.answered(most, result, question.body["messages"])
+        finally:
+            self._limiter.release()
+        return Answer(result, attempt)
 
     async def _hedged(self, question: Question, after_s: float, *, urgent: bool) -> Answer:
         """The first answer of at most two requests; the second goes out if the first stalls.
@@ -189,40 +171,11 @@ class Lane:
         finally:
             await hedge.close()
 
-    @asynccontextmanager
-    async def _sending(self, question: Question, *, urgent: bool) -> AsyncIterator[_Sending]:
-        """Everything around a request: may it go, and what its outcome means."""
-        slot = await self._limiter.acquire(urgent=urgent)
-        try:
-            probe = await self._breaker.admit()
-            try:
-                most = await self._hold(question)
-            except BaseException:
-                self._breaker.abandoned(probe=probe)
-                raise
-            sending = _Sending(attempt=next(question.numbers))
-            started = time.perf_counter()
-            try:
-                yield sending
-            except BaseException as error:
-                self._failed(error, slot, most, probe=probe)
-                self._record_failure(error, sending.attempt, started)
-                raise
-            self._answered(sending, slot, most, question)
-        finally:
-            self._limiter.release()
-
     async def _hold(self, question: Question) -> Amount:
         body = question.body
         most = self._ledger.most(body["messages"], body["max_tokens"], self._endpoint.prices)
         await self._ledger.hold(most)
         return most
-
-    def _answered(self, sending: _Sending, slot: Slot, most: Amount, question: Question) -> None:
-        assert sending.result is not None  # noqa: S101 - set by whoever did not raise
-        self._limiter.answered(slot)
-        self._breaker.succeeded()
-        self._ledger.answered(most, sending.result, question.body["messages"])
 
     def _failed(self, error: BaseException, slot: Slot, most: Amount, *, probe: bool) -> None:
         given_up = not isinstance(error, GuidealignError)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -66,35 +66,6 @@ class Wire:
                 )
         return self._read(answer, (time.perf_counter() - started) * 1000)
 
-    async def stream(self, body: dict[str, Any]) -> AsyncGenerator[str | ChatResult]:
-        """Yields an answer's text as it comes, then the whole as its last item.
-
-        Raises:
-            GuidealignError: as for `post`.
-        """
-        started = time.perf_counter()
-        deadline = asyncio.get_running_loop().time() + self._endpoint.timeout_s
-        whole = _Parts()
-        request = {**body, "stream": True, "stream_options": {"include_usage": True}}
-        with self._errors_mapped():
-            async with asyncio.timeout_at(deadline):
-                chunks = await self._open().chat.completions.create(**request, model=self._model)
-        async with chunks:
-            events = aiter(chunks)
-            while True:
-                with self._errors_mapped():
-                    async with asyncio.timeout_at(deadline):
-                        chunk = await anext(events, None)
-                if chunk is None:
-                    break
-                if text := whole.add(chunk):
-                    yield text
-        if whole.finish_reason is None:
-            raise unavailable(self.where, "ended an answer in the middle")
-        yield self._result(
-            whole.text, whole.finish_reason, whole.usage, (time.perf_counter() - started) * 1000
-        )
-
     @property
     def _model(self) -> str:
         return self._endpoint.model
@@ -129,16 +100,6 @@ class Wire:
             raise unavailable(
                 self.where, "answered with something that is no chat completion"
             ) from error
-        return self._result(text, finish_reason, usage, latency_ms, first_token)
-
-    def _result(
-        self,
-        text: str,
-        finish_reason: str,
-        usage: Any,
-        latency_ms: float,
-        first_token: Mapping[str, float] | None = None,
-    ) -> ChatResult:
         usage = usage or {}
         tokens = {
             "prompt_tokens": usage.get("prompt_tokens") or 0,
@@ -181,23 +142,3 @@ def _first_token(choice: Mapping[str, Any]) -> dict[str, float] | None:
         return None
     found = told[0].get("top_logprobs") or [told[0]]
     return {one["token"]: float(one["logprob"]) for one in found}
-
-
-class _Parts:
-    """A streamed answer as it grows."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.finish_reason: str | None = None
-        self.usage: dict[str, Any] | None = None
-
-    def add(self, chunk: openai.types.chat.ChatCompletionChunk) -> str:
-        """Takes a chunk; returns the text it adds."""
-        if chunk.usage is not None:
-            self.usage = chunk.usage.model_dump()
-        if not chunk.choices:
-            return ""
-        self.finish_reason = chunk.choices[0].finish_reason or self.finish_reason
-        added = chunk.choices[0].delta.content or ""
-        self.text += added
-        return added

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -20,9 +19,8 @@ from guidealign.errors import (
 from guidealign.llm._choice import ask_choice, shares_of
 from guidealign.llm._fallbacks import in_order
 from guidealign.llm._form import Form, UnreadableError, schema_of
-from guidealign.llm._lane import Answer, Lane, Question
+from guidealign.llm._lane import Lane, Question
 from guidealign.llm._ledger import Ledger
-from guidealign.llm._stream import ChatStream
 from guidealign.llm._typed import ask_typed
 from guidealign.llm.cache import CachedAnswer, CacheScope, ResponseCache, cache_key
 from guidealign.llm.model import (
@@ -236,40 +234,6 @@ class AsyncChatClient:
             shares, result = await self._first_to(ask, body)
         await self._keep(key, replace(result, text=json.dumps(shares)))
         return ChoiceResult(shares=shares, model=result.model, calls=tuple(calls))
-
-    def stream(
-        self,
-        messages: list[Message],
-        *,
-        temperature: float,
-        max_tokens: int,
-        seed: int | None = None,
-    ) -> ChatStream:
-        """Answers a conversation with text that is handed on as it comes.
-
-        Retries and fallbacks end with the first text. Reading raises what `complete` raises.
-        """
-        return ChatStream(self._stream(_body(messages, temperature, max_tokens, seed)))
-
-    async def _stream(self, body: dict[str, Any]) -> AsyncGenerator[str | ChatResult]:
-        question = Question(body)
-        failures: list[Exception] = []
-        for lane in self._lanes:
-            started = False
-            try:
-                async with aclosing(lane.stream(self._for(lane, question))) as parts:
-                    async for part in parts:
-                        started = True
-                        if isinstance(part, Answer):
-                            lane.record(part, "ok")
-                        yield part.result if isinstance(part, Answer) else part
-            except _NEXT_MODEL as error:
-                if started:
-                    raise
-                self._note(failures, lane, error)
-            else:
-                return
-        raise failures[0]
 
     async def _first_to(
         self, ask: Callable[[Lane, Question], Awaitable[_T]], body: dict[str, Any]

@@ -55,7 +55,7 @@ class EndpointSettings(Section):
     max_retries: int = Field(default=4, ge=0, le=20)
     hedge_after_s: float | None = Field(default=None, gt=0)
     """A request unanswered for so long is sent once more and the first answer is taken; both
-    may be billed. None: never."""
+    may be billed. None: never. Where some requests stall it pays (docs/adr/0020)."""
     breaker_failures: int = Field(default=10, ge=1)
     """Failures in a row after which the endpoint is left alone for a while."""
     prices: PriceSettings | None = None

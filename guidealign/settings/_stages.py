@@ -230,13 +230,13 @@ class LabradorSettings(Section):
     held_out_share: float = Field(default=0.1, ge=0, lt=0.9)
     """Of the examples, rounded down, that nothing is learned from: their loss stops early."""
     check_every: int = Field(default=4, ge=1)
-    """Steps between looks at the held-out loss, and between checkpoints."""
+    """Steps between evaluations of the held-out loss, and between checkpoints."""
     patience: int = Field(default=2, ge=1)
-    """Looks in a row without a lower held-out loss that end the training."""
+    """Evaluations in a row without a lower held-out loss that end the training."""
     dpo: bool = False
     """Whether preference pairs are learned from behind the answers."""
     dpo_beta: float = Field(default=0.1, gt=0)
-    """How dear it is to move away from what the answers taught."""
+    """Weight of the reference: a larger one keeps nearer to what the answers taught."""
     dpo_learning_rate: float = Field(default=5e-5, gt=0)
     dpo_steps: int = Field(default=8, ge=1)
     seed: int = 13

@@ -65,8 +65,6 @@ class Reply:
     """Never answers; the connection closes when the server stops."""
     drop: bool = False
     """Closes the connection without an answer."""
-    break_after: int | None = None
-    """Closes the connection of a stream after so many words."""
     usage: dict[str, Any] | None = None
     """Reported in place of the words counted."""
     likelihoods: dict[str, float] | None = None
@@ -191,8 +189,6 @@ def _words(request_body: dict[str, Any], reply: Reply) -> tuple[str, ...]:
     """The answer as the events of a stream: its words, the end, the usage."""
     words = reply.text.split(" ")
     spaced = [*(word + " " for word in words[:-1]), words[-1]]
-    if reply.break_after is not None:
-        return chunks(*spaced)[1 : 1 + reply.break_after]
     *told, _, done = chunks(*spaced)
     head = {"id": "stub", "object": "chat.completion.chunk", "created": 0, "model": "stub"}
     finish = {"index": 0, "delta": {}, "finish_reason": reply.finish_reason}
@@ -248,11 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
         reply = self.stub.answer(self.path, raw, headers, self.command)
         body = json.loads(raw or b"{}")
         if body.get("stream") and reply.status == 200 and reply.events is None and not reply.raw:
-            reply = replace(
-                reply,
-                events=_words(body, reply),
-                break_off=reply.break_after is not None,
-            )
+            reply = replace(reply, events=_words(body, reply))
         if reply.drop or reply.hang:
             self._hang_up()
             return

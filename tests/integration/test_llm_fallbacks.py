@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from guidealign.errors import BadInputError, ConfigurationError, ServiceUnavailableError
-from guidealign.llm import AsyncChatClient, ChatResult, recorded_calls
+from guidealign.errors import BadInputError, ConfigurationError
+from guidealign.llm import AsyncChatClient, recorded_calls
 from guidealign.settings import FallbackSettings
 from tests.fakes.model_server import (
     ChatRequest,
@@ -117,66 +117,6 @@ def test_a_server_that_is_left_alone_is_not_waited_for_if_another_can_answer() -
         fallbacks=[FallbackSettings(model="spare")],
     )
     assert asked == ["m", "spare", "m", "spare", "spare", "spare"]
-
-
-def test_a_stream_hands_on_text_as_it_comes_and_has_the_whole_at_the_end() -> None:
-    async def scene(server: ModelServer, client: AsyncChatClient) -> None:
-        with recorded_calls() as calls:
-            async with client.stream(ASK, temperature=0.5, max_tokens=9, seed=3) as stream:
-                with pytest.raises(RuntimeError):
-                    _ = stream.result
-                parts = [text async for text in stream]
-        assert parts == ["one ", "two ", "three"]
-        result = stream.result
-        assert (result.text, result.finish_reason, result.model) == ("one two three", "stop", "m")
-        assert (result.prompt_tokens, result.completion_tokens) == (1, 3)
-        assert [(call.status, call.completion_tokens) for call in calls] == [("ok", 3)]
-        assert client.usage.completion_tokens == 3
-        assert server.requests[0].body["seed"] == 3
-
-    play(lambda _: "one two three", scene)
-
-
-def test_a_stream_is_tried_again_and_falls_back_before_its_first_text() -> None:
-    def respond(request: ChatRequest) -> Reply:
-        return Reply(status=500) if model_of(request) == "m" else Reply(text="ok")
-
-    async def scene(server: ModelServer, client: AsyncChatClient) -> ChatResult:
-        async with client.stream(ASK, temperature=0, max_tokens=5) as stream:
-            assert [text async for text in stream] == ["ok"]
-        assert [model_of(request) for request in server.requests] == ["m", "m", "spare"]
-        return stream.result
-
-    result = play(respond, scene, max_retries=1, fallbacks=[FallbackSettings(model="spare")])
-    assert result.model == "spare"
-
-
-def test_a_stream_that_breaks_off_is_not_tried_again() -> None:
-    async def scene(server: ModelServer, client: AsyncChatClient) -> tuple[list[str], int]:
-        got: list[str] = []
-
-        async def read() -> None:
-            async with client.stream(ASK, temperature=0, max_tokens=5) as stream:
-                async for text in stream:
-                    got.append(text)  # noqa: PERF401 - what came before the error counts
-
-        with pytest.raises(ServiceUnavailableError):
-            await read()
-        return got, len(server.requests)
-
-    spare = [FallbackSettings(model="spare")]
-    reply = Reply(text="one two three", break_after=2)
-    assert play(lambda _: reply, scene, fallbacks=spare) == (["one ", "two "], 1)
-
-
-def test_leaving_a_stream_early_frees_its_slot() -> None:
-    async def scene(_server: ModelServer, client: AsyncChatClient) -> tuple[str, int]:
-        async with client.stream(ASK, temperature=0, max_tokens=5) as stream:
-            async for _ in stream:
-                break
-        return (await say(client)).text, client.usage.n_failed
-
-    assert play(lambda _: "one two three", scene, concurrency=1) == ("one two three", 1)
 
 
 def test_plain_words_are_asked_of_an_endpoint_without_schemas() -> None:
