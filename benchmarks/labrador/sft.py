@@ -21,9 +21,9 @@ from guidealign.labrador import peak_resident_gb
 from guidealign.labrador.base import load_files
 from guidealign.labrador.estimate import estimate_rows
 from guidealign.labrador.examples import Row, batches
-from guidealign.labrador.loop import add_adapters, gradient_of, mean_loss
-from guidealign.labrador.steps import Course, Training, rate_share
+from guidealign.labrador.loop import add_adapters, gradient_of, mean_loss, rate_share
 from guidealign.settings import LabradorSettings
+from guidealign.training import Course, Training
 
 _PROBE_ROWS = 4
 
@@ -34,12 +34,15 @@ def with_loop(model: Any, rows: Sequence[Row], settings: LabradorSettings) -> fl
     course = Course(
         batches=batches(rows, size=size, steps=steps, seed=settings.seed),
         add_gradient=lambda batch: gradient_of(model, batch, settings),
-        held_out_loss=None,
         measure_before=dict,
+        evaluate=None,
         steps=steps,
-        learning_rate=settings.learning_rate,
+        evaluate_every=settings.check_every,
+        patience=settings.patience,
+        rate=lambda step: settings.learning_rate * rate_share(step, steps),
+        seed=settings.seed,
     )
-    training = Training(model, course, settings, lambda *_: None)
+    training = Training(model, course, lambda *_: None)
     begun = time.process_time()
     training.run()
     return time.process_time() - begun
@@ -81,7 +84,9 @@ def with_trl(
             seed=settings.seed,
         )
         weights = [weight for weight in model.parameters() if weight.requires_grad]
-        optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=0.0)
+        optimizer = torch.optim.AdamW(
+            weights, lr=settings.learning_rate, weight_decay=0.0, fused=True
+        )
         rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_share(step, steps))
         trainer = SFTTrainer(
             model=model,
