@@ -15,7 +15,7 @@ SCALE ?= full
 AREA ?=
 TEST_WORKERS ?= 2
 
-.PHONY: help run check test lint format down clean bench lock style types contracts unit
+.PHONY: help run check test lint format docs down clean bench lock style types contracts unit
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -73,6 +73,9 @@ unit: $(READY_DEV)
 
 format: $(READY_DEV) ## Format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+docs: $(READY) ## Write docs/settings.md and its JSON schema anew from the settings' docstrings
+	@$(BIN)/guidealign settings --write-docs docs
 
 bench: $(READY_BENCH) ## Measure: make bench AREA=airflow [SCALE=small]
 	@test -n "$(AREA)" || { echo "guidealign: say which: make bench AREA=$$(dirname benchmarks/*/__main__.py | xargs -n1 basename | paste -sd'|')" >&2; exit 2; }

@@ -24,7 +24,7 @@ from guidealign.cli.labrador import labrador
 from guidealign.cli.library import library_app
 from guidealign.cli.replay import replay
 from guidealign.cli.serve import serve
-from guidealign.cli.settings import check_settings, write_first_settings
+from guidealign.cli.settings import check_settings, settings, write_first_settings
 from guidealign.errors import BadInputError, GuidealignError
 from guidealign.settings import load_settings
 
@@ -42,6 +42,7 @@ app.add_typer(canary_app, name="canary")
 app.command()(serve)
 app.command()(replay)
 app.command()(labrador)
+app.command()(settings)
 
 
 def main() -> None:
@@ -132,10 +133,10 @@ def _prepare_encoder(lines: _Lines) -> None:
 
 
 def _print_doors() -> None:
-    settings = load_settings()
-    password = settings.airflow.password.get_secret_value()
-    console.print(f"Airflow  {settings.airflow.base_url}  (admin / {password})", highlight=False)
-    console.print(f"MLflow   {settings.mlflow.tracking_uri}", highlight=False)
+    now = load_settings()
+    password = now.airflow.password.get_secret_value()
+    console.print(f"Airflow  {now.airflow.base_url}  (admin / {password})", highlight=False)
+    console.print(f"MLflow   {now.mlflow.tracking_uri}", highlight=False)
     console.print("SQL      guidealign psql", highlight=False)
 
 

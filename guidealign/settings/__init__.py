@@ -12,6 +12,8 @@ A name in the file that is no setting is an error; a variable that looks like on
 
 from __future__ import annotations
 
+from guidealign.settings._describe import SettingValue, setting_values
+from guidealign.settings._documents import settings_page, settings_schema
 from guidealign.settings._endpoints import (
     BudgetSettings,
     EndpointSettings,
@@ -26,7 +28,7 @@ from guidealign.settings._gateway import (
     UpstreamSettings,
 )
 from guidealign.settings._load import load_settings, load_user_settings
-from guidealign.settings._names import tell_unknown_variables, unknown_variables
+from guidealign.settings._names import suggest_name, tell_unknown_variables, unknown_variables
 from guidealign.settings._root import (
     HOME_VARIABLE,
     PLATFORM_ENV,
@@ -85,6 +87,7 @@ __all__ = [
     "RetrieverSettings",
     "ReviewPolicy",
     "ServeSettings",
+    "SettingValue",
     "Settings",
     "SourceSettings",
     "UpstreamSettings",
@@ -93,6 +96,10 @@ __all__ = [
     "home_folder",
     "load_settings",
     "load_user_settings",
+    "setting_values",
+    "settings_page",
+    "settings_schema",
+    "suggest_name",
     "tell_unknown_variables",
     "unknown_variables",
 ]

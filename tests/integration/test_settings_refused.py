@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -121,3 +122,33 @@ def test_a_variable_that_is_no_setting_is_a_warning() -> None:
         "guidealign: warning: GUIDEALIGN_GATES__APPROVER is no setting and has no effect: did you"
         " mean GUIDEALIGN_GATES__APPROVERS?\n"
     )
+
+
+def test_settings_show_what_was_changed_and_where(own_home: Path) -> None:
+    own_home.mkdir()
+    (own_home / "guidealign.toml").write_text('[retrieval]\nk = 6\n[safety]\napi_key = "secret"\n')
+    shown = run_program("settings", "--changed", GUIDEALIGN_SERVE__PORT="9").stdout
+    lines = [line.split() for line in shown.splitlines()]
+    assert ["retrieval.k", "6", "2", "guidealign.toml"] in lines
+    assert ["serve.port", "9", "8093", "GUIDEALIGN_SERVE__PORT"] in lines
+    assert ["safety.api_key", '"***"', '"none"', "guidealign.toml"] in lines
+    assert "secret" not in shown.replace("secrets", "")
+
+
+def test_settings_are_narrowed_down_by_name() -> None:
+    one = run_program("settings", "retrieval.k")
+    assert one.stdout.startswith("retrieval.k = 2\n  Most guidelines that a prompt gets.")
+    names = [v["name"] for v in json.loads(run_program("settings", "gates", "--json").stdout)]
+    assert names[0] == "gates.policy_folder"
+    assert all(name.startswith("gates.") for name in names)
+    wrong = run_program("settings", "retreival")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.endswith("is called retreival: did you mean retrieval?\n")
+
+
+def test_the_schema_is_printed_and_the_documents_are_written(tmp_path: Path) -> None:
+    printed = run_program("settings", "schema").stdout
+    assert json.loads(printed)["additionalProperties"] is False
+    assert run_program("settings", "--write-docs", str(tmp_path)).returncode == 0
+    assert (tmp_path / "settings.schema.json").read_text() == printed
+    assert (tmp_path / "settings.md").read_text().startswith("# Settings\n")
