@@ -19,7 +19,7 @@ from guidealign.errors import GuidealignError, PlatformError
 from guidealign.platform._models import PACKAGES, cache_folder, is_checked
 from guidealign.platform._processes import alive, family
 from guidealign.platform.home import Home, State
-from guidealign.settings import Settings, load_settings, unknown_variables
+from guidealign.settings import Settings, load_settings, setting_values, unknown_variables
 
 Level = Literal["ok", "warn", "fail"]
 _GIB = 1 << 30
@@ -77,6 +77,7 @@ def doctor() -> list[Finding]:
     except GuidealignError as error:
         return said + [Finding("fail", "settings", line) for line in str(error).splitlines()]
     checks: list[Callable[[Settings], Iterator[Finding]]] = [
+        _check_settings,
         _check_machine,
         _check_home,
         _check_models,
@@ -102,6 +103,12 @@ def check_services(settings: Settings) -> list[Finding]:
             if getattr(settings, name).base_url is None
         ),
     ]
+
+
+def _check_settings(settings: Settings) -> Iterator[Finding]:
+    n_changed = sum(value.is_changed for value in setting_values(settings))
+    detail = f"{n_changed} differ from their defaults: `guidealign settings --changed` shows them"
+    yield Finding("ok", "settings", detail)
 
 
 def _check_machine(_settings: Settings) -> Iterator[Finding]:

@@ -125,7 +125,10 @@ def create_app() -> FastAPI:
     """The application of this installation's settings, for a server's worker processes."""
     from guidealign.serving.app import build_app
 
-    settings = load_settings()
+    try:
+        settings = load_settings()
+    except ConfigurationError as error:
+        raise SystemExit(f"guidealign: {error}") from None
     _log_as_json()
     return build_app(lambda: make_parts(settings))
 

@@ -13,6 +13,8 @@ import pytest
 from typer.main import get_command
 
 from guidealign.cli import app
+from guidealign.cli.settings import write_first_settings
+from guidealign.settings import load_settings
 from tests.fakes.program import run_program
 
 WRONG = """
@@ -94,6 +96,24 @@ def test_doctor_says_each_and_looks_at_nothing_else(wrong_file: Path) -> None:
     assert done.stderr == ""
 
 
+def test_doctor_says_how_many_settings_were_changed() -> None:
+    done = run_program("doctor", GUIDEALIGN_RETRIEVAL__K="3")
+    said = " ".join(done.stdout.split())
+    # The test's own home has deadlines off.
+    assert "ok settings 2 differ from their defaults" in said
+
+
+def test_a_worker_of_the_gateway_says_the_same(wrong_file: Path) -> None:
+    code = "from guidealign.serving.run import create_app; create_app()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert {line.removeprefix("guidealign: ") for line in done.stderr.splitlines()} == (
+        _lines(wrong_file)
+    )
+
+
 def test_status_shows_the_services_and_says_what_is_wrong(wrong_file: Path) -> None:
     done = run_program("status", "--json")
     assert (done.returncode, done.stdout) == (2, "[]\n")
@@ -152,3 +172,12 @@ def test_the_schema_is_printed_and_the_documents_are_written(tmp_path: Path) -> 
     assert run_program("settings", "--write-docs", str(tmp_path)).returncode == 0
     assert (tmp_path / "settings.schema.json").read_text() == printed
     assert (tmp_path / "settings.md").read_text().startswith("# Settings\n")
+
+
+def test_the_first_settings_are_accepted_and_kept(own_home: Path) -> None:
+    write_first_settings()
+    assert load_settings().author.review_policy == "auto"
+    file = own_home / "guidealign.toml"
+    file.write_text('[author]\nreview_policy = "human"\n')
+    write_first_settings()
+    assert load_settings().author.review_policy == "human"
