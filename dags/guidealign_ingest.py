@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import Param, dag
 
 from guidealign.settings import load_settings
-from guidealign_airflow import (
-    INPUTS,
-    STAGE_DEFAULTS,
-    announce,
-    services,
-)
-from guidealign_airflow.assets import INBOX_NAME
-from guidealign_airflow.deadlines import stage_deadline
-from guidealign_airflow.schedules import ingest_schedule
-from guidealign_airflow.sources import read_source as read
-from guidealign_airflow.stages import stage_task
+from guidealign_airflow.schedules import stage_schedule
+from guidealign_airflow.wiring import stage_dag, wire
 
 DOC = """
 ### Ingest
@@ -38,33 +27,9 @@ it reads the inputs that ship with guidealign.
 INGEST = load_settings().ingest
 
 
-@task
-def starter_library() -> dict[str, Any]:
-    """Version 1 of the library: what ships with guidealign. Later runs find it there."""
-    from guidealign.library import install_starter
-
-    return {"library_version": install_starter(**services().data())}
-
-
-@stage_task("ingest", outlets=[INPUTS])
-def read_source() -> dict[str, Any]:
-    """Reads what is new in the source that the params name."""
-    context = get_current_context()
-    given = dict(context["params"])
-    if any(asset.name == INBOX_NAME for asset in context["triggering_asset_events"]):
-        given |= {"path": "", "query": "", "inbox": True}
-    result = read(given, services())
-    announce(INPUTS, {"changed": result["n_new"] > 0, **result})
-    return result
-
-
 @dag(
-    schedule=ingest_schedule(INGEST),
-    catchup=False,
-    max_active_runs=1,
-    default_args=STAGE_DEFAULTS,
-    deadline=stage_deadline("ingest"),
-    tags=["guidealign", "inputs"],
+    schedule=stage_schedule("ingest"),
+    **stage_dag("ingest"),
     doc_md=DOC,
     params={
         "path": Param(
@@ -102,7 +67,7 @@ def read_source() -> dict[str, Any]:
 )
 def guidealign_ingest() -> None:
     """Wiring only."""
-    starter_library() >> read_source()
+    wire("ingest")
 
 
 guidealign_ingest()

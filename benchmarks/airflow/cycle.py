@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from benchmarks._harness.report import ROOT, Figure
 from benchmarks.cycle.small import SMALL
-from guidealign.cli._stages import STAGES
+from guidealign.cycle import STAGES
 from guidealign.db import make_engine
 from guidealign.platform import AirflowApi
 from guidealign.serving import create_key
@@ -88,7 +88,7 @@ def _api(made: dict[str, str]) -> AirflowApi:
 def _scheduled_s(env: dict[str, str], api: AirflowApi) -> float:
     """From the queueing of the first run to the end of the last, by Airflow's own clock."""
     _call(env, "-m", "guidealign.cli", "run")
-    first, last = (api.runs(dag_id)[0] for dag_id in (STAGES[0], STAGES[-1]))
+    first, last = (api.runs(stage.dag_id)[0] for stage in (STAGES[0], STAGES[-1]))
     begun = datetime.fromisoformat(first["queued_at"])
     return (datetime.fromisoformat(last["end_date"]) - begun).total_seconds()
 

@@ -18,6 +18,7 @@ from guidealign.cli._errors import USAGE_EXIT, debug_callback, run_guarded
 from guidealign.cli._shared import actor, console, data, print_figures, print_json, progress
 from guidealign.cli.author import author_app
 from guidealign.cli.canary import canary_app
+from guidealign.cli.cycle import Format, Inputs, TextField, TimeoutS, cycle_app, source_params
 from guidealign.cli.evaluate import evaluate_app
 from guidealign.cli.keys import keys_app
 from guidealign.cli.labrador import labrador
@@ -25,6 +26,7 @@ from guidealign.cli.library import library_app
 from guidealign.cli.replay import replay
 from guidealign.cli.serve import serve
 from guidealign.cli.settings import check_settings, settings, write_first_settings
+from guidealign.cycle import open_services
 from guidealign.errors import BadInputError, GuidealignError
 from guidealign.settings import load_settings
 
@@ -39,6 +41,7 @@ app.add_typer(library_app, name="library")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(keys_app, name="keys")
 app.add_typer(canary_app, name="canary")
+app.add_typer(cycle_app, name="cycle")
 app.command()(serve)
 app.command()(replay)
 app.command()(labrador)
@@ -193,27 +196,18 @@ def doctor() -> None:
 
 @app.command()
 def run(
-    inputs: Annotated[
-        Path | None, typer.Option(help="JSONL, CSV or Parquet; default: the bundled inputs.")
-    ] = None,
-    text_field: Annotated[str, typer.Option(help="Field or column with the text.")] = "text",
-    input_format: Annotated[
-        str | None, typer.Option("--format", help="jsonl, csv or parquet, against the suffix.")
-    ] = None,
+    inputs: Inputs = None,
+    text_field: TextField = "text",
+    input_format: Format = None,
     quickstart: Annotated[
         bool, typer.Option(help="Write first settings and start the platform before.")
     ] = False,
-    timeout_s: Annotated[float, typer.Option(help="Limit of the whole cycle.")] = 3_600.0,
+    timeout_s: TimeoutS = 3_600.0,
 ) -> None:
     """Run one whole cycle through the scheduler and follow it to its end."""
     from guidealign.cli.run import run_cycle
 
-    conf: dict[str, Any] = {}
-    if inputs is not None:
-        from guidealign.ingest import file_source
-
-        source = file_source(inputs, kind=input_format)
-        conf = {"path": source.uri, "format": source.kind, "text_field": text_field}
+    conf = source_params(inputs, text_field, input_format)
     if quickstart:
         write_first_settings()
         up()
@@ -361,10 +355,4 @@ def publish(note: Annotated[str, typer.Option()] = "published by hand") -> None:
 
 
 def _services() -> dict[str, Any]:
-    from guidealign.registry import Registry
-
-    given = data()
-    uri = given["settings"].mlflow.tracking_uri
-    if uri is None:
-        raise BadInputError("no MLflow server is set: run `guidealign up`")
-    return {**given, "registry": Registry(uri)}
+    return open_services(load_settings()).all()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,8 +24,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from guidealign.cli._stages import StageRun
+from guidealign.cycle import Services, Stage
+from guidealign.errors import GuidealignError
 
+_SAY_S = 10.0
+"""A line at least so often while something runs and nobody watches."""
+_COUNT_S = 5.0
+"""How often the database is asked how far a step is."""
 _MARKS = {
     "waiting": "[dim]waiting[/dim]",
     "queued": "[yellow]queued[/yellow]",
@@ -32,14 +40,60 @@ _MARKS = {
 }
 
 
-class CycleDisplay:
-    """Shows stages, tasks and elapsed time while a cycle runs."""
+@dataclass
+class StageRun:
+    """One stage's run within a cycle."""
 
-    def __init__(self, stages: list[StageRun], console: Console) -> None:
+    stage: Stage
+    name: str
+    """As it is shown: the DAG's where one runs."""
+    run_id: str | None = None
+    state: str = "waiting"
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    """Of each step or task its `task_id` and `state`; None: it waits."""
+    result: dict[str, Any] = field(default_factory=dict)
+    """What its steps returned, by step."""
+    _begun: float | None = None
+    _ended: float | None = None
+
+    def begin(self) -> None:
+        """Its time runs from here."""
+        self._begun = time.monotonic()
+
+    def end(self, state: str) -> None:
+        """Its time stands from here."""
+        self._ended = time.monotonic()
+        self.state = state
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since it began, to its end."""
+        return 0.0 if self._begun is None else (self._ended or time.monotonic()) - self._begun
+
+    def running(self) -> list[str]:
+        """Names of the tasks under way, a mapped one once for each of its instances."""
+        return [task["task_id"] for task in self.tasks if task["state"] in {"running", "waiting"}]
+
+
+class CycleDisplay:
+    """Shows stages, steps, how far they are and elapsed time while a cycle runs.
+
+    Args:
+        stages: as they change.
+        console: where to.
+        services: to ask how far a step is; None: it is not asked.
+    """
+
+    def __init__(
+        self, stages: list[StageRun], console: Console, services: Services | None = None
+    ) -> None:
         self._stages = stages
         self._console = console
+        self._services = services
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-        self._said: dict[str, str] = {}
+        self._said: dict[str, tuple[str, float]] = {}
+        self._counted: dict[str, tuple[str, float]] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         if self._live:
@@ -53,24 +107,56 @@ class CycleDisplay:
         trace: TracebackType | None,
     ) -> None:
         if self._live:
-            self._live.update(self._table(), refresh=True)
+            self._live.update(self._table({}), refresh=True)
             self._live.__exit__(kind, error, trace)
 
     def refresh(self) -> None:
-        """Shows what has changed."""
-        if self._live:
-            self._live.update(self._table(), refresh=True)
+        """Shows what has changed, and now and then how far it is."""
+        with self._lock:
+            counts = {stage.name: self._counts(stage) for stage in self._stages}
+            if self._live:
+                self._live.update(self._table(counts), refresh=True)
+                return
+            for stage in self._stages:
+                if stage.state != "waiting":
+                    self._say(stage, counts[stage.name])
+
+    def note(self, said: str) -> None:
+        """Prints what people should read about a run."""
+        with self._lock:
+            for line in said.splitlines():
+                self._console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+
+    def _say(self, stage: StageRun, counts: str) -> None:
+        line = f"{stage.name}: {stage.state}{_plain_tasks(stage)}"
+        before, at = self._said.get(stage.name, ("", 0.0))
+        now = time.monotonic()
+        if line == before and (stage.state != "running" or now - at < _SAY_S):
             return
-        for stage in self._stages:
-            line = f"{stage.dag_id}: {stage.state}{_plain_tasks(stage)}"
-            if stage.run_id and self._said.get(stage.dag_id) != line:
-                self._said[stage.dag_id] = line
-                self._console.print(
-                    f"[{stage.elapsed_s:6.0f} s] {line}",
-                    markup=False,
-                    highlight=False,
-                    soft_wrap=True,
-                )
+        self._said[stage.name] = (line, now)
+        self._console.print(
+            f"[{stage.elapsed_s:6.0f} s] {line}{f': {counts}' if counts else ''}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def _counts(self, stage: StageRun) -> str:
+        """Of the steps that run, in words; what cannot be told now is told later."""
+        if self._services is None or stage.state != "running":
+            return ""
+        said, at = self._counted.get(stage.name, ("", 0.0))
+        if time.monotonic() - at < _COUNT_S:
+            return said
+        found = []
+        for name in sorted(set(stage.running())):
+            counts = stage.stage.step(name).counts
+            if counts is not None:
+                with suppress(GuidealignError):
+                    found.append(counts(self._services))
+        said = ", ".join(found)
+        self._counted[stage.name] = (said, time.monotonic())
+        return said
 
     def show_log(self, title: str, lines: list[str]) -> None:
         """Prints the end of a failed task's log."""
@@ -78,18 +164,20 @@ class CycleDisplay:
         for line in lines:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def _table(self) -> Table:
-        table = Table("stage", "state", "tasks", "now", "elapsed", title="guidealign cycle")
+    def _table(self, counts: Mapping[str, str]) -> Table:
+        columns = ("stage", "state", "tasks", "now", "so far", "elapsed")
+        table = Table(*columns, title="guidealign cycle")
         for stage in self._stages:
             done = sum(task["state"] == "success" for task in stage.tasks)
-            running = [t["task_id"] for t in stage.tasks if t["state"] == "running"]
-            names = ", ".join(f"{n} x{k}" if k > 1 else n for n, k in Counter(running).items())
+            running = Counter(stage.running()).items()
+            names = ", ".join(f"{n} x{k}" if k > 1 else n for n, k in running)
             table.add_row(
-                stage.dag_id.removeprefix("guidealign_"),
+                stage.stage.name,
                 _MARKS.get(stage.state, stage.state),
                 f"{done}/{len(stage.tasks)}" if stage.tasks else "",
                 names,
-                f"{stage.elapsed_s:.0f} s" if stage.run_id else "",
+                counts.get(stage.name, ""),
+                f"{stage.elapsed_s:.0f} s" if stage.state != "waiting" else "",
             )
         return table
 

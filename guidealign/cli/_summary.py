@@ -12,7 +12,7 @@ from rich.table import Table
 from sqlalchemy import Engine, text
 
 from guidealign.authoring import stopped_example
-from guidealign.cli._stages import StageRun
+from guidealign.cli._progress import StageRun
 from guidealign.db import guard_database, make_engine
 from guidealign.settings import Settings
 
@@ -37,56 +37,22 @@ def print_summary(
     stages: list[StageRun], settings: Settings, console: Console, *, elapsed_s: float
 ) -> None:
     """Prints counts, examples, gate verdicts, and where to go on."""
-    results = {stage.dag_id.removeprefix("guidealign_"): stage.result for stage in stages}
-    console.print(_counts(stages, results, elapsed_s))
+    console.print(_counts(stages, elapsed_s))
     with guard_database():
         _print_examples(make_engine(settings.require_database_url()), settings, console)
-    for name in ("retriever", "labrador"):
-        _print_gate(name, results.get(name, {}), console)
+    for run in stages:
+        if "gate" in run.result:
+            print_gate(run.stage.name, run.result, console)
     _print_doors(settings, console)
 
 
-def _counts(stages: list[StageRun], results: dict[str, dict[str, Any]], elapsed_s: float) -> Table:
+def _counts(stages: list[StageRun], elapsed_s: float) -> Table:
     table = Table(
         "stage", "what it did", "seconds", title=f"cycle done in {elapsed_s / 60:.1f} min"
     )
-    for stage in stages:
-        name = stage.dag_id.removeprefix("guidealign_")
-        table.add_row(name, _sentence(name, results[name]), f"{stage.elapsed_s:.0f}")
+    for run in stages:
+        table.add_row(run.stage.name, run.stage.summary(run.result), f"{run.elapsed_s:.0f}")
     return table
-
-
-def _sentence(name: str, result: dict[str, Any]) -> str:
-    last: dict[str, Any] = {}
-    for value in result.values():
-        last |= value
-    if name == "ingest":
-        return (
-            f"{last.get('n_read', 0)} read, {last.get('n_new', 0)} new,"
-            f" {last.get('n_duplicate', 0)} known, {last.get('n_near_duplicate', 0)} near copies,"
-            f" {last.get('n_rejected', 0)} rejected"
-        )
-    if name == "author":
-        return (
-            f"{last.get('n_inputs', 0)} inputs assessed, {last.get('n_unsafe', 0)} unsafe;"
-            f" {last.get('n_guidelines', 0)} guidelines kept,"
-            f" {last.get('n_filtered', 0)} others stopped by the filter,"
-            f" {last.get('n_failed', 0)} inputs failed"
-        )
-    if name == "library":
-        return (
-            f"version {last.get('version')}: {last.get('n_active')} active,"
-            f" {last.get('n_added')} added, {last.get('n_merged')} merged,"
-            f" {last.get('n_held')} waiting for review"
-        )
-    if name == "align":
-        return (
-            f"data set {last.get('dataset_id')} of {last.get('n')} answers,"
-            f" {last.get('n_new')} new, {last.get('n_filtered')} left out"
-        )
-    trained = result.get("train", {})
-    how = "reused" if trained.get("reused") else "trained"
-    return f"version {trained.get('version')} {how}; {result.get('switch', {}).get('action', '')}"
 
 
 def _print_examples(engine: Engine, settings: Settings, console: Console) -> None:
@@ -125,14 +91,15 @@ def _say(console: Console, line: str) -> None:
     console.print(line, highlight=False, soft_wrap=True)
 
 
-def _print_gate(name: str, result: dict[str, Any], console: Console) -> None:
+def print_gate(name: str, result: dict[str, Any], console: Console) -> None:
+    """Prints a gate's verdict with its evidence, and what followed."""
     judged, switched = result.get("gate", {}), result.get("switch", {})
     console.rule(f"gate of the {name}")
     champion = judged.get("champion_version")
     against = "the untrained base" if champion == 0 else f"version {champion}"
     console.print(
         f"version {judged.get('challenger_version')} against {against}:"
-        f" [bold]{judged.get('verdict')}[/bold] -> {switched.get('action')}"
+        f" [bold]{judged.get('verdict')}[/bold] -> {switched.get('action', 'not followed')}"
     )
     console.print(f"  {escape(str(judged.get('reason', '')))}")
     if judged.get("evidence"):
@@ -182,11 +149,11 @@ def _evidence_table(evidence: list[dict[str, Any]]) -> Table:
 
 def _print_doors(settings: Settings, console: Console) -> None:
     console.rule("where to look")
-    secret = settings.airflow.password.get_secret_value()
-    console.print(
-        f"Airflow  {settings.airflow.base_url}  user {settings.airflow.username}, ", end=""
-    )
-    console.print(f"password {secret}", markup=False, highlight=False)
+    airflow = settings.airflow
+    if airflow.base_url is not None:
+        secret = airflow.password.get_secret_value()
+        console.print(f"Airflow  {airflow.base_url}  user {airflow.username}, ", end="")
+        console.print(f"password {secret}", markup=False, highlight=False)
     console.print(f"MLflow   {settings.mlflow.tracking_uri}")
     console.print(
         f"Gateway  http://{settings.serve.host}:{settings.serve.port}/v1   (OpenAI's API with"

@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from guidealign.cli._progress import CycleDisplay
-from guidealign.cli._stages import STAGES, StageRun
+from guidealign.cli._progress import CycleDisplay, StageRun
 from guidealign.cli._summary import print_summary
+from guidealign.cycle import STAGES, open_services
 from guidealign.errors import PermanentError, PlatformError, ServiceUnavailableError
 from guidealign.platform import AirflowApi
 from guidealign.settings import Settings
@@ -43,9 +43,9 @@ def run_cycle(
     api = AirflowApi(settings)
     _wait_for_dags(api)
     started = time.monotonic()
-    stages = [StageRun(dag_id) for dag_id in STAGES]
-    stages[0].run_id = api.trigger(STAGES[0], conf)
-    with CycleDisplay(stages, console) as display:
+    stages = [StageRun(stage, stage.dag_id) for stage in STAGES]
+    stages[0].run_id = api.trigger(stages[0].name, conf)
+    with CycleDisplay(stages, console, open_services(settings)) as display:
         follower = _Follower(api, stages, display, started + timeout_s)
         for position in range(len(stages)):
             follower.follow(position)
@@ -55,7 +55,7 @@ def run_cycle(
 
 def _wait_for_dags(api: AirflowApi, timeout_s: float = 90.0) -> None:
     deadline = time.monotonic() + timeout_s
-    missing = list(STAGES)
+    missing = [stage.dag_id for stage in STAGES]
     while missing:
         missing = [dag_id for dag_id in missing if not api.dag_is_known(dag_id)]
         if missing and time.monotonic() > deadline:
@@ -78,22 +78,22 @@ class _Follower:
 
     def follow(self, position: int) -> None:
         stage = self.stages[position]
-        begun = time.monotonic()
+        stage.begin()
         while stage.state not in _FINAL:
             if time.monotonic() > self.deadline:
-                raise CycleFailedError(f"{stage.dag_id} did not end in time; it goes on in Airflow")
-            if stage.run_id is None and time.monotonic() - begun > _HANDOVER_S:
-                raise CycleFailedError(f"{stage.dag_id} was not started by the stage before it")
-            self._try_update(position, begun)
+                raise CycleFailedError(f"{stage.name} did not end in time; it goes on in Airflow")
+            if stage.run_id is None and stage.elapsed_s > _HANDOVER_S:
+                raise CycleFailedError(f"{stage.name} was not started by the stage before it")
+            self._try_update(position)
             self.display.refresh()
             if stage.state not in _FINAL:
                 time.sleep(_POLL_S)
         if stage.state == "failed":
             self._fail(stage)
 
-    def _try_update(self, position: int, begun: float) -> None:
+    def _try_update(self, position: int) -> None:
         try:
-            self._update(position, begun)
+            self._update(position)
             self.away_since = None
         except ServiceUnavailableError:
             now = time.monotonic()
@@ -101,25 +101,27 @@ class _Follower:
             if now - self.away_since > _OUTAGE_S:
                 raise
 
-    def _update(self, position: int, begun: float) -> None:
+    def _update(self, position: int) -> None:
         stage = self.stages[position]
         if stage.run_id is None:
             before = self.stages[position - 1]
-            stage.run_id = self.api.run_started_by(stage.dag_id, before.dag_id, before.run_id or "")
+            stage.run_id = self.api.run_started_by(stage.name, before.name, before.run_id or "")
         if stage.run_id is None:
             return
-        run = self.api.run(stage.dag_id, stage.run_id)
-        stage.tasks = self.api.task_instances(stage.dag_id, stage.run_id)
-        stage.elapsed_s = time.monotonic() - begun
+        run = self.api.run(stage.name, stage.run_id)
+        stage.tasks = self.api.task_instances(stage.name, stage.run_id)
         if run["state"] == "success":
             stage.result = self._result(stage)
-        stage.state = run["state"]
+        if run["state"] in _FINAL:
+            stage.end(run["state"])
+        else:
+            stage.state = run["state"]
 
     def _result(self, stage: StageRun) -> dict[str, Any]:
         """All tasks' results by task; a stage is described by what its tasks return."""
         results = {}
         for task_id in {task["task_id"] for task in stage.tasks if task["map_index"] == -1}:
-            value = self.api.xcom(stage.dag_id, stage.run_id or "", task_id)
+            value = self.api.xcom(stage.name, stage.run_id or "", task_id)
             if isinstance(value, dict):
                 results[task_id] = value
         return results
@@ -128,8 +130,8 @@ class _Follower:
         failed = [task for task in stage.tasks if task["state"] == "failed"]
         for task in failed[:1]:
             lines = self.api.log_tail(task)
-            self.display.show_log(f"{stage.dag_id}.{task['task_id']}", lines)
+            self.display.show_log(f"{stage.name}.{task['task_id']}", lines)
         names = ", ".join(task["task_id"] for task in failed) or "no task"
         raise CycleFailedError(
-            f"{stage.dag_id} failed in {names}; see {self.api.base_url}/dags/{stage.dag_id}"
+            f"{stage.name} failed in {names}; see {self.api.base_url}/dags/{stage.name}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -110,7 +110,9 @@ def guard_database() -> Iterator[None]:
 
 
 @contextmanager
-def session_lock(connection: Connection, name: str) -> Iterator[None]:
+def session_lock(
+    connection: Connection, name: str, *, waits: Callable[[], object] | None = None
+) -> Iterator[None]:
     """One holder of a name at a time on the whole installation; let go of when it dies.
 
     Who comes second asks again and again: waiting inside a statement would hold a snapshot, an
@@ -120,9 +122,13 @@ def session_lock(connection: Connection, name: str) -> Iterator[None]:
     Args:
         connection: held for as long as the lock; with no transaction of the caller's open.
         name: such as `guidealign.switch`.
+        waits: called once when somebody else is the holder.
     """
     while not connection.execute(_TRY_LOCK, {"name": name}).scalar_one():
         connection.commit()
+        if waits is not None:
+            waits()
+            waits = None
         time.sleep(_POLL_S)
     connection.commit()
     try:

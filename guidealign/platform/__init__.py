@@ -3,6 +3,7 @@
 from guidealign.platform._cache_lock import cache_lock
 from guidealign.platform._models import PACKAGES, ensure_model
 from guidealign.platform._postgres import binaries, unprivileged
+from guidealign.platform._services import POOLS
 from guidealign.platform.airflow_api import AirflowApi
 from guidealign.platform.down import down
 from guidealign.platform.home import Home
@@ -13,6 +14,7 @@ from guidealign.platform.up import up
 
 __all__ = [
     "PACKAGES",
+    "POOLS",
     "AirflowApi",
     "Finding",
     "Home",

@@ -183,8 +183,11 @@ def _check_database(settings: Settings) -> Iterator[Finding]:
 
 def _check_mlflow(settings: Settings) -> Iterator[Finding]:
     uri = settings.mlflow.tracking_uri
-    if uri is None or not uri.startswith(("http://", "https://")):
+    if uri is None:
         yield Finding("fail", "MLflow", "no server's address is set")
+        return
+    if not uri.startswith(("http://", "https://")):
+        yield Finding("warn", "MLflow", "a store without a server: for one process at a time")
         return
     try:
         answer = httpx.get(f"{uri.rstrip('/')}/version", timeout=10.0)

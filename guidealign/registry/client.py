@@ -289,6 +289,24 @@ class Registry:
         fitting = [int(v.version) for v in versions if tags.items() <= dict(v.tags).items()]
         return max(fitting, default=None)
 
+    def running_step(self, experiment: str) -> int | None:
+        """The newest step of the run that an experiment has under way; None: there is none."""
+        with self._server() as client:
+            known = client.get_experiment_by_name(experiment)
+            if known is None:
+                return None
+            runs = client.search_runs(
+                [known.experiment_id],
+                "attributes.status = 'RUNNING'",
+                max_results=1,
+                order_by=["attributes.start_time desc"],
+            )
+            if not runs or not runs[0].data.metrics:
+                return None
+            run_id = runs[0].info.run_id
+            histories = (client.get_metric_history(run_id, name) for name in runs[0].data.metrics)
+            return max(metric.step for history in histories for metric in history)
+
     def register_prompt(self, name: str, template: str, *, version: str) -> int:
         """Keeps a prompt's text in the prompt registry, once: the same text is the same version.
 

@@ -1,4 +1,4 @@
-"""The assets that chain the stages: each one's event wakes the next stage."""
+"""The assets that chain the stages of the table: each one's event wakes the next stage."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ from typing import Literal
 
 from airflow.sdk import Asset, AssetWatcher
 
-INPUTS = Asset("guidealign_inputs", uri="guidealign://inputs")
+from guidealign.cycle import AssetName
+
+
+def asset_named(name: AssetName) -> Asset:
+    """The asset that a stage of the cycle writes."""
+    return Asset(f"guidealign_{name}", uri=f"guidealign://{name}")
+
+
+INPUTS = asset_named("inputs")
 INPUT_PARTITIONS = Asset("guidealign_input_partitions", uri="guidealign://input_partitions")
 """Its events carry the partition; they wake DAGs that are partitioned themselves, and no others."""
-CANDIDATES = Asset("guidealign_candidates", uri="guidealign://candidates")
-LIBRARY = Asset("guidealign_library", uri="guidealign://library")
-RETRIEVER = Asset("guidealign_retriever", uri="guidealign://retriever")
-ALIGNED_DATASET = Asset("guidealign_aligned_dataset", uri="guidealign://aligned_dataset")
-LABRADOR = Asset("guidealign_labrador", uri="guidealign://labrador")
+CANDIDATES = asset_named("candidates")
+LIBRARY = asset_named("library")
+RETRIEVER = asset_named("retriever")
+ALIGNED_DATASET = asset_named("aligned_dataset")
+LABRADOR = asset_named("labrador")
 
 INBOX_NAME = "guidealign_inbox"
 

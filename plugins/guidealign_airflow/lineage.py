@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from guidealign.cycle import Kind
 
 if TYPE_CHECKING:
     from guidealign.settings import Settings
     from guidealign_airflow.runtime import Services
 
-Stage = Literal["ingest", "author", "publish", "serve", "train", "gate", "switch", "align"]
 Facts = Mapping[str, Any]
 _POSTGRES_PORT = 5432
 
@@ -51,7 +52,27 @@ def is_told() -> bool:
     return not conf.is_disabled()
 
 
-def known_before(stage: Stage, facts: Facts, settings: Settings) -> Lineage:
+def facts_of(stage: Kind, results: Facts) -> Facts:
+    """What the results of steps before it say of a stage: which versions it is about.
+
+    Args:
+        stage: which.
+        results: by step.
+    """
+    if stage == "gate":
+        trained = results["train"]
+        return {"model_name": trained["model_name"], "challenger_version": trained["version"]}
+    if stage == "switch":
+        judged = results["gate"]
+        return {
+            "model_name": judged["model_name"],
+            "to_version": judged["challenger_version"],
+            "decision_id": judged["decision_id"],
+        }
+    return {}
+
+
+def known_before(stage: Kind, facts: Facts, settings: Settings) -> Lineage:
     """What a stage is about to read and write, as far as that is known.
 
     Args:
@@ -62,7 +83,7 @@ def known_before(stage: Stage, facts: Facts, settings: Settings) -> Lineage:
     return _STAGES[stage](Places(settings), facts)
 
 
-def known_after(stage: Stage, facts: Facts, ready: Services) -> Lineage:
+def known_after(stage: Kind, facts: Facts, ready: Services) -> Lineage:
     """What a stage read and wrote, with versions and figures.
 
     Args:
@@ -183,7 +204,7 @@ def _align(at: Places, facts: Facts) -> Lineage:
     return Lineage((at.table("inputs"), library, *found_by), (made,))
 
 
-_STAGES: dict[Stage, Callable[[Places, Facts], Lineage]] = {
+_STAGES: dict[Kind, Callable[[Places, Facts], Lineage]] = {
     "ingest": _ingest,
     "author": _author,
     "publish": _publish,

@@ -7,41 +7,69 @@ shipped stages, emits the stage's asset event, links to what it made, and return
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from airflow.sdk import Asset, BaseOperator, BaseOperatorLink
 
+from guidealign.cycle import Context, Figures, Kind, Results, Services, Stage, Step, stage_named
+from guidealign.cycle import run_stage as run_steps
 from guidealign_airflow.approval_answer import approval_of
-from guidealign_airflow.assets import (
-    ALIGNED_DATASET,
-    CANDIDATES,
-    INPUTS,
-    LABRADOR,
-    LIBRARY,
-    RETRIEVER,
-)
+from guidealign_airflow.assets import asset_named
 from guidealign_airflow.hooks import DEFAULT_CONNECTION
-from guidealign_airflow.lineage import Facts
+from guidealign_airflow.lineage import Facts, facts_of
 from guidealign_airflow.links import PAGES, DecisionLink, GuidelinesLink, MlflowLink
 from guidealign_airflow.runtime import (
-    MODEL_SERVER_POOL,
     STAGE_DEFAULTS,
-    TRAINING_POOL,
-    Services,
     actor,
     announce,
+    connection_url,
     note_run,
     person,
     services,
 )
-from guidealign_airflow.sources import read_source
 from guidealign_airflow.stages import TellsOfItself
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context as TaskContext
 
-Stage = dict[str, Any]
-_MODELS = {"guidealign-retriever": RETRIEVER, "guidealign-labrador": LABRADOR}
+    from guidealign.promotion import Approval
+
+
+@dataclass(frozen=True)
+class Part:
+    """The steps of a stage that one task runs."""
+
+    stage: Stage
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def of(cls, stage: str, *steps: str) -> Self:
+        """Some steps of a stage of the table, by name; none named: all."""
+        found = stage_named(stage)
+        return cls(found, tuple(map(found.step, steps)) or found.steps)
+
+    @property
+    def kind(self) -> Kind | None:
+        """For lineage; None: it makes nothing that has one."""
+        return next((step.kind for step in self.steps if step.kind), None)
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of an operator: its outlets and its pool."""
+        outlets = [asset_named(step.writes) for step in self.steps if step.writes]
+        pools = [step.pool for step in self.steps if step.pool]
+        return ({"outlets": outlets} if outlets else {}) | ({"pool": pools[0]} if pools else {})
+
+    def run(self, context: Context, results: Results) -> Figures:
+        """Runs the steps; the figures of the last one that makes something."""
+        names = [step.name for step in self.steps]
+        done = run_steps(self.stage, context, only=names, results=results)
+        figures: Figures = done[[step.name for step in self.steps if step.kind][-1]]
+        return figures
+
+
+def _part_of_model(model_name: str, step: str) -> Part:
+    return Part.of(model_name.removeprefix("guidealign-"), step)
 
 
 class StageOperator(TellsOfItself, BaseOperator):
@@ -49,42 +77,75 @@ class StageOperator(TellsOfItself, BaseOperator):
 
     Args:
         guidealign_conn_id: Airflow connection of the platform, of the type `guidealign`.
-        operator: of every operator; `retries`, `retry_policy` and `owner` are the stages' own
-            unless they are given.
+        operator: of every operator; `retries`, `retry_policy`, `owner`, `pool` and `outlets` are
+            the stages' own unless they are given.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("guidealign_conn_id",)
     operator_extra_links: ClassVar[tuple[BaseOperatorLink, ...]] = ()
-    outlet: ClassVar[Asset | None] = None
-    stage_pool: ClassVar[str | None] = None
+    part: Part | None = None
 
     def __init__(self, *, guidealign_conn_id: str = DEFAULT_CONNECTION, **operator: Any) -> None:
-        given = STAGE_DEFAULTS | operator
-        if self.outlet is not None:
-            given.setdefault("outlets", [self.outlet])
-        if self.stage_pool is not None:
-            given.setdefault("pool", self.stage_pool)
-        super().__init__(**given)
+        own = self.part.options() if self.part else {}
+        super().__init__(**(STAGE_DEFAULTS | own | operator))
         self.guidealign_conn_id = guidealign_conn_id
         self.links = {}
+        if self.part is not None:
+            self.stage = self.part.kind
 
-    def run_stage(self, ready: Services) -> Stage:
+    def params_of_run(self) -> Mapping[str, Any]:
+        """What the stage is asked for."""
+        return {}
+
+    def results_before(self) -> Results:
+        """What steps before this task returned, by step."""
+        return {}
+
+    def approval(self) -> Approval | None:
+        """What people said; None: they were not asked."""
+        return None
+
+    def given(self) -> Facts:
+        """Which versions it is about, as far as steps before it say."""
+        return facts_of(self.stage, self.results_before()) if self.stage else {}
+
+    def run_stage(self, ready: Services) -> Figures:
         """The stage itself."""
-        raise NotImplementedError
+        if self.part is None:
+            raise NotImplementedError
+        return self.part.run(self.step_context(ready), self.results_before())
 
-    def execute(self, context: Context) -> Stage:
+    def step_context(self, ready: Services) -> Context:
+        """What the steps are given."""
+        return Context(
+            services=ready,
+            actor=actor(),
+            run_key=actor(),
+            params=self.params_of_run(),
+            approval=self.approval(),
+            note=self._note,
+            connection_url=connection_url,
+        )
+
+    def execute(self, context: TaskContext) -> Any:
         """Runs the stage; its figures go to the asset event and to XCom."""
         del context
         ready = services(self.guidealign_conn_id)
         result = self.run_stage(ready)
-        self.tell(result, ready)
+        if self.stage is not None:
+            self.tell(result, ready)
         for asset in self.outlets:
             if isinstance(asset, Asset):
                 announce(asset, {"changed": _changed(result), **result})
         return result
 
+    def _note(self, said: str) -> None:
+        """With a link to the decision in front: Airflow cuts long notes at their end."""
+        number = (self.results_before().get("gate") or {}).get("decision_id")
+        note_run(f"[Decision {number}]({PAGES}/decisions/{number}): {said}" if number else said)
 
-def _changed(result: Stage) -> bool:
+
+def _changed(result: Figures) -> bool:
     """Whether a stage made anything new, by its own word or by its figures."""
     if "changed" in result:
         return bool(result["changed"])
@@ -111,8 +172,7 @@ class IngestOperator(StageOperator):
         *StageOperator.template_fields, "path", "query", "conn_id", "fields", "start", "end",
     )  # fmt: skip
     template_fields_renderers: ClassVar[dict[str, str]] = {"query": "sql", "fields": "json"}
-    stage = "ingest"
-    outlet = INPUTS
+    part = Part.of("ingest", "read_source")
 
     def __init__(  # noqa: PLR0913 - the ways to name a source
         self,
@@ -135,12 +195,10 @@ class IngestOperator(StageOperator):
         self.start = start
         self.end = end
 
-    def run_stage(self, ready: Services) -> Stage:
-        """Reads the source."""
-        given: dict[str, Any] = {"path": self.path, "query": self.query, "conn_id": self.conn_id}
-        given |= {"inbox": self.inbox, **self.fields}
-        between = None if self.start is None else (self.start, self.end or "")
-        return read_source(given, ready, between=between)
+    def params_of_run(self) -> Mapping[str, Any]:
+        """The source, and the piece of its time."""
+        names = ("path", "query", "conn_id", "inbox", "start", "end")
+        return {**self.fields, **{name: getattr(self, name) for name in names}}
 
 
 class AuthorOperator(StageOperator):
@@ -153,31 +211,15 @@ class AuthorOperator(StageOperator):
 
     template_fields: ClassVar[Sequence[str]] = (*StageOperator.template_fields, "budget")
     operator_extra_links = (GuidelinesLink(),)
-    stage = "author"
-    outlet = CANDIDATES
-    stage_pool = MODEL_SERVER_POOL
+    part = Part.of("author")
 
     def __init__(self, *, budget: Mapping[str, Any] | None = None, **operator: Any) -> None:
         super().__init__(**operator)
         self.budget = dict(budget or {})
 
-    def run_stage(self, ready: Services) -> Stage:
-        """One worker, until the queue is empty or the budget is spent."""
-        from guidealign.authoring import (
-            add_up_batches,
-            author_batch,
-            plan_run,
-            record_run,
-            register_prompts,
-        )
-        from guidealign.settings import BudgetSettings
-
-        budget = BudgetSettings(**self.budget)
-        register_prompts(ready.registry)
-        plan_run(budget, **ready.data())
-        result = author_batch(0, budget=budget, run_key=actor(), **ready.data()).as_dict()
-        note_run(record_run([result], run_key=actor(), budget=budget, **ready.all()))
-        return add_up_batches([result], ready.settings).as_dict()
+    def params_of_run(self) -> Mapping[str, Any]:
+        """The budget."""
+        return self.budget
 
 
 class PublishOperator(StageOperator):
@@ -189,72 +231,35 @@ class PublishOperator(StageOperator):
 
     template_fields: ClassVar[Sequence[str]] = (*StageOperator.template_fields, "note")
     operator_extra_links = (GuidelinesLink(),)
-    stage = "publish"
-    outlet = LIBRARY
+    part = Part.of("library")
 
     def __init__(self, *, note: str = "published after authoring", **operator: Any) -> None:
         super().__init__(**operator)
         self.note = note
 
-    def run_stage(self, ready: Services) -> Stage:
-        """Without a change there is no new version."""
-        from guidealign.db import current_release
-        from guidealign.library import publish
-        from guidealign.promotion import adopt_library
-        from guidealign.retriever import embed_library
-
-        published = publish(note=self.note, published_by=actor(), **ready.data()).as_dict()
-        live = current_release(ready.engine)
-        embed_library(live.retriever_version if live else 0, **ready.all())
-        release = adopt_library(actor=actor(), **ready.data())
-        return {**published, "release": release.release_id}
+    def params_of_run(self) -> Mapping[str, Any]:
+        """The note."""
+        return {"note": self.note}
 
 
 class TrainRetrieverOperator(StageOperator):
     """Trains a challenger for the retriever and embeds the library with it."""
 
-    stage = "train"
     operator_extra_links = (MlflowLink(), DecisionLink())
-    stage_pool = TRAINING_POOL
-
-    def run_stage(self, ready: Services) -> Stage:
-        """On the same data there is no new version."""
-        from guidealign.records import RETRIEVER_MODEL
-        from guidealign.retriever import embed_library, train_challenger
-
-        trained = train_challenger(**ready.all()).as_dict()
-        embed_library(trained["version"], **ready.all())
-        return {"model_name": RETRIEVER_MODEL, **trained}
+    part = Part.of("retriever", "train", "embed")
 
 
 class AlignOperator(StageOperator):
     """Has the base model answer inputs with guidelines in front: the aligned data set."""
 
-    stage = "align"
-    outlet = ALIGNED_DATASET
-    stage_pool = MODEL_SERVER_POOL
-
-    def run_stage(self, ready: Services) -> Stage:
-        """What was answered under the live release is not asked again."""
-        from guidealign.alignment import build_dataset
-
-        result = build_dataset(**ready.all()).as_dict()
-        return {**result, "changed": result["n_new"] > 0}
+    part = Part.of("align")
 
 
 class TrainLabradorOperator(StageOperator):
     """Fine-tunes Labrador on the aligned data set."""
 
-    stage = "train"
     operator_extra_links = (MlflowLink(), DecisionLink())
-    stage_pool = TRAINING_POOL
-
-    def run_stage(self, ready: Services) -> Stage:
-        """On the same data there is no new version."""
-        from guidealign.labrador import train_labrador
-        from guidealign.records import LABRADOR_MODEL
-
-        return {"model_name": LABRADOR_MODEL, **train_labrador(**ready.all()).as_dict()}
+    part = Part.of("labrador", "train")
 
 
 class GateOperator(StageOperator):
@@ -265,29 +270,21 @@ class GateOperator(StageOperator):
     """
 
     template_fields: ClassVar[Sequence[str]] = (*StageOperator.template_fields, "trained")
-    stage = "gate"
     operator_extra_links = (DecisionLink(), MlflowLink())
-    stage_pool = TRAINING_POOL
+    part = Part.of("labrador", "gate")
 
     def __init__(self, *, trained: Any, **operator: Any) -> None:
         super().__init__(**operator)
         self.trained = trained
 
-    def given(self) -> Facts:
+    def results_before(self) -> Results:
         """Which challenger."""
-        return {
-            "model_name": self.trained["model_name"],
-            "challenger_version": self.trained["version"],
-        }
+        return {"train": self.trained}
 
-    def run_stage(self, ready: Services) -> Stage:
-        """The judgement, with its evidence."""
-        from guidealign.evaluation import judge_labrador, judge_retriever
-        from guidealign.records import LABRADOR_MODEL
-
-        is_labrador = self.trained["model_name"] == LABRADOR_MODEL
-        judge = judge_labrador if is_labrador else judge_retriever
-        return judge(self.trained["version"], **ready.all()).as_dict()
+    def run_stage(self, ready: Services) -> Figures:
+        """Of the stage whose model was trained."""
+        part = _part_of_model(self.trained["model_name"], "gate")
+        return part.run(self.step_context(ready), self.results_before())
 
 
 class SwitchOperator(StageOperator):
@@ -303,39 +300,23 @@ class SwitchOperator(StageOperator):
     template_fields: ClassVar[Sequence[str]] = (
         *StageOperator.template_fields, "judged", "answer",
     )  # fmt: skip
-    stage = "switch"
     operator_extra_links = (DecisionLink(), MlflowLink())
 
     def __init__(
         self, *, model_name: str, judged: Any, answer: Any = None, **operator: Any
     ) -> None:
-        operator.setdefault("outlets", [_MODELS[model_name]])
+        self.part = _part_of_model(model_name, "switch")
         super().__init__(**operator)
-        self.model_name = model_name
         self.judged = judged
         self.answer = answer
 
-    def given(self) -> Facts:
+    def results_before(self) -> Results:
         """The challenger, and the decision about it."""
-        return {
-            "model_name": self.model_name,
-            "to_version": self.judged["challenger_version"],
-            "decision_id": self.judged["decision_id"],
-        }
+        return {"gate": self.judged}
 
-    def run_stage(self, ready: Services) -> Stage:
-        """Nothing moves that the gate did not pass, or that people held; a note says what came."""
-        from guidealign.promotion import follow_judgement
-
-        approval = approval_of(self.answer)
-        done = follow_judgement(self.judged, actor=actor(), approval=approval, **ready.all())
-        note_run(f"{self._decision()}{done.in_words()}")
-        return done.as_dict()
-
-    def _decision(self) -> str:
-        """A link, in front: Airflow cuts long notes at their end."""
-        number = self.judged["decision_id"]
-        return f"[Decision {number}]({PAGES}/decisions/{number}): " if number else ""
+    def approval(self) -> Approval | None:
+        """What the approvers answered."""
+        return approval_of(self.answer)
 
 
 class RollbackOperator(StageOperator):
@@ -363,7 +344,7 @@ class RollbackOperator(StageOperator):
         """Which model; the version is the registry's to say."""
         return {"model_name": self.model_name}
 
-    def run_stage(self, ready: Services) -> Stage:
+    def run_stage(self, ready: Services) -> Figures:
         """The alias, the release and the ledger move together."""
         from guidealign.promotion import rollback
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk import (
     Asset,
@@ -15,16 +14,28 @@ from airflow.sdk import (
     get_current_context,
 )
 
+from guidealign.cycle import (
+    MODEL_SERVER_POOL,
+    RETRIES,
+    RETRY_DELAY_S,
+    TRAINING_POOL,
+    Services,
+    open_services,
+)
 from guidealign_airflow.hooks import DEFAULT_CONNECTION, GuidealignHook, database_url
 
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from guidealign.registry import Registry
-    from guidealign.settings import Settings
-
-MODEL_SERVER_POOL = "guidealign_model_server"
-TRAINING_POOL = "guidealign_training"
+__all__ = [
+    "MODEL_SERVER_POOL",
+    "STAGE_DEFAULTS",
+    "TRAINING_POOL",
+    "Services",
+    "actor",
+    "announce",
+    "connection_url",
+    "note_run",
+    "person",
+    "services",
+]
 
 _RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
@@ -33,45 +44,25 @@ _RETRY_POLICY = ExceptionRetryPolicy(
             action=RetryAction.FAIL,
             reason="trying again changes nothing",
         ),
-        RetryRule(
-            exception="guidealign.errors.RateLimitedError",
-            action=RetryAction.RETRY,
-            retry_delay=timedelta(minutes=1),
-            reason="a service asked for fewer requests",
-        ),
-        RetryRule(
-            exception="guidealign.errors.ServiceUnavailableError",
-            action=RetryAction.RETRY,
-            retry_delay=timedelta(seconds=20),
-            reason="a service does not answer",
+        *(
+            RetryRule(
+                exception=f"{kind.__module__}.{kind.__name__}",
+                action=RetryAction.RETRY,
+                retry_delay=timedelta(seconds=delay_s),
+                reason=(kind.__doc__ or "").partition("\n")[0],
+            )
+            for kind, delay_s in RETRY_DELAY_S.items()
         ),
     ]
 )
 
 STAGE_DEFAULTS: dict[str, Any] = {
     "owner": "guidealign",
-    "retries": 5,
+    "retries": RETRIES,
     "retry_delay": timedelta(seconds=15),
     "retry_policy": _RETRY_POLICY,
 }
 """`default_args` of every stage."""
-
-
-@dataclass(frozen=True)
-class Services:
-    """What the rooms' verbs take as keyword arguments."""
-
-    engine: Engine
-    settings: Settings
-    registry: Registry
-
-    def all(self) -> dict[str, Any]:
-        """As keyword arguments."""
-        return {"engine": self.engine, "settings": self.settings, "registry": self.registry}
-
-    def data(self) -> dict[str, Any]:
-        """As keyword arguments, without the registry."""
-        return {"engine": self.engine, "settings": self.settings}
 
 
 def services(conn_id: str = DEFAULT_CONNECTION) -> Services:
@@ -79,18 +70,7 @@ def services(conn_id: str = DEFAULT_CONNECTION) -> Services:
 
     The Airflow connection `guidealign_db` goes in front of the settings where there is one.
     """
-    from guidealign.db import make_engine
-    from guidealign.errors import ConfigurationError
-    from guidealign.registry import Registry
-
-    settings = GuidealignHook(conn_id).settings()
-    if settings.mlflow.tracking_uri is None:
-        raise ConfigurationError("no MLflow server is set: set GUIDEALIGN_MLFLOW__TRACKING_URI")
-    return Services(
-        engine=make_engine(settings.require_database_url()),
-        settings=settings,
-        registry=Registry(settings.mlflow.tracking_uri),
-    )
+    return open_services(GuidealignHook(conn_id).settings())
 
 
 def connection_url(conn_id: str) -> str:

@@ -1,4 +1,4 @@
-"""When ingest and authoring start, by the settings."""
+"""When stages start: by the assets they read, ingest and authoring also by the settings."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, CronPartitionTimetable, CronTriggerTimetable
 
-from guidealign.settings import IngestSettings
-from guidealign_airflow.assets import INPUTS, watched
+from guidealign.cycle import stage_named
+from guidealign.settings import IngestSettings, load_settings
+from guidealign_airflow.assets import INPUTS, asset_named, watched
 
 _CRON = {"hour": "0 * * * *", "day": "0 0 * * *"}
+
+
+def stage_schedule(name: str) -> Any:
+    """When a stage of the cycle starts by itself."""
+    reads = stage_named(name).reads
+    if reads is None:
+        return ingest_schedule(load_settings().ingest)
+    return author_schedule(load_settings().ingest) if reads == "inputs" else [asset_named(reads)]
 
 
 def ingest_schedule(settings: IngestSettings) -> Any:

@@ -9,11 +9,11 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 
+from guidealign.cycle import Kind
 from guidealign_airflow.hooks import DEFAULT_CONNECTION, GuidealignHook
 from guidealign_airflow.lineage import (
     Facts,
     Lineage,
-    Stage,
     is_told,
     known_after,
     known_before,
@@ -33,7 +33,7 @@ class TellsOfItself:
     for; without it, or without a transport, nobody calls them.
     """
 
-    stage: Stage
+    stage: Kind | None = None
     guidealign_conn_id: str = DEFAULT_CONNECTION
     links: dict[type[BaseOperatorLink], str]
     known: Lineage | None = None
@@ -53,7 +53,7 @@ class TellsOfItself:
         from guidealign.errors import GuidealignError
 
         self.links = links_of(result, ready)
-        if not is_told():
+        if self.stage is None or not is_told():
             return
         try:
             facts = {**self.given(), **result}
@@ -77,6 +77,8 @@ class TellsOfItself:
         return _events(Lineage(self._known_before().reads, ()))
 
     def _known_before(self) -> Lineage:
+        if self.stage is None:
+            return Lineage((), ())
         settings = GuidealignHook(self.guidealign_conn_id).settings()
         return known_before(self.stage, self.given(), settings)
 
@@ -103,7 +105,7 @@ class StageTask(TellsOfItself, DecoratedOperator, PythonOperator):
     )
     custom_operator_name = "@stage_task"
 
-    def __init__(self, *, stage: Stage, **operator: Any) -> None:
+    def __init__(self, *, stage: Kind, **operator: Any) -> None:
         given = {name: operator[name] for name in ("python_callable", "op_args", "op_kwargs")}
         super().__init__(kwargs_to_upstream=given, **operator)
         self.stage = stage
@@ -116,7 +118,7 @@ class StageTask(TellsOfItself, DecoratedOperator, PythonOperator):
         return result
 
 
-def stage_task(stage: Stage, **operator: Any) -> Callable[[Callable[..., Any]], Any]:
+def stage_task(stage: Kind, **operator: Any) -> Callable[[Callable[..., Any]], Any]:
     """As `@task`, for a function that makes something: with links to it, and lineage.
 
     Args:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from guidealign.cycle import partition_between
 from guidealign.errors import BadInputError, RateLimitedError, ServiceUnavailableError
 from guidealign.library import install_starter
 from guidealign.promotion import adopt_library
@@ -18,7 +19,6 @@ from guidealign_airflow import STAGE_DEFAULTS, operators
 from guidealign_airflow.links import DecisionLink, GuidelinesLink, MlflowLink, links_of
 from guidealign_airflow.operators import RollbackOperator, StageOperator, SwitchOperator
 from guidealign_airflow.runtime import Services
-from guidealign_airflow.sources import partition_between
 from tests.dags.running_airflow import call_python
 from tests.fakes.airflow_home import airflow_env, airflow_home
 from tests.fakes.mlflow_store import local_registry

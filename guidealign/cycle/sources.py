@@ -1,4 +1,4 @@
-"""From what a form or an operator names to a source, and its reading."""
+"""From what a form, an operator or an option names to a source of inputs."""
 
 from __future__ import annotations
 
@@ -6,42 +6,30 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from guidealign_airflow.runtime import Services, actor, connection_url
-
 if TYPE_CHECKING:
+    from guidealign.cycle.model import Context
     from guidealign.ingest import Partition, SourceSpec
 
 
-def read_source(
-    given: Mapping[str, Any], ready: Services, *, between: tuple[str, str] | None = None
-) -> dict[str, Any]:
-    """Reads what is new in a source, or a piece of its time whole.
+def source_of(context: Context) -> SourceSpec:
+    """The source that a run's params name: `path`, `query` with `conn_id`, or `inbox`.
 
-    Args:
-        given: `path`, `query` with `conn_id`, or `inbox`; none: the inputs that ship with it.
-        ready: of this task.
-        between: start and end of the piece, ISO 8601.
+    With `start` and `end`, ISO 8601, it is that piece of the source's time. Without any of them it
+    is the file of inputs that ships with guidealign.
 
     Raises:
-        BadInputError: the source as a whole is wrong.
-        ServiceUnavailableError: a database is away, or another run reads this source.
+        BadInputError: the query's connection is not known here, or the piece of time is none.
     """
     from guidealign import ingest
 
-    spec = source_of(given)
-    if between:
-        spec = ingest.partition_of(spec, partition_between(*between))
-    result = ingest.ingest_source(spec, run_key=actor(), **ready.data()).as_dict()
-    if spec.kind == "inbox":
-        ingest.prune_inbox(**ready.data())
-    if spec.kind in {"sql", "inbox"}:
-        # A query's address has the password in it.
-        return {**result, "source_kind": spec.kind, "source": spec.name}
-    return {**result, "source_kind": "file", "source": spec.uri}
+    given = context.params
+    spec = _whole_source(context, given)
+    if given.get("start") is None:
+        return spec
+    return ingest.partition_of(spec, partition_between(given["start"], given.get("end") or ""))
 
 
-def source_of(given: Mapping[str, Any]) -> SourceSpec:
-    """The source that parameters name."""
+def _whole_source(context: Context, given: Mapping[str, Any]) -> SourceSpec:
     from guidealign import ingest
 
     fields: dict[str, Any] = {
@@ -52,7 +40,7 @@ def source_of(given: Mapping[str, Any]) -> SourceSpec:
     if given.get("query"):
         return ingest.SourceSpec(
             kind="sql",
-            uri=connection_url(given["conn_id"]),
+            uri=context.connection_url(given["conn_id"]),
             name=f"sql:{given['conn_id']}",
             query=given["query"],
             watermark_field=given.get("watermark_field") or None,

@@ -1,0 +1,75 @@
+"""How far a step is, in words, from what it has stored so far: the same wherever it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import TextClause, text
+
+from guidealign.records import LABRADOR_MODEL, RETRIEVER_MODEL
+
+if TYPE_CHECKING:
+    from guidealign.cycle.model import Services
+
+_INPUTS = text("select count(*) from core.inputs")
+_CANDIDATES = text("select count(*) from core.guidelines where state = 'candidate'")
+_VECTORS = text("select count(*) from core.embeddings")
+_ANSWERS = text("select count(*) from core.aligned_responses")
+_SCORES = text("select count(*) from core.benchmark_results")
+
+
+def inputs(services: Services) -> str:
+    """Inputs that are stored."""
+    return f"{_count(services, _INPUTS)} inputs"
+
+
+def authored(services: Services) -> str:
+    """Inputs of the queue that are done, and those that are not."""
+    from guidealign.authoring import count_queue
+
+    queue = count_queue(engine=services.engine)
+    left = queue.open + queue.leased + queue.waiting
+    given_up = f", {queue.dead} given up" if queue.dead else ""
+    return f"{queue.done} inputs done, {left} to go{given_up}"
+
+
+def candidates(services: Services) -> str:
+    """Guidelines that wait for curation or a person."""
+    return f"{_count(services, _CANDIDATES)} candidates"
+
+
+def embedded(services: Services) -> str:
+    """Vectors of all retrievers."""
+    return f"{_count(services, _VECTORS)} vectors"
+
+
+def answered(services: Services) -> str:
+    """Guided answers, those of earlier releases too."""
+    return f"{_count(services, _ANSWERS)} answers"
+
+
+def scored(services: Services) -> str:
+    """Results of cases, those of earlier gates too."""
+    return f"{_count(services, _SCORES)} cases scored"
+
+
+def retriever_steps(services: Services) -> str:
+    """Steps of the training that runs."""
+    return _training_step(services, RETRIEVER_MODEL)
+
+
+def labrador_steps(services: Services) -> str:
+    """Steps of the training that runs."""
+    return _training_step(services, LABRADOR_MODEL)
+
+
+def _count(services: Services, query: TextClause) -> int:
+    from guidealign.db import guard_database
+
+    with guard_database(), services.engine.connect() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def _training_step(services: Services, experiment: str) -> str:
+    step = services.registry.running_step(experiment)
+    return "preparing" if step is None else f"step {step}"
