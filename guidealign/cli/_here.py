@@ -64,7 +64,8 @@ def _run(
 
     def watch(step: Step, state: str) -> None:
         tasks[step.name]["state"] = state
-        display.refresh()
+        if state != "success":
+            display.refresh()
 
     context = local_context(services, run.stage, params=params, note=display.note)
     try:

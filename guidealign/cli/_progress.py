@@ -72,7 +72,7 @@ class StageRun:
 
     def running(self) -> list[str]:
         """Names of the tasks under way, a mapped one once for each of its instances."""
-        return [task["task_id"] for task in self.tasks if task["state"] in {"running", "waiting"}]
+        return [task["task_id"] for task in self.tasks if task["state"] == "running"]
 
 
 class CycleDisplay:
@@ -92,7 +92,7 @@ class CycleDisplay:
         self._services = services
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._said: dict[str, tuple[str, float]] = {}
-        self._counted: dict[str, tuple[str, float]] = {}
+        self._counted: dict[tuple[str, ...], tuple[str, float]] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -145,17 +145,19 @@ class CycleDisplay:
         """Of the steps that run, in words; what cannot be told now is told later."""
         if self._services is None or stage.state != "running":
             return ""
-        said, at = self._counted.get(stage.name, ("", 0.0))
+        running = sorted(set(stage.running()))
+        asked = (stage.name, *running)
+        said, at = self._counted.get(asked, ("", -_COUNT_S))
         if time.monotonic() - at < _COUNT_S:
             return said
         found = []
-        for name in sorted(set(stage.running())):
+        for name in running:
             counts = stage.stage.step(name).counts
             if counts is not None:
                 with suppress(GuidealignError):
                     found.append(counts(self._services))
         said = ", ".join(found)
-        self._counted[stage.name] = (said, time.monotonic())
+        self._counted = {asked: (said, time.monotonic())}
         return said
 
     def show_log(self, title: str, lines: list[str]) -> None:

@@ -21,7 +21,7 @@ RETRIES = 5
 RETRY_DELAY_S: Mapping[type[TransientError], float] = {RateLimitedError: 60.0, TransientError: 20.0}
 """How long before it is: the first entry that the error is an instance of counts."""
 Watch = Callable[[Step, str], object]
-"""Told a step and what happens to it: `running`, `waiting`, `again in ...`, `success`, `failed`."""
+"""Told a step and its state: `running`, `success`, `failed`, or in words what it waits for."""
 
 
 def open_services(settings: Settings) -> Services:
@@ -161,11 +161,13 @@ class _Runner:
 
     def _try(self, step: Step, given: Mapping[str, Any]) -> Any:
         left = self._retries
+
+        def waits() -> None:
+            self._watch(step, "waiting for another run")
+
         while True:
             try:
-                return run_step(
-                    self._stage, step, self._context, given, lambda: self._watch(step, "waiting")
-                )
+                return run_step(self._stage, step, self._context, given, waits)
             except TransientError as error:
                 if left == 0:
                     raise

@@ -186,7 +186,6 @@ STAGES: tuple[Stage, ...] = (
                 pool=TRAINING_POOL,
                 takes=("train",),
                 after=("embed",),
-                counts=counts.scored,
             ),
             Step(
                 name="switch",

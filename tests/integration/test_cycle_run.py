@@ -104,7 +104,7 @@ def test_a_second_run_waits_for_its_turn_where_a_stage_is_one_at_a_time(
 
     def watch(_: Step, state: str) -> None:
         order.append(state)
-        if state == "waiting":
+        if state == "waiting for another run":
             leave.set()
 
     thread = threading.Thread(
@@ -116,5 +116,5 @@ def test_a_second_run_waits_for_its_turn_where_a_stage_is_one_at_a_time(
     run_stage(second, replace(context, actor="other"), watch=watch)
     leave.set()
     thread.join(30)
-    waited = ["running", "waiting", "first", "second", "success"]
+    waited = ["running", "waiting for another run", "first", "second", "success"]
     assert order == (waited if alone else ["running", "second", "success", "first"])
