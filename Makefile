@@ -69,7 +69,7 @@ contracts: $(READY_DEV)
 	@$(BIN)/lint-imports
 
 unit: $(READY_DEV)
-	@$(BIN)/python -m pytest tests/unit -m "not slow"
+	@$(BIN)/python -m pytest tests/unit -m "not slow" -p no:schemathesis
 
 format: $(READY_DEV) ## Format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

@@ -42,7 +42,14 @@ STARTED_BY_NAME = {
     "pytest-xdist", "ruff", "types-psutil", "types-pyyaml", "uv",
 }  # fmt: skip
 """Needed and not imported: tools, what other packages load, what a program is started from."""
-BROUGHT_BY_OTHERS = {"matplotlib", "pandas", "python-dotenv", "sentence-transformers", "uvloop"}
+BROUGHT_BY_OTHERS = {
+    "jsonschema",
+    "matplotlib",
+    "pandas",
+    "python-dotenv",
+    "sentence-transformers",
+    "uvloop",
+}
 """Imported by tests or benchmarks, and needed by packages of a user's environment as well."""
 SHARED_WITH_PEER = {"numpy", "safetensors", "tokenizers", "tqdm", "typing-extensions"}
 """What torch and transformers load, and the peer that borrows them brings too."""
