@@ -74,8 +74,9 @@ unit: $(READY_DEV)
 format: $(READY_DEV) ## Format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-docs: $(READY) ## Write docs/settings.md and its JSON schema anew from the settings' docstrings
+docs: $(READY) ## Write anew what docs/ has from the code: settings, their JSON schema, the database's schema
 	@$(BIN)/guidealign settings --write-docs docs
+	@$(BIN)/python -m tests.schema_snapshot
 
 bench: $(READY_BENCH) ## Measure: make bench AREA=airflow [SCALE=small]
 	@test -n "$(AREA)" || { echo "guidealign: say which: make bench AREA=$$(dirname benchmarks/*/__main__.py | xargs -n1 basename | paste -sd'|')" >&2; exit 2; }

@@ -1,38 +1,24 @@
-"""Alembic's environment: schema `core`, URL from the caller or from the settings."""
+"""Alembic's environment: revisions, then views and functions, in one transaction."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from alembic import context
 
 from guidealign.db.engine import make_engine
-from guidealign.db.tables import SCHEMA, Base
-from guidealign.settings import load_settings
-
-
-def _url() -> str:
-    given = context.config.attributes.get("url")
-    return given or load_settings().require_database_url()
-
-
-def _include_name(name: str | None, kind: str, _parents: Any) -> bool:
-    return kind != "schema" or name == SCHEMA
+from guidealign.db.migrations import migrations_folder
+from guidealign.db.repeatables import apply_repeatables
 
 
 def run() -> None:
-    """Runs the migrations in one transaction."""
-    with make_engine(_url()).connect() as connection:
-        context.configure(
-            connection=connection,
-            target_metadata=Base.metadata,
-            include_schemas=True,
-            include_name=_include_name,
-            version_table_schema="public",
-            compare_server_default=False,
-        )
+    """Runs what is missing; who comes second waits here and finds it done."""
+    with make_engine(context.config.attributes["url"]).connect() as connection:
+        context.configure(connection=connection, version_table_schema="public")
         with context.begin_transaction():
+            connection.exec_driver_sql(
+                "select pg_advisory_xact_lock(hashtext('guidealign.migrate'))"
+            )
             context.run_migrations()
+            apply_repeatables(connection, migrations_folder() / "sql")
 
 
 run()

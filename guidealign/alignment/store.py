@@ -48,7 +48,7 @@ _SAMPLE = text(
           from placed
     )
     select id, text, text_hash, category, unsafe from turns
-     where turn <= case when unsafe then greatest(:n - :general, :n - n_general)
+     where turn <= case when unsafe then greatest(cast(:n as bigint) - :general, :n - n_general)
                         else greatest(:general, :n - n_unsafe) end
      order by place, category, unsafe limit :n
     """

@@ -15,7 +15,7 @@ from guidealign.db.leases import (
     renew,
     retry_failed,
 )
-from guidealign.db.migrations import alembic_config, migrate, schema_revision
+from guidealign.db.migrations import migrate, schema_revision, views_are_current
 from guidealign.db.releases import current_release, latest_release, release_by_id
 from guidealign.db.waiting import Waiting, newest_waiting
 
@@ -23,7 +23,6 @@ __all__ = [
     "Claim",
     "GivenBack",
     "Waiting",
-    "alembic_config",
     "claim",
     "complete",
     "count_open",
@@ -44,4 +43,5 @@ __all__ = [
     "retry_failed",
     "schema_revision",
     "session_lock",
+    "views_are_current",
 ]

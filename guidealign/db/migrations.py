@@ -1,4 +1,4 @@
-"""Runs the Alembic migrations from code, wherever the package is installed."""
+"""Brings a database to the schema of this version: revisions first, then views and functions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from guidealign.db.engine import guard_database, make_engine, normalize_url
-from guidealign.errors import ConfigurationError
+from guidealign.db.repeatables import are_applied
+from guidealign.errors import ConfigurationError, PermanentError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+_BASELINE = "0015"
+"""What a new database starts with; every later revision stands on it."""
 
 
 def migrations_folder() -> Path:
@@ -27,7 +30,7 @@ def migrations_folder() -> Path:
     raise ConfigurationError("the migrations folder is missing: reinstall guidealign")
 
 
-def alembic_config(url: str) -> Config:
+def _config(url: str) -> Config:
     """Alembic's configuration for one database."""
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()))
@@ -44,19 +47,52 @@ def run_sql_file(name: str) -> None:
     )
 
 
-def migrate(url: str, revision: str = "head") -> None:
-    """Brings the schema to a revision.
+def run_baseline() -> None:
+    """For the first revision: runs every file of `migrations/sql/baseline`, by name."""
+    for path in sorted((migrations_folder() / "sql" / "baseline").glob("*.sql")):
+        run_sql_file(f"baseline/{path.name}")
+
+
+def migrate(url: str) -> None:
+    """Brings the schema to the head, and every view and function to the definition of this version.
+
+    One transaction; who comes second waits and finds it done.
 
     Raises:
+        PermanentError: the database is older than the baseline, or newer than the code; or a view
+            of somebody else's stands on one that has to be made anew.
         ServiceUnavailableError: the database does not answer.
     """
+    _refuse_unknown_revision(url)
     with guard_database():
-        command.upgrade(alembic_config(url), revision)
+        command.upgrade(_config(url), "head")
 
 
 def schema_revision(url: str) -> tuple[str | None, str]:
     """The database's revision and the newest one the code knows."""
-    head = ScriptDirectory.from_config(alembic_config(url)).get_current_head() or ""
+    head = ScriptDirectory.from_config(_config(url)).get_current_head() or ""
     with guard_database(), make_engine(url).connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table_schema": "public"})
         return context.get_current_revision(), head
+
+
+def views_are_current(url: str) -> bool:
+    """Whether views and functions are those of this version, which has the database's revision."""
+    with guard_database(), make_engine(url).connect() as connection:
+        return are_applied(connection, migrations_folder() / "sql")
+
+
+def _refuse_unknown_revision(url: str) -> None:
+    current, head = schema_revision(url)
+    if current is None or _BASELINE <= current <= head:
+        return
+    if current > head:
+        raise PermanentError(
+            f"the database is at revision {current}, of a guidealign newer than this one ({head}):"
+            " install that version"
+        )
+    raise PermanentError(
+        f"the database is at revision {current}, before the baseline {_BASELINE}: run `guidealign"
+        " migrate` of the version before this one first, or `guidealign library export` with it"
+        " and `guidealign library import` into a new database"
+    )

@@ -14,7 +14,7 @@ import httpx
 import psutil
 from sqlalchemy import text
 
-from guidealign.db import make_engine, schema_revision
+from guidealign.db import make_engine, schema_revision, views_are_current
 from guidealign.errors import GuidealignError, PlatformError
 from guidealign.platform._models import PACKAGES, cache_folder, is_checked
 from guidealign.platform._processes import alive, family
@@ -171,12 +171,13 @@ def _check_database(settings: Settings) -> Iterator[Finding]:
     except GuidealignError as error:
         yield Finding("fail", "database", str(error))
         return
-    same = current == head
-    yield Finding(
-        "ok" if same else "fail",
-        "database schema",
-        f"revision {current}" if same else f"{current} is not {head}: run `guidealign up`",
-    )
+    if current != head:
+        yield Finding("fail", "database schema", f"{current} is not {head}: run `guidealign up`")
+    elif not views_are_current(url):
+        found = "views are of another version: run `guidealign migrate`"
+        yield Finding("fail", "database schema", found)
+    else:
+        yield Finding("ok", "database schema", f"revision {current}")
     new_enough = version is not None and tuple(map(int, version.split("."))) >= (0, 8, 4)
     yield Finding("ok" if new_enough else "fail", "pgvector", f"{version}; 0.8.4 is needed")
 

@@ -84,6 +84,7 @@ APP_TABLES = {
     "promotions": "i",
     "rejects": "i",
     "releases": "i",
+    "repeatables": "",
     "replays": "i",
     "retrievals": "i",
     "risk_categories": "",

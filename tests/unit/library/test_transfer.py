@@ -172,21 +172,6 @@ def test_circle_of_merges_ends() -> None:
     assert ids.find([1], follow=True).tolist() == [UNKNOWN]
 
 
-def test_every_column_is_exported_or_left_out_on_purpose() -> None:
-    from guidealign.db.tables import Base
-
-    left_out = {
-        "core.inputs": {"batch_id"},
-        "core.input_bands": {"band", "key"},
-        "core.guidelines": {"words"},
-        "core.assessments": {"unsafe"},
-    }
-    for kind in FULL.values():
-        columns = set(Base.metadata.tables[kind.table].columns.keys())
-        exported = {field.name for field in kind.fields} - {"keys"}
-        assert exported == columns - left_out.get(kind.table, set()), kind.name
-
-
 def test_lines_one_by_one(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"question": 1}\n{broken\n"\xff"\n')
     source = open_source(tmp_path / "a.jsonl")

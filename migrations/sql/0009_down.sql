@@ -1,3 +1,0 @@
--- Takes revision 0009 back.
-
-drop table core.switches;

@@ -1,0 +1,42 @@
+-- Words and provenance never change; the state moves along legal transitions only. What was
+-- merged may come back (a merge can be undone); what was retired stays retired.
+create or replace function core.guard_guideline() returns trigger language plpgsql set search_path = core, pg_temp as $$
+begin
+  if tg_op = 'DELETE' then
+    raise exception 'a guideline is never deleted: retire it instead'
+      using errcode = 'restrict_violation';
+  end if;
+  if (new.id, new.title, new.text, new.text_hash, new.category, new.language, new.origin,
+      new.source, new.author_model, new.prompt_version, new.created_at)
+     is distinct from
+     (old.id, old.title, old.text, old.text_hash, old.category, old.language, old.origin,
+      old.source, old.author_model, old.prompt_version, old.created_at)
+  then
+    raise exception 'a guideline''s words never change: add a new one and retire this one'
+      using errcode = 'restrict_violation';
+  end if;
+  if new.state <> old.state then
+    if (old.state || '>' || new.state) <> all (array[
+         'candidate>active', 'candidate>merged', 'candidate>quarantined', 'candidate>retired',
+         'quarantined>candidate', 'quarantined>retired', 'active>retired', 'active>merged',
+         'merged>active'])
+       -- A decision about what was never served can be taken back, and says so.
+       and (old.served <> '{}' or coalesce(new.state_reason, '') not like 'taken back: %' or (old.state || '>' || new.state) <> all (array[
+         'retired>candidate', 'retired>quarantined', 'merged>candidate'])) then
+      raise exception 'a guideline cannot go from % to %', old.state, new.state
+        using errcode = 'restrict_violation';
+    end if;
+    new.state_changed_at := clock_timestamp();
+    if new.state = 'active' and new.words is null then
+      new.words := to_tsvector('english', new.title || ' ' || new.text);
+    end if;
+  elsif new.merged_into is distinct from old.merged_into then
+    raise exception 'a merge is undone, not turned elsewhere'
+      using errcode = 'restrict_violation';
+  end if;
+  return new;
+end $$;
+comment on function core.guard_guideline() is
+  'Holds that words never change and that states follow one another as they may.';
+create or replace trigger guard_guideline before update or delete on core.guidelines
+  for each row execute function core.guard_guideline();
