@@ -20,7 +20,7 @@ OTHER_VARIABLES = {
     "GUIDEALIGN_EVALUATE_KEY": "API key of `guidealign evaluate run --base-url`",
     "GUIDEALIGN_MODEL_API_KEY": "the key that a model server of the embedded platform asks for",
     "GUIDEALIGN_DB_PASSWORD": "the owner's password in docker/compose.yaml",
-    "GUIDEALIGN_BENCH_PROMPTS": "a folder of prompts for `make bench AREA=growth`",
+    "GUIDEALIGN_BENCH_PROMPTS": "a folder of prompts for `make bench AREA=authoring`",
 }
 """Variables with the settings' prefix that are read elsewhere, and what they are."""
 
