@@ -10,10 +10,11 @@ machine of their own. `dry-run` tells what guidealign expects its own to hold.
 from __future__ import annotations
 
 import json
+import math
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,13 @@ from guidealign.labrador import peak_resident_gb
 from guidealign.labrador.base import load_files
 from guidealign.labrador.estimate import estimate_rows
 from guidealign.labrador.examples import Row, batches
-from guidealign.labrador.loop import add_adapters, gradient_of, mean_loss, rate_share
+from guidealign.labrador.loop import (
+    LAST_RATE_SHARE,
+    WARMUP_SHARE,
+    add_adapters,
+    gradient_of,
+    mean_loss,
+)
 from guidealign.settings import LabradorSettings
 from guidealign.training import Course, Training
 
@@ -30,22 +37,32 @@ _PROBE_ROWS = 4
 
 def with_loop(model: Any, rows: Sequence[Row], settings: LabradorSettings) -> float:
     """The steps alone: what is looked at before and after them, a trainer does not do."""
+    course = _course(rows, settings, lambda batch: gradient_of(model, batch, settings))
+    training = Training(model, course, lambda *_: None)
+    begun = time.process_time()
+    training.run()
+    return time.process_time() - begun
+
+
+def _course(
+    rows: Sequence[Row],
+    settings: LabradorSettings,
+    add_gradient: Callable[[Sequence[Row]], dict[str, float]],
+) -> Course:
     size, steps = settings.batch_size, settings.max_steps
-    course = Course(
+    return Course(
         batches=batches(rows, size=size, steps=steps, seed=settings.seed),
-        add_gradient=lambda batch: gradient_of(model, batch, settings),
+        add_gradient=add_gradient,
         measure_before=dict,
         evaluate=None,
         steps=steps,
         evaluate_every=settings.check_every,
         patience=settings.patience,
-        rate=lambda step: settings.learning_rate * rate_share(step, steps),
+        learning_rate=settings.learning_rate,
+        warmup_steps=math.ceil(WARMUP_SHARE * steps),
+        last_rate_share=LAST_RATE_SHARE,
         seed=settings.seed,
     )
-    training = Training(model, course, lambda *_: None)
-    begun = time.process_time()
-    training.run()
-    return time.process_time() - begun
 
 
 def with_trl(
@@ -87,7 +104,10 @@ def with_trl(
         optimizer = torch.optim.AdamW(
             weights, lr=settings.learning_rate, weight_decay=0.0, fused=True
         )
-        rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_share(step, steps))
+        course = _course(rows, settings, lambda _: {})
+        rates = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: course.rate(step) / settings.learning_rate
+        )
         trainer = SFTTrainer(
             model=model,
             args=config,

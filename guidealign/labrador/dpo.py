@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from guidealign.errors import IntegrityError
 from guidealign.labrador.examples import RowPair, batches, split_by_tokens, split_held_out
 from guidealign.labrador.likelihood import answer_log_likelihoods, free_cores
-from guidealign.labrador.loop import rate_share
+from guidealign.labrador.loop import LAST_RATE_SHARE, WARMUP_SHARE
 from guidealign.settings import LabradorSettings
 from guidealign.training import (
     Checkpoint,
@@ -65,7 +65,9 @@ def fit_preferences(
         steps=steps,
         evaluate_every=settings.check_every,
         patience=settings.patience,
-        rate=lambda step: settings.dpo_learning_rate * rate_share(step, steps),
+        learning_rate=settings.dpo_learning_rate,
+        warmup_steps=math.ceil(WARMUP_SHARE * steps),
+        last_rate_share=LAST_RATE_SHARE,
         seed=settings.seed,
         prefix=PREFIX,
     )

@@ -25,7 +25,9 @@ from guidealign.training import (
 )
 
 _PROBE_ROWS = 4
-_WARMUP_SHARE = 0.1
+WARMUP_SHARE = 0.1
+"""Of the steps, in which the learning rate rises."""
+LAST_RATE_SHARE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +100,9 @@ def fit(
         steps=steps,
         evaluate_every=settings.check_every,
         patience=settings.patience,
-        rate=lambda step: settings.learning_rate * rate_share(step, steps),
+        learning_rate=settings.learning_rate,
+        warmup_steps=math.ceil(WARMUP_SHARE * steps),
+        last_rate_share=LAST_RATE_SHARE,
         seed=settings.seed,
     )
     with free_cores():
@@ -118,14 +122,6 @@ def fit(
         metrics |= {"held_out_loss": done.best, "best_step": float(done.best_step)}
     check_learned(metrics)
     return Trained(model=model, metrics=metrics)
-
-
-def rate_share(step: int, steps: int) -> float:
-    """Share of the learning rate: a short rise, then down to a tenth along a line."""
-    rise = max(1, math.ceil(_WARMUP_SHARE * steps))
-    if step < rise:
-        return (step + 1) / rise
-    return 1.0 - 0.9 * (step - rise) / max(1, steps - rise)
 
 
 def check_learned(metrics: dict[str, float]) -> None:

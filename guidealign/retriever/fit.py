@@ -105,7 +105,8 @@ def fit(
         steps=steps,
         evaluate_every=epoch_steps,
         patience=settings.patience,
-        rate=lambda step: settings.learning_rate * rate_share(step, steps, settings.warmup_ratio),
+        learning_rate=settings.learning_rate,
+        warmup_steps=round(settings.warmup_ratio * steps),
         weight_decay=_WEIGHT_DECAY,
         seed=settings.seed,
     )
@@ -128,12 +129,6 @@ def fit(
         "n_dev_inputs": float(len(data.dev)),
     }
     return figures | ({} if done.best is None else {"dev_recall_at_6": done.best})
-
-
-def rate_share(step: int, steps: int, warmup_ratio: float) -> float:
-    """Share of the learning rate: a rise, then down to 0, both along a line."""
-    warmup = max(1, round(warmup_ratio * steps))
-    return min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
 
 
 def _check_sizes(n_inputs: int, settings: RetrieverSettings, processes: Processes) -> None:

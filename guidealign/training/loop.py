@@ -45,12 +45,23 @@ class Course:
     """Steps between evaluations, and between checkpoints."""
     patience: int
     """Evaluations in a row without a better one that end the training."""
-    rate: Callable[[int], float]
-    """The learning rate of a step, counted from 0."""
+    learning_rate: float
+    """The highest: it rises to it along a line, and falls along another one."""
+    warmup_steps: int
+    last_rate_share: float = 0.0
+    """Of the learning rate, at the end."""
     weight_decay: float = 0.0
     seed: int
     prefix: str = ""
     """Of the names of the step's figures."""
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        rise = max(1, self.warmup_steps)
+        if step < rise:
+            return self.learning_rate * (step + 1) / rise
+        fallen = (step - rise) / max(1, self.steps - rise)
+        return self.learning_rate * (1.0 - (1.0 - self.last_rate_share) * fallen)
 
 
 @dataclass

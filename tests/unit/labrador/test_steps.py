@@ -99,7 +99,8 @@ class _Scripted:
             steps=steps,
             evaluate_every=2,
             patience=2,
-            rate=lambda _: 0.1,
+            learning_rate=0.1,
+            warmup_steps=1,
             seed=13,
         )
 
