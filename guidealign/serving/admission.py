@@ -1,17 +1,17 @@
-"""Who asks, and whether they may: the same for every path that a model is not asked by."""
+"""Checks the key and the limits of a request on a path that asks no chat model."""
 
 from __future__ import annotations
 
 from fastapi import Request
 
-from guidealign.serving.exchange import Parts
+from guidealign.serving.exchange import GatewayParts
 from guidealign.serving.keys import Arrival, KeyPolicy, Scope
 from guidealign.serving.prompt import estimate_tokens
 
 
-def parts_of(request: Request) -> Parts:
+def parts_of(request: Request) -> GatewayParts:
     """What the gateway of a request is made of."""
-    parts: Parts = request.app.state.parts
+    parts: GatewayParts = request.app.state.parts
     return parts
 
 

@@ -18,18 +18,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guidealign import __version__
 from guidealign.errors import GuidealignError, places
-from guidealign.serving.exchange import Exchange, Parts
+from guidealign.serving.exchange import Exchange, GatewayParts
 from guidealign.serving.head_timeout import HEAD_TIMEOUT
 from guidealign.serving.keys import KeyPolicy, new_response_id
 from guidealign.serving.operations import ops, sampled_figures
 from guidealign.serving.refusal import Refusal
-from guidealign.serving.relay import GONE, is_local_name
+from guidealign.serving.relay import CLIENT_CLOSED_REQUEST, is_local_name
 from guidealign.serving.routes import router
 from guidealign.serving.stored_responses import stored
 from guidealign.serving.telemetry import (
     MULTIPROCESS,
     Metrics,
-    Observed,
+    RequestTelemetry,
     endpoint_of,
     forget_process,
 )
@@ -38,7 +38,7 @@ log = structlog.get_logger()
 _SAMPLE_S = 2.0
 
 
-def build_app(make: Callable[[], Parts]) -> FastAPI:
+def build_app(make: Callable[[], GatewayParts]) -> FastAPI:
     """The application; its parts are made when it starts and closed when it ends.
 
     Args:
@@ -60,7 +60,7 @@ def build_app(make: Callable[[], Parts]) -> FastAPI:
             await parts.upstreams.close()
             await asyncio.to_thread(parts.guidance.close)
             await asyncio.to_thread(parts.gate.close)
-            await asyncio.to_thread(parts.watch.close)
+            await asyncio.to_thread(parts.telemetry.close)
             forget_process()
 
     app = FastAPI(
@@ -79,19 +79,19 @@ def build_app(make: Callable[[], Parts]) -> FastAPI:
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(GuidealignError, _unavailable)
     app.add_exception_handler(Exception, _failed)
-    app.add_middleware(Marked)
+    app.add_middleware(RequestIds)
     return app
 
 
 async def _sample(app: FastAPI) -> None:
     """Where processes share their figures, whichever is asked has those of all."""
     while os.environ.get(MULTIPROCESS):
-        parts: Parts = app.state.parts
+        parts: GatewayParts = app.state.parts
         app.state.metrics.sample(*sampled_figures(parts))
         await asyncio.sleep(_SAMPLE_S)
 
 
-class Marked:
+class RequestIds:
     """Gives every request an id, which every answer carries as `x-request-id`.
 
     Where no keys are asked for, only names of this machine are answered to: a page in a browser
@@ -107,7 +107,7 @@ class Marked:
             await self._app(scope, receive, send)
             return
         response_id = new_response_id()
-        seen = Observed(response_id=response_id, endpoint=endpoint_of(scope["path"]))
+        seen = RequestTelemetry(response_id=response_id, endpoint=endpoint_of(scope["path"]))
         state = scope.setdefault("state", {})
         state.update(response_id=response_id, observed=seen)
         header = (b"x-request-id", response_id.encode())
@@ -139,20 +139,20 @@ class Marked:
         await self._app(scope, receive, marked)
 
 
-def _ended(scope: Scope, seen: Observed) -> None:
+def _ended(scope: Scope, seen: RequestTelemetry) -> None:
     """Tells those who look at requests; its answer is out."""
     state = scope["state"]
     policy: KeyPolicy | None = state.get("policy")
     seen.key_id = policy.key_id if policy else None
     exchange: Exchange | None = state.get("exchange")
     said = exchange.query.text if exchange and exchange.query else None
-    parts: Parts = scope["app"].state.parts
-    parts.watch.ended(seen, said)
+    parts: GatewayParts = scope["app"].state.parts
+    parts.telemetry.ended(seen, said)
     scope["app"].state.metrics.ended(seen)
 
 
 def _is_foreign(scope: Scope) -> bool:
-    parts: Parts = scope["app"].state.parts
+    parts: GatewayParts = scope["app"].state.parts
     if parts.settings.serve.require_keys:
         return False
     host = MutableHeaders(scope=scope).get("host", "")
@@ -181,7 +181,7 @@ async def _refused_by_router(request: Request, error: Exception) -> Response:
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:
-    return Response(status_code=GONE)
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:

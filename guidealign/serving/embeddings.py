@@ -12,20 +12,20 @@ from starlette.responses import JSONResponse, Response
 from guidealign.errors import GuidealignError
 from guidealign.records import RETRIEVER_MODEL
 from guidealign.serving.admission import admit, identify, parts_of
-from guidealign.serving.exchange import Parts
+from guidealign.serving.exchange import GatewayParts
 from guidealign.serving.prompt import estimate_tokens
 from guidealign.serving.refusal import Refusal, bad_request, retriever_away
 from guidealign.serving.relay import (
-    GONE,
+    CLIENT_CLOSED_REQUEST,
     Body,
     RawHeaders,
     Upstream,
-    plain_answer,
+    cancel_on_disconnect,
     read_json,
     require_model,
-    while_there,
+    whole_answer,
 )
-from guidealign.serving.telemetry import OWN_MODEL, Observed, RequestSpans
+from guidealign.serving.telemetry import OWN_MODEL, RequestSpans, RequestTelemetry
 
 _MOST_TEXTS = 256
 _PATH = "/embeddings"
@@ -42,8 +42,8 @@ async def answer_embeddings(request: Request) -> Response:
     await identify(request)
     body = await read_json(request, parts.settings.serve)
     model = require_model(body)
-    seen: Observed = request.state.observed
-    spans = parts.watch.spans
+    seen: RequestTelemetry = request.state.observed
+    spans = parts.telemetry.spans
     asked = _Asked(
         request=request,
         parts=parts,
@@ -60,10 +60,10 @@ class _Asked:
     """A request whose key is known and whose body can be read."""
 
     request: Request
-    parts: Parts
+    parts: GatewayParts
     body: Body
     model: str
-    seen: Observed
+    seen: RequestTelemetry
     spans: RequestSpans | None
     upstream: Upstream | None = None
 
@@ -78,7 +78,7 @@ class _Asked:
             seen.status = refusal.status
             raise
         except ClientDisconnect:
-            seen.status = GONE
+            seen.status = CLIENT_CLOSED_REQUEST
             raise
         else:
             seen.status = response.status_code
@@ -110,7 +110,9 @@ class _Asked:
         limits = admit(self.request, "embeddings", model=self.model, text=body.text)
         self._asking(OWN_MODEL)
         try:
-            release, vectors = await while_there(self.request.receive, guidance.embed(texts))
+            release, vectors = await cancel_on_disconnect(
+                self.request.receive, guidance.embed(texts)
+            )
         except GuidealignError as error:
             raise retriever_away(error) from error
         data = [
@@ -152,11 +154,11 @@ class _Asked:
             found = await parts.upstreams.ask(upstreams, _PATH, headers, lambda _: raw)
             self.upstream, self.seen.upstream = found.upstream, found.upstream.name
             limit = parts.settings.serve.max_answer_bytes
-            response, usage = await plain_answer(found, limits, limit=limit)
+            response, usage = await whole_answer(found, limits, limit=limit)
             self.seen.prompt_tokens = usage.prompt_tokens
             return response
 
-        return await while_there(request.receive, asked())
+        return await cancel_on_disconnect(request.receive, asked())
 
 
 def _texts(body: Body) -> list[str]:

@@ -33,7 +33,7 @@ from guidealign.serving.prompt import (
 from guidealign.serving.recorder import GatewayInput, GatewayRequest
 from guidealign.serving.refusal import Refusal
 from guidealign.serving.relay import Body, Edit, RawHeaders, Upstream, Upstreams, Usage, to_json
-from guidealign.serving.telemetry import Observed, RequestSpans, Watch
+from guidealign.serving.telemetry import RequestSpans, RequestTelemetry, TelemetrySinks
 from guidealign.settings import Settings
 
 log = structlog.get_logger()
@@ -41,7 +41,7 @@ _LIMIT_FIELDS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class GatewayParts:
     """What a gateway is made of."""
 
     settings: Settings
@@ -49,7 +49,7 @@ class Parts:
     guidance: Guidance
     upstreams: Upstreams
     gate: Gate
-    watch: Watch
+    telemetry: TelemetrySinks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,14 +93,14 @@ RESPONSES = Api(
 class Exchange:
     """A request that was let in: what is known of it so far."""
 
-    parts: Parts
+    parts: GatewayParts
     api: Api
     response_id: str
     policy: KeyPolicy
     model: str
     body: Body
     overrides: Overrides
-    seen: Observed
+    seen: RequestTelemetry
     spans: RequestSpans | None = None
     """None: there is no tracing."""
     occurred_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -257,7 +257,7 @@ class Exchange:
             groups=tuple(g.category for g in guided.guidelines),
             withheld_groups=guided.withheld,
             withhold_share=policy.withhold_share if drawn else None,
-            refused=self.usage.opening.refused if status < 300 else None,
+            refused=self.usage.refusal_detector.refused if status < 300 else None,
             conversation_id=conversation_id_of(self.turns),
             prompt_tokens=self.usage.prompt_tokens,
             completion_tokens=self.usage.completion_tokens,

@@ -1,4 +1,4 @@
-"""What users and judges think of an answer, tied to the id that the answer carried."""
+"""Takes feedback of users and judges on an answer, by the id that the answer carried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guided request of both APIs: read, guided, asked, passed on, recorded."""
+"""Answers a request of either API: reads it, guides it, asks an upstream, relays and records."""
 
 from __future__ import annotations
 
@@ -7,53 +7,52 @@ import time
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from guidealign.serving.exchange import Api, Exchange, Parts
+from guidealign.serving.exchange import Api, Exchange, GatewayParts
 from guidealign.serving.overrides import FIELD, overrides_of
 from guidealign.serving.refusal import Refusal
 from guidealign.serving.relay import (
-    GONE,
+    CLIENT_CLOSED_REQUEST,
     EventStream,
     RawHeaders,
     RelayedStream,
     Upstream,
+    cancel_on_disconnect,
     is_stream,
     is_true,
-    read_answer,
-    read_error,
     read_json,
-    read_usage,
     require_messages,
     require_model,
     to_json,
-    while_there,
-    with_member,
+    whole_answer,
 )
-from guidealign.serving.telemetry import Observed
+from guidealign.serving.telemetry import RequestTelemetry
 
 _EXPLAIN = "x-guidealign-explain"
 
 
-async def answer(request: Request, parts: Parts, api: Api) -> Response:
+async def answer(request: Request, parts: GatewayParts, api: Api) -> Response:
     """The answer to a request of `/v1/chat/completions` or `/v1/responses`.
 
     Raises:
         Refusal: it is not answered.
         ClientDisconnect: the caller went away.
     """
-    exchange = await _begun(request, parts, api)
+    exchange = await _open_exchange(request, parts, api)
     request.state.exchange = exchange
     limits: dict[str, str] = {}
     try:
         limits = exchange.admit()
         upstreams = parts.upstreams.of_model(exchange.model)
         # Who asks hangs up: then neither the retriever nor the model goes on for it.
-        response = await while_there(request.receive, _asked(request, exchange, limits, upstreams))
+        response = await cancel_on_disconnect(
+            request.receive, _asked(request, exchange, limits, upstreams)
+        )
     except Refusal as refusal:
         exchange.record(refusal.status)
         refusal.headers = exchange.headers() | limits | refusal.headers
         raise
     except ClientDisconnect:
-        exchange.record(GONE)
+        exchange.record(CLIENT_CLOSED_REQUEST)
         raise
     except BaseException:
         exchange.record(500)
@@ -61,15 +60,15 @@ async def answer(request: Request, parts: Parts, api: Api) -> Response:
     return response
 
 
-async def _begun(request: Request, parts: Parts, api: Api) -> Exchange:
+async def _open_exchange(request: Request, parts: GatewayParts, api: Api) -> Exchange:
     policy = request.state.policy = await parts.gate.authenticate(request.headers)
     body = await read_json(request, parts.settings.serve)
     model = require_model(body)
     if api.name == "chat":
         require_messages(body)
     overrides = overrides_of(request.headers, body, policy)
-    seen: Observed = request.state.observed
-    spans = parts.watch.spans
+    seen: RequestTelemetry = request.state.observed
+    spans = parts.telemetry.spans
     return Exchange(
         parts=parts,
         api=api,
@@ -96,28 +95,22 @@ async def _asked(
     )
     exchange.answered_at = time.monotonic()
     exchange.upstream, exchange.upstream_status = found.upstream, found.response.status
-    headers = found.headers(exchange.headers() | limits)
     explained = is_true(request.headers, _EXPLAIN)
     field = to_json(exchange.guided.as_dict()) if explained else None
     if is_stream(found):
         events = EventStream(found, field=field)
         await events.begin()
         exchange.answered_at = time.monotonic()
+        headers = found.headers(exchange.headers() | limits)
         return GuidedStream(found.response.status, events, exchange, headers)
-    if found.response.status >= 300:
-        own_key = found.upstream.settings.api_key is not None
-        content = await read_error(found, own_key=own_key)
-        if isinstance(content, Refusal):
-            raise content
-    else:
-        limit = exchange.parts.settings.serve.max_answer_bytes
-        content = await read_answer(found, limit=limit)
-        exchange.usage = await read_usage(content, found.upstream.name)
-        if field is not None:
-            content = with_member(content, field)
+    response, exchange.usage = await whole_answer(
+        found,
+        exchange.headers() | limits,
+        limit=exchange.parts.settings.serve.max_answer_bytes,
+        field=field,
+        may_be_empty=False,
+    )
     exchange.record(found.response.status)
-    response = Response(content, found.response.status)
-    response.raw_headers = [*headers, (b"content-length", str(len(content)).encode())]
     return response
 
 

@@ -1,4 +1,4 @@
-"""Connections that never get to a request: the server itself has no time-out for them."""
+"""Closes connections that bring no request's head in time; the server itself waits for ever."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEAD_TIMEOUT = "head_timeout_s"
 _Protocol: Any = AutoHTTPProtocol
 
 
-class GuardedProtocol(_Protocol):
+class HeadTimeoutProtocol(_Protocol):
     """The server's own protocol; a connection must bring a whole request head in time.
 
     The time runs from where the server begins to wait for a head: from the connection's start,

@@ -1,4 +1,4 @@
-"""What operators ask: health, readiness, figures."""
+"""Paths for operators: health, readiness, metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from guidealign.serving import openapi as shapes
-from guidealign.serving.exchange import Parts
+from guidealign.serving.exchange import GatewayParts
 from guidealign.serving.keys import Arrival, KeyGate
 from guidealign.serving.refusal import Refusal
 from guidealign.serving.relay import is_local_name
@@ -28,7 +28,7 @@ async def healthz() -> Response:
 @ops.get("/readyz", **shapes.READY)
 async def readyz(request: Request) -> Response:
     """Whether requests get guidelines; 503: not yet, or not any more. In full for operators."""
-    parts: Parts = request.app.state.parts
+    parts: GatewayParts = request.app.state.parts
     guidance = parts.guidance
     release = guidance.release
     ready = release is not None
@@ -44,7 +44,7 @@ async def readyz(request: Request) -> Response:
     return JSONResponse(said, status_code=200 if ready else 503)
 
 
-def _in_full(parts: Parts) -> dict[str, Any]:
+def _in_full(parts: GatewayParts) -> dict[str, Any]:
     guidance = parts.guidance
     release, candidate = guidance.release, guidance.candidate
     said: dict[str, Any] = {
@@ -74,14 +74,14 @@ def _in_full(parts: Parts) -> dict[str, Any]:
 async def metrics(request: Request) -> Response:
     """Figures for Prometheus: from this machine itself, or with a key of the scope `ops`."""
     await _require_operator(request)
-    parts: Parts = request.app.state.parts
+    parts: GatewayParts = request.app.state.parts
     figures = request.app.state.metrics
     figures.sample(*sampled_figures(parts))
     content, kind = figures.exposition()
     return Response(content, headers={"content-type": kind})
 
 
-def sampled_figures(parts: Parts) -> tuple[dict[str, float], dict[tuple[str, ...], int]]:
+def sampled_figures(parts: GatewayParts) -> tuple[dict[str, float], dict[tuple[str, ...], int]]:
     """Levels and counts of the gateway's parts, as `Metrics.sample` takes them over."""
     guidance = parts.guidance
     release, candidate = guidance.release, guidance.candidate
@@ -97,7 +97,7 @@ def sampled_figures(parts: Parts) -> tuple[dict[str, float], dict[tuple[str, ...
         ("upstream_errors", *known): n for known, n in parts.upstreams.failures.items()
     }
     counts["canary_failures",] = guidance.n_candidate_failures
-    counts |= {("traces", outcome): n for outcome, n in parts.watch.trace_outcomes.items()}
+    counts |= {("traces", outcome): n for outcome, n in parts.telemetry.trace_outcomes.items()}
     if isinstance(parts.gate, KeyGate):
         levels["keys_age_seconds"] = parts.gate.ring.age_s() or 0.0
         levels["records_waiting"] = 0
@@ -113,7 +113,7 @@ def sampled_figures(parts: Parts) -> tuple[dict[str, float], dict[tuple[str, ...
 async def _require_operator(request: Request) -> None:
     if _is_loopback(request):
         return
-    parts: Parts = request.app.state.parts
+    parts: GatewayParts = request.app.state.parts
     policy = await parts.gate.authenticate(request.headers)
     request.state.policy = policy
     if not policy.may("ops"):

@@ -22,7 +22,7 @@ from guidealign.serving.keys import in_canary
 from guidealign.serving.model import Guided, guideline_dict
 from guidealign.serving.overrides import read_k, read_risks
 from guidealign.serving.refusal import Refusal, bad_request, retriever_away
-from guidealign.serving.relay import Body, read_json, require_messages, while_there
+from guidealign.serving.relay import Body, cancel_on_disconnect, read_json, require_messages
 
 router = APIRouter()
 _MODELS_TIMEOUT_S = 5.0
@@ -57,7 +57,7 @@ async def retrieve(request: Request) -> Response:
         try:
             # As a chat of this key would be: what is looked at here is what is put in front there.
             candidate = in_canary(policy, conversation_id_of(turns))
-            found = await while_there(
+            found = await cancel_on_disconnect(
                 request.receive,
                 parts.guidance.afind(query, k=k, risks=risks, candidate=candidate),
             )

@@ -16,10 +16,10 @@ from guidealign.guidance import Encoder, Guidance, Loader
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.registry import Registry
 from guidealign.retriever import load_serving_encoder
-from guidealign.serving.exchange import Parts
+from guidealign.serving.exchange import GatewayParts
 from guidealign.serving.keys import Gate, KeyGate, OpenGate
 from guidealign.serving.relay import Upstreams
-from guidealign.serving.telemetry import SampledTraces, Watch, share_metrics, trace_sink
+from guidealign.serving.telemetry import SampledTraces, TelemetrySinks, share_metrics, trace_sink
 from guidealign.settings import Settings, home_folder, load_settings
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _SNAPSHOTS = "gateway"
 _METRICS = "gateway-metrics"
 _GRACEFUL_S = 30
-PROTOCOL = "guidealign.serving.head_timeout:GuardedProtocol"
+PROTOCOL = "guidealign.serving.head_timeout:HeadTimeoutProtocol"
 """Of HTTP, for the server: closes connections that never get to a request."""
 
 
@@ -58,7 +58,7 @@ def make_guidance(settings: Settings) -> Guidance:
     )
 
 
-def make_parts(settings: Settings) -> Parts:
+def make_parts(settings: Settings) -> GatewayParts:
     """What the gateway of these settings is made of.
 
     Raises:
@@ -69,17 +69,17 @@ def make_parts(settings: Settings) -> Parts:
     gate: Gate = OpenGate()
     if settings.serve.require_keys:
         gate = KeyGate.from_settings(engine, settings)
-    return Parts(
+    return GatewayParts(
         settings=settings,
         engine=engine,
         guidance=make_guidance(settings),
         upstreams=Upstreams.of(settings),
         gate=gate,
-        watch=_make_watch(settings),
+        telemetry=_make_telemetry(settings),
     )
 
 
-def _make_watch(settings: Settings) -> Watch:
+def _make_telemetry(settings: Settings) -> TelemetrySinks:
     from guidealign.serving.telemetry import Spans, configured_provider
 
     serve = settings.serve
@@ -92,7 +92,7 @@ def _make_watch(settings: Settings) -> Watch:
                 "serve.mlflow_trace_share is set, and no MLflow server: run `guidealign up`"
             )
         traces = SampledTraces(serve.mlflow_trace_share, trace_sink(Registry(uri)))
-    return Watch(
+    return TelemetrySinks(
         serve,
         spans=None if provider is None else Spans(provider, with_text=serve.trace_text),
         traces=traces,

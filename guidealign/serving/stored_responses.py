@@ -1,4 +1,4 @@
-"""Responses that an upstream keeps: read, deleted and cancelled where they are."""
+"""Reads, deletes and cancels responses that an upstream stores."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from guidealign.serving import openapi as shapes
 from guidealign.serving.admission import admit, identify, parts_of
 from guidealign.serving.refusal import Refusal, bad_request
 from guidealign.serving.relay import (
-    Answer,
     EventStream,
     RelayedStream,
     Upstream,
+    UpstreamAnswer,
     Upstreams,
+    cancel_on_disconnect,
     is_stream,
-    plain_answer,
     read_raw,
-    while_there,
+    whole_answer,
 )
 
 stored = APIRouter()
@@ -75,10 +75,10 @@ async def _passed_on(request: Request, response_id: str, rest: str, model: str) 
             headers = found.headers(limits)
             timeout_s = settings.client_timeout_s
             return RelayedStream(found.response.status, events, headers, timeout_s=timeout_s)
-        response, _ = await plain_answer(found, limits, limit=settings.max_answer_bytes)
+        response, _ = await whole_answer(found, limits, limit=settings.max_answer_bytes)
         return response
 
-    return await while_there(request.receive, answered())
+    return await cancel_on_disconnect(request.receive, answered())
 
 
 def _keepers(upstreams: Upstreams, model: str) -> Sequence[Upstream]:
@@ -101,13 +101,13 @@ def _keepers(upstreams: Upstreams, model: str) -> Sequence[Upstream]:
 
 async def _found(
     upstreams: Upstreams, keepers: Sequence[Upstream], request: Request, path: str, body: bytes
-) -> Answer:
+) -> UpstreamAnswer:
     """The answer of the first that knows the response.
 
     Raises:
         Refusal: 502 or 504: nobody knows it, and one could not be asked.
     """
-    missing: Answer | None = None
+    missing: UpstreamAnswer | None = None
     refused: Refusal | None = None
     for keeper in keepers:
         try:

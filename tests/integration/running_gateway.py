@@ -21,12 +21,12 @@ from guidealign.library import install_starter
 from guidealign.registry import Registry
 from guidealign.retriever import embed_library, load_serving_encoder
 from guidealign.serving.app import build_app
-from guidealign.serving.exchange import Parts
+from guidealign.serving.exchange import GatewayParts
 from guidealign.serving.keys import SCOPES, Arrival, KeyPolicy, OpenGate
 from guidealign.serving.recorder import GatewayInput, GatewayRequest
 from guidealign.serving.relay import Upstreams
 from guidealign.serving.run import PROTOCOL
-from guidealign.serving.telemetry import Watch
+from guidealign.serving.telemetry import TelemetrySinks
 from guidealign.settings import ServeSettings, Settings, UpstreamSettings
 from tests.integration.library_fixture import write_starter
 
@@ -98,7 +98,7 @@ class Gateway:
     """A running gateway."""
 
     base_url: str
-    parts: Parts
+    parts: GatewayParts
     gate: RecordingGate
 
     @property
@@ -126,7 +126,7 @@ def serve_gateway(
     *,
     load: Loader = untrained,
     policy: KeyPolicy | None = None,
-    watch: Watch | None = None,
+    telemetry: TelemetrySinks | None = None,
     **serve: Any,
 ) -> Iterator[Gateway]:
     """Runs the real server on loopback for the length of the block."""
@@ -139,13 +139,13 @@ def serve_gateway(
         engine=make_engine(database_url), settings=settings, load=load, folder=folder
     )
     gate = RecordingGate() if policy is None else RecordingGate(policy)
-    parts = Parts(
+    parts = GatewayParts(
         settings=settings,
         engine=make_engine(database_url),
         guidance=guidance,
         upstreams=Upstreams.of(settings),
         gate=gate,
-        watch=watch or Watch(settings.serve),
+        telemetry=telemetry or TelemetrySinks(settings.serve),
     )
     server = uvicorn.Server(
         uvicorn.Config(

@@ -27,7 +27,13 @@ from sqlalchemy import Engine
 
 from guidealign.serving.keys import SCOPES, KeyPolicy
 from guidealign.serving.refusal import Refusal
-from guidealign.serving.telemetry import Observed, SampledTraces, Spans, Watch, trace_sink
+from guidealign.serving.telemetry import (
+    RequestTelemetry,
+    SampledTraces,
+    Spans,
+    TelemetrySinks,
+    trace_sink,
+)
 from guidealign.settings import ServeSettings, UpstreamSettings
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import ModelServer, Reply, chunks, serve_model
@@ -156,10 +162,10 @@ def _spans(exporter: InMemorySpanExporter, n: int) -> dict[str, ReadableSpan]:
     return {span.name: span for span in exporter.get_finished_spans()}
 
 
-def _watch(exporter: InMemorySpanExporter, *, with_text: bool = False) -> Watch:
+def _telemetry(exporter: InMemorySpanExporter, *, with_text: bool = False) -> TelemetrySinks:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    return Watch(ServeSettings(), spans=Spans(provider, with_text=with_text))
+    return TelemetrySinks(ServeSettings(), spans=Spans(provider, with_text=with_text))
 
 
 def test_spans_follow_the_conventions_and_the_callers_trace(
@@ -171,7 +177,8 @@ def test_spans_follow_the_conventions_and_the_callers_trace(
 ) -> None:
     publish(engine, tmp_path / "starter")
     exporter = InMemorySpanExporter()
-    with serve_gateway(database_url, behind, tmp_path / "kept", watch=_watch(exporter)) as gateway:
+    telemetry = _telemetry(exporter)
+    with serve_gateway(database_url, behind, tmp_path / "kept", telemetry=telemetry) as gateway:
         parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
         answer = httpx.post(
             f"{gateway.base_url}/chat/completions", json=ASK, headers={"traceparent": parent}
@@ -223,8 +230,8 @@ def test_embeddings_have_spans_too(
 ) -> None:
     publish(engine, tmp_path / "starter")
     exporter = InMemorySpanExporter()
-    watch = _watch(exporter, with_text=True)
-    with serve_gateway(database_url, behind, tmp_path / "kept", watch=watch) as gateway:
+    telemetry = _telemetry(exporter, with_text=True)
+    with serve_gateway(database_url, behind, tmp_path / "kept", telemetry=telemetry) as gateway:
         url = f"{gateway.base_url}/embeddings"
         own = {"model": "guidealign-retriever", "input": [SECRET], "encoding_format": "base64"}
         used = httpx.post(url, json=own, timeout=30).json()["usage"]["prompt_tokens"]
@@ -270,8 +277,8 @@ def test_text_is_in_spans_only_where_it_is_allowed_and_masked(
 ) -> None:
     publish(engine, tmp_path / "starter")
     exporter = InMemorySpanExporter()
-    watch = _watch(exporter, with_text=True)
-    with serve_gateway(database_url, behind, tmp_path / "kept", watch=watch) as gateway:
+    telemetry = _telemetry(exporter, with_text=True)
+    with serve_gateway(database_url, behind, tmp_path / "kept", telemetry=telemetry) as gateway:
         _ask(gateway)
         spans = _spans(exporter, 3)
         found = spans["retrieval guidealign-library"].attributes or {}
@@ -288,8 +295,8 @@ def test_sampled_traces_reach_mlflow(
     publish(engine, tmp_path / "starter")
     with local_registry(tmp_path) as registry:
         traces = SampledTraces(1.0, trace_sink(registry))
-        watch = Watch(ServeSettings(), traces=traces)
-        with serve_gateway(database_url, behind, tmp_path / "kept", watch=watch) as gateway:
+        telemetry = TelemetrySinks(ServeSettings(), traces=traces)
+        with serve_gateway(database_url, behind, tmp_path / "kept", telemetry=telemetry) as gateway:
             answer = _ask(gateway)
             wait_until(lambda: traces.outcomes.total() == 1, timeout_s=120)
             figures = _figures(gateway)
@@ -315,11 +322,11 @@ def test_traces_that_find_no_room_or_no_store_are_counted() -> None:
         assert go_on.wait(20)
 
     traces = SampledTraces(1.0, slow)
-    traces.ended(Observed(response_id="first", endpoint="chat"), None)
+    traces.ended(RequestTelemetry(response_id="first", endpoint="chat"), None)
     assert begun.wait(20)
     # One is in the thread's hands, 500 wait, and 7 find no room.
     for number in range(507):
-        traces.ended(Observed(response_id=f"ga-{number}", endpoint="chat"), None)
+        traces.ended(RequestTelemetry(response_id=f"ga-{number}", endpoint="chat"), None)
     assert traces.outcomes["dropped"] == 7
     go_on.set()
     traces.close()
@@ -329,11 +336,11 @@ def test_traces_that_find_no_room_or_no_store_are_counted() -> None:
         raise OSError("away")
 
     traces = SampledTraces(1.0, failing)
-    traces.ended(Observed(response_id="ga-1", endpoint="chat"), None)
+    traces.ended(RequestTelemetry(response_id="ga-1", endpoint="chat"), None)
     traces.close()
     assert traces.outcomes == {"failed": 1}
     nothing = SampledTraces(0.0, failing)
-    nothing.ended(Observed(response_id="ga-1", endpoint="chat"), None)
+    nothing.ended(RequestTelemetry(response_id="ga-1", endpoint="chat"), None)
     nothing.close()
     assert nothing.outcomes == {}
 

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from guidealign.alignment import retrieve
 from guidealign.db import current_release
 from guidealign.guidance import compose
-from guidealign.serving.relay import Opening
+from guidealign.serving.relay import RefusalDetector
 from guidealign.settings import Settings, UpstreamSettings
 from tests.fakes.model_server import ChatRequest, ModelServer, Reply, chunks, serve_model
 from tests.integration.running_gateway import NOBODY, Gateway, publish, serve_gateway
@@ -346,7 +346,7 @@ def test_it_is_noted_whether_an_answer_declines(
 
 
 def test_what_the_api_itself_calls_a_refusal_is_one() -> None:
-    chat, event, whole = Opening(), Opening(), Opening()
+    chat, event, whole = RefusalDetector(), RefusalDetector(), RefusalDetector()
     chat.take({"choices": [{"message": {"content": None, "refusal": "No."}}]})
     event.take({"type": "response.output_text.delta", "delta": "Well, "})
     event.take({"type": "response.refusal.delta", "delta": "no."})
@@ -359,6 +359,6 @@ def test_what_the_api_itself_calls_a_refusal_is_one() -> None:
         {"choices": {"a": 1}},
         {"output": [{"content": 1}]},
     ):
-        silent = Opening()
+        silent = RefusalDetector()
         silent.take(nonsense)
         assert silent.refused is None

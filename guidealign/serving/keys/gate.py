@@ -1,4 +1,4 @@
-"""Who may ask, how often, and who is told of answers: the seam for keys and logs."""
+"""The gate: the interface through which requests are admitted and answers are recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate that asks for keys: who may, how often, and what is written down of it."""
+"""The gate that checks keys and limits, and hands records to the recorder."""
 
 from __future__ import annotations
 

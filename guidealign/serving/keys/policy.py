@@ -1,4 +1,4 @@
-"""What a key may do and how its requests are treated: pure, and the same for every process.
+"""The policy of a key: scopes, mode, shares and limits; the same for every process.
 
 Shares are drawn by hashing ids, never by a random generator: the same request is treated the
 same way whoever asks, and a draw can be repeated from the log.

@@ -5,7 +5,7 @@ from guidealign.serving.recorder.model import (
     Account,
     GatewayInput,
     GatewayRequest,
-    Guidance,
+    GuidanceOutcome,
     Kind,
     Record,
 )
@@ -15,7 +15,7 @@ __all__ = [
     "Account",
     "GatewayInput",
     "GatewayRequest",
-    "Guidance",
+    "GuidanceOutcome",
     "Kind",
     "Record",
     "Recorder",

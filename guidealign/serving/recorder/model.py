@@ -9,7 +9,7 @@ from typing import Literal
 
 from guidealign.serving.model import Mode
 
-Guidance = Literal["injected", "abstained", "monitored", "off", "unguided"]
+GuidanceOutcome = Literal["injected", "abstained", "monitored", "off", "unguided"]
 """injected: guidelines were put in front of the model, less what was withheld; abstained: none was
 near enough; monitored: found but not used; off: nobody asked for any; unguided: the retriever
 failed and the key's failure mode is `open`."""
@@ -30,7 +30,7 @@ class GatewayRequest:
     status: int
     """HTTP status of the answer."""
     mode: Mode
-    guidance: Guidance
+    guidance: GuidanceOutcome
     model: str | None = None
     """As the caller named it."""
     upstream: str | None = None

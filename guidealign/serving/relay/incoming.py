@@ -1,4 +1,4 @@
-"""Requests as they arrive: bodies within limits, in time, and callers that go away."""
+"""Reads requests within limits of size and time, and notices callers that go away."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 _PARSED_AT_ONCE_BYTES = 512 * 2**10
 """A larger body is parsed in a thread, so that nobody else waits for it."""
 _LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
-GONE = 499
+CLIENT_CLOSED_REQUEST = 499
 """Status, for records, of a request whose caller went away."""
 
 
@@ -82,7 +82,7 @@ def _too_large(limit: int) -> Refusal:
     )
 
 
-async def while_there(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T:
+async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T:
     """What work gives, unless the caller goes away before: then it is cancelled.
 
     Args:

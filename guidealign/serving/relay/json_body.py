@@ -1,4 +1,4 @@
-"""Requests as JSON whose other bytes stay what they were.
+"""JSON bodies in which one member can be changed and every other byte stays as it came.
 
 A proxy that decodes a body and encodes it again changes numbers, duplicate names and escapes that
 it knows nothing about. Here a body is read once, the places of its members are remembered, and a

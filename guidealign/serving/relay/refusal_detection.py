@@ -1,4 +1,4 @@
-"""The first words of an answer, which tell whether it declines; read as it passes, never kept."""
+"""Tells from the first words of a model's answer whether it refuses; the words are not kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from guidealign.alignment import REFUSAL_WINDOW, refuses
 
 
-class Opening:
+class RefusalDetector:
     """Takes an answer, or a stream's events one by one, of either API."""
 
     def __init__(self) -> None:

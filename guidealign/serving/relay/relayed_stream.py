@@ -1,4 +1,4 @@
-"""A stream on its way from an upstream to a caller."""
+"""Sends an upstream's stream to the caller as it comes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import asyncio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from guidealign.serving.relay.incoming import GONE
+from guidealign.serving.relay.event_stream import EventStream
+from guidealign.serving.relay.incoming import CLIENT_CLOSED_REQUEST
 from guidealign.serving.relay.upstream import RawHeaders
-from guidealign.serving.relay.upstream_answer import EventStream
 
 BROKEN_OFF = 598
 """Status, for records, of a stream that the upstream broke off after it had begun."""
@@ -77,7 +77,7 @@ class RelayedStream(Response):
 
     def _outcome(self) -> int:
         if self._gone:
-            return GONE
+            return CLIENT_CLOSED_REQUEST
         return BROKEN_OFF if self._events.broken else self.status_code
 
     def _sending(self) -> None:

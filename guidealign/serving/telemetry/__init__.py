@@ -6,9 +6,9 @@ from guidealign.serving.telemetry.metrics import (
     forget_process,
     share_metrics,
 )
-from guidealign.serving.telemetry.request import Observed, endpoint_of
+from guidealign.serving.telemetry.request import RequestTelemetry, endpoint_of
 from guidealign.serving.telemetry.sampled_traces import SampledTraces, trace_sink
-from guidealign.serving.telemetry.sinks import Watch
+from guidealign.serving.telemetry.sinks import TelemetrySinks
 from guidealign.serving.telemetry.spans import (
     OWN_MODEL,
     RequestSpans,
@@ -20,11 +20,11 @@ __all__ = [
     "MULTIPROCESS",
     "OWN_MODEL",
     "Metrics",
-    "Observed",
     "RequestSpans",
+    "RequestTelemetry",
     "SampledTraces",
     "Spans",
-    "Watch",
+    "TelemetrySinks",
     "configured_provider",
     "endpoint_of",
     "forget_process",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from guidealign.serving.telemetry.request import Observed
+from guidealign.serving.telemetry.request import RequestTelemetry
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "guidealign_gateway_"
@@ -35,21 +35,21 @@ class Metrics:
         import prometheus_client as prometheus
 
         self._registry = prometheus.CollectorRegistry()
-        self._told: Tally[tuple[str, ...]] = Tally()
+        self._reported: Tally[tuple[str, ...]] = Tally()
         self._children: dict[tuple[str, ...], Any] = {}
-        self.requests = self._made(
+        self.requests = self._labelled(
             prometheus.Counter, "requests", "Requests that have ended.",
             ("endpoint", "status", "guidance", "key"),
         )  # fmt: skip
-        self.total = self._timed("request_seconds", "From arrival to the last byte.", _SLOW_S)
-        self.retrieval = self._timed("retrieval_seconds", "Of finding guidelines.", _FAST_S)
-        self.encode = self._timed("encode_seconds", "Of it in the encoder.", _FAST_S)
-        self.first_byte = self._timed(
+        self.total = self._histogram("request_seconds", "From arrival to the last byte.", _SLOW_S)
+        self.retrieval = self._histogram("retrieval_seconds", "Of finding guidelines.", _FAST_S)
+        self.encode = self._histogram("encode_seconds", "Of it in the encoder.", _FAST_S)
+        self.first_byte = self._histogram(
             "upstream_first_byte_seconds", "Until the upstream's answer began.", _SLOW_S, "upstream"
         )
-        self.in_flight = self._level("in_flight", "Requests under way.", "livesum")
+        self.in_flight = self._gauge("in_flight", "Requests under way.", "livesum")
         self._levels = {
-            name: self._level(name, words, mode)
+            name: self._gauge(name, words, mode)
             for name, words, mode in (
                 ("queue_length", "Requests that wait for the encoder.", "livesum"),
                 ("release", "Number of the release that is served.", "livemin"),
@@ -62,39 +62,39 @@ class Metrics:
             )
         }
         self._counters = {
-            "records": self._made(
+            "records": self._labelled(
                 prometheus.Counter, "records", "Records, by what became of them.",
                 ("kind", "outcome"),
             ),
-            "upstream_errors": self._made(
+            "upstream_errors": self._labelled(
                 prometheus.Counter, "upstream_errors", "Failures of upstreams, by what failed.",
                 ("upstream", "code"),
             ),
-            "canary_failures": self._made(
+            "canary_failures": self._labelled(
                 prometheus.Counter, "canary_failures", "Answered by what is live in its place.", ()
             ),
-            "traces": self._made(
+            "traces": self._labelled(
                 prometheus.Counter, "mlflow_traces", "Sampled traces, by what became of them.",
                 ("outcome",),
             ),
         }  # fmt: skip
 
-    def _made(self, kind: Any, name: str, words: str, labels: tuple[str, ...]) -> Any:
+    def _labelled(self, kind: Any, name: str, words: str, labels: tuple[str, ...]) -> Any:
         return kind(_PREFIX + name, words, labels, registry=self._registry)
 
-    def _timed(
+    def _histogram(
         self, name: str, words: str, buckets: tuple[float, ...], label: str = "endpoint"
     ) -> Any:
         from prometheus_client import Histogram
 
         return Histogram(_PREFIX + name, words, (label,), buckets=buckets, registry=self._registry)
 
-    def _level(self, name: str, words: str, mode: Any) -> Any:
+    def _gauge(self, name: str, words: str, mode: Any) -> Any:
         from prometheus_client import Gauge
 
         return Gauge(_PREFIX + name, words, registry=self._registry, multiprocess_mode=mode)
 
-    def ended(self, seen: Observed) -> None:
+    def ended(self, seen: RequestTelemetry) -> None:
         """Counts a request that has ended."""
         endpoint = seen.endpoint
         key = "" if seen.key_id is None else str(seen.key_id)
@@ -127,8 +127,8 @@ class Metrics:
         for (name, *labels), n in counts.items():
             counter = self._counters[name]
             child = counter.labels(*labels) if labels else counter
-            child.inc(n - self._told[name, *labels])
-            self._told[name, *labels] = n
+            child.inc(n - self._reported[name, *labels])
+            self._reported[name, *labels] = n
 
     def exposition(self) -> tuple[bytes, str]:
         """All figures as Prometheus reads them, and their content type."""

@@ -1,4 +1,4 @@
-"""What is seen of a request from outside: ids, figures and times, no text."""
+"""The ids, figures and times of one request that telemetry shows; no text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def endpoint_of(path: str) -> str:
 
 
 @dataclass(kw_only=True, slots=True)
-class Observed:
+class RequestTelemetry:
     """A request under way, and then ended."""
 
     response_id: str

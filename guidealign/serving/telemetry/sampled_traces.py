@@ -15,7 +15,7 @@ import structlog
 from guidealign.errors import GuidealignError, places
 from guidealign.registry import Registry, Step, TimedTrace
 from guidealign.serving.keys import is_sampled
-from guidealign.serving.telemetry.request import Observed
+from guidealign.serving.telemetry.request import RequestTelemetry
 
 log = structlog.get_logger()
 
@@ -74,7 +74,7 @@ class SampledTraces:
         self._thread = threading.Thread(target=self._work, daemon=True, name="gateway-traces")
         self._thread.start()
 
-    def ended(self, seen: Observed, text: str | None) -> None:
+    def ended(self, seen: RequestTelemetry, text: str | None) -> None:
         """Takes a request, if it is drawn; waits for nothing.
 
         Args:

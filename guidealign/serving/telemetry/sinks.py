@@ -1,4 +1,4 @@
-"""What looks at requests: figures, spans, a share of traces, and a line in the log."""
+"""Where the telemetry of a request goes: spans, a sample of traces, and a line in the log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from guidealign.ingest import redact_text
-from guidealign.serving.telemetry.request import Observed
+from guidealign.serving.telemetry.request import RequestTelemetry
 from guidealign.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("guidealign.gateway")
 
 
-class Watch:
+class TelemetrySinks:
     """Is told of each request when it ends; nothing in it waits.
 
     Args:
@@ -45,7 +45,7 @@ class Watch:
         """Sampled traces, by what became of them."""
         return {} if self._traces is None else self._traces.outcomes
 
-    def ended(self, seen: Observed, said: str | None) -> None:
+    def ended(self, seen: RequestTelemetry, said: str | None) -> None:
         """Takes note of a request that has ended.
 
         Args:

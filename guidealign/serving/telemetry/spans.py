@@ -20,7 +20,7 @@ from guidealign import __version__
 from guidealign.guidance import Query
 from guidealign.ingest import redact_text
 from guidealign.serving.model import Guided
-from guidealign.serving.telemetry.request import Observed
+from guidealign.serving.telemetry.request import RequestTelemetry
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
@@ -101,7 +101,9 @@ class Spans:
         self._tracer = provider.get_tracer("guidealign.gateway", __version__)
         self._with_text = with_text
 
-    def begin(self, path: str, headers: Mapping[str, str], seen: Observed) -> RequestSpans | None:
+    def begin(
+        self, path: str, headers: Mapping[str, str], seen: RequestTelemetry
+    ) -> RequestSpans | None:
         """The spans of a request, under the caller's if it sends one; None: it is not sampled."""
         from opentelemetry.trace import SpanKind
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -209,7 +211,7 @@ class RequestSpans:
         own = [(name.encode(), value.encode()) for name, value in carrier.items()]
         return [h for h in headers if h[0] not in {b"traceparent", b"tracestate"}] + own
 
-    def ended(self, seen: Observed, guided: Guided | None, base_url: str | None) -> None:
+    def ended(self, seen: RequestTelemetry, guided: Guided | None, base_url: str | None) -> None:
         """Ends all spans.
 
         Args:
@@ -233,7 +235,7 @@ class RequestSpans:
         self._span.end()
 
 
-def _of_answer(seen: Observed, base_url: str | None) -> dict[str, Any]:
+def _of_answer(seen: RequestTelemetry, base_url: str | None) -> dict[str, Any]:
     given: dict[str, Any] = {
         "gen_ai.usage.input_tokens": seen.prompt_tokens,
         "gen_ai.usage.output_tokens": seen.completion_tokens,
