@@ -20,6 +20,7 @@ from guidealign.evaluation.benchmarks.preference import score_labrador
 from guidealign.evaluation.benchmarks.starter_cases import PreferenceCase, load_cases
 from guidealign.evaluation.gates import gate, interim_level
 from guidealign.evaluation.gates.judge import Judgement, judge_labrador, judge_retriever
+from guidealign.evaluation.interval_chart import CheckInterval, draw_intervals
 from guidealign.evaluation.model import CheckResult, GateDecision
 from guidealign.evaluation.page import decision_page
 from guidealign.evaluation.policy import CheckPolicy, GatePolicy, InterimPlan, load_policy
@@ -59,6 +60,7 @@ __all__ = [
     "BenchmarkSource",
     "BenchmarkSubject",
     "CalibrationReport",
+    "CheckInterval",
     "CheckPolicy",
     "CheckResult",
     "Demand",
@@ -81,6 +83,7 @@ __all__ = [
     "compare_results",
     "confusion_svg",
     "decision_page",
+    "draw_intervals",
     "find_threshold",
     "gate",
     "interim_level",

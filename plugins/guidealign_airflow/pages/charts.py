@@ -3,53 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
 _ROW = 26.0
 _EDGE = 2.0
 """Per cent of the plot that stay free on either side."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A difference with its interval; what lies right of zero speaks for the challenger."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    outcome: str
-
-
-def intervals(rows: Sequence[Interval]) -> Markup:
-    """Differences with their intervals, one below the other, around zero."""
-    if not rows:
-        return Markup()
-    ends = [abs(x) for row in rows for x in (row.low, row.high, row.value)]
-    reach = max([*ends, 1e-9]) * 1.1
-
-    def x(value: float) -> str:
-        return f"{50 + (50 - _EDGE) * value / reach:.2f}%"
-
-    height = _ROW * len(rows) + 24
-    plot = [
-        f'<line class="axis" x1="50%" x2="50%" y1="0" y2="{height - 18}"/>'
-        f'<text x="0" y="{height - 4}">worse</text>'
-        f'<text x="50%" y="{height - 4}" text-anchor="middle">equal</text>'
-        f'<text x="100%" y="{height - 4}" text-anchor="end">better</text>'
-    ]
-    for i, row in enumerate(rows):
-        y = _ROW * i + _ROW / 2
-        told = f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]: {row.outcome}"
-        plot.append(
-            f'<g class="{escape(row.outcome)}"><title>{escape(row.name)}: {escape(told)}</title>'
-            f'<line x1="{x(row.low)}" x2="{x(row.high)}" y1="{y}" y2="{y}"/>'
-            f'<circle cx="{x(row.value)}" cy="{y}" r="4"/></g>'
-        )
-    label = "; ".join(f"{r.name} {r.value:+.3f} [{r.low:+.3f}, {r.high:+.3f}]" for r in rows)
-    return _chart(plot, height, label, "intervals", names=[row.name for row in rows])
 
 
 def lines(points: Sequence[tuple[str, float]], unit: str) -> Markup:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from guidealign.alignment import dataset_run
 from guidealign.db import current_release
 from guidealign.errors import GuidealignError
-from guidealign.evaluation import decision_page
+from guidealign.evaluation import CheckInterval, decision_page
 from guidealign.promotion import (
     CheckRow,
     LineageStep,
@@ -26,7 +26,6 @@ from guidealign.promotion import (
 )
 from guidealign.records import LABRADOR_MODEL, RETRIEVER_MODEL, Release
 from guidealign_airflow.pages.access import Operator, OwnPage, Reader
-from guidealign_airflow.pages.charts import Interval
 from guidealign_airflow.pages.context import platform
 from guidealign_airflow.pages.render import page, plain_page
 
@@ -67,11 +66,13 @@ def _address(tracking_uri: str) -> str:
     return tracking_uri.rstrip("/") if tracking_uri.startswith(("http://", "https://")) else ""
 
 
-def _drawn(checks: list[CheckRow]) -> list[Interval]:
+def _drawn(checks: list[CheckRow]) -> list[CheckInterval]:
     return [
-        Interval(c.name, c.difference, c.ci_low, c.ci_high, c.outcome)
+        CheckInterval(
+            name=c.name, outcome=c.outcome, n=c.n, gain=c.difference, low=c.ci_low, high=c.ci_high
+        )
         for c in checks
-        if c.difference is not None and c.ci_low is not None and c.ci_high is not None
+        if c.difference is not None
     ]
 
 

@@ -11,6 +11,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from guidealign.evaluation import draw_intervals
 from guidealign_airflow.pages import charts
 from guidealign_airflow.pages.access import Person
 from guidealign_airflow.pages.timing import measured
@@ -55,7 +56,7 @@ def _environment() -> Environment:
     made.filters |= {"moment": _moment, "named": _named}
     made.globals |= {
         "tabs": _TABS,
-        "interval_chart": charts.intervals,
+        "draw_intervals": draw_intervals,
         "line_chart": charts.lines,
         "stack_chart": charts.stacks,
     }

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from guidealign.evaluation import CheckPolicy, CheckResult, GateDecision, GatePolicy
-from guidealign.evaluation._report import decision_artifacts, draw_intervals
-from guidealign.evaluation.page import draw_check
+from guidealign.evaluation import (
+    CheckInterval,
+    CheckPolicy,
+    CheckResult,
+    GateDecision,
+    GatePolicy,
+    draw_intervals,
+)
+from guidealign.evaluation._report import decision_artifacts
 
 _COMMON = {"kind": "quality", "must": "be_better", "effect": 0.1, "level": 0.05}
 _COMPARED = CheckResult(
@@ -44,11 +50,16 @@ def test_all_zero_is_drawn() -> None:
         name="same", kind="quality", must="be_better", outcome="inconclusive", reason="equal",
         effect=0.0, level=0.05, n=9, difference=0.0, ci_low=0.0, ci_high=0.0,
     )  # fmt: skip
-    decision = GateDecision(
-        decision_id=1, model_name="m", challenger_version=2, champion_version=0, verdict="hold",
-        reason="equal", evidence=(zero,), unit="points",
-    )  # fmt: skip
-    assert 'cx="560.0"' in draw_intervals(decision)
-    assert 'cx="320.0"' in draw_check(zero)
-    empty = GateDecision(**{**decision.__dict__, "evidence": ()})
-    assert "Gate intervals" in draw_intervals(empty)
+    assert 'cx="50.00%"' in draw_intervals([CheckInterval.of(zero)])
+    assert "0 = bar" in draw_intervals([CheckInterval.of(zero)])
+    assert "Gate intervals" in draw_intervals([])
+
+
+def test_a_check_is_drawn_to_scale_with_its_bar() -> None:
+    check = CheckInterval(name="m", outcome="fail", n=9, gain=-0.1, low=-0.2, high=0.0, bar=-0.05)
+    drawn = draw_intervals([check], named=False)
+    # The reach is 0.2 * 1.1 = 0.22 over 47% of the width: -0.1 stands at 50 - 47 * 0.1 / 0.22.
+    assert 'cx="28.64%"' in drawn
+    assert 'x1="7.27%" x2="50.00%"' in drawn  # 50 - 47 * 0.2 / 0.22
+    assert 'x="39.32%" width="10.68%"' in drawn  # 47 * 0.05 / 0.22 on the left of zero
+    assert "gain -0.100, interval -0.200 to +0.000, bar -0.05" in drawn
