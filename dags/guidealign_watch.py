@@ -27,8 +27,8 @@ def look() -> dict[str, Any]:
     from guidealign.promotion import watch_promotions
 
     watched = watch_promotions(**services().all())
-    if watched.looks:
-        note_run("\n".join(f"{seen.model_name}: {seen}" for seen in watched.looks))
+    if watched.analyses:
+        note_run("\n".join(f"{seen.model_name}: {seen}" for seen in watched.analyses))
     return watched.as_dict()
 
 

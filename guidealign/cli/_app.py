@@ -300,13 +300,13 @@ def watch(
     if as_json:
         print_json(watched.as_dict())
         return
-    for look in watched.looks:
-        console.print(f"{look.model_name}: {look}", highlight=False)
+    for analysis in watched.analyses:
+        console.print(f"{analysis.model_name}: {analysis}", highlight=False)
     for done in watched.rolled_back:
         console.print(
             f"{done.model_name}: rolled back to version {done.to_version}", highlight=False
         )
-    if not watched.looks:
+    if not watched.analyses:
         console.print("nothing was promoted lately: there is nothing to watch")
 
 

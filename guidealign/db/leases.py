@@ -169,7 +169,7 @@ def complete(connection: Connection, task: str, ids: Sequence[int], *, holder: s
     return set(connection.execute(_COMPLETE, values).scalars())
 
 
-def release(
+def give_back(
     connection: Connection, task: str, items: Sequence[GivenBack], *, holder: str
 ) -> set[int]:
     """Gives items back; returns which were still ours."""
@@ -178,7 +178,7 @@ def release(
     return set(connection.execute(_RELEASE, values).scalars())
 
 
-def release_holders(connection: Connection, task: str, holders: Sequence[str]) -> int:
+def give_back_of_dead(connection: Connection, task: str, holders: Sequence[str]) -> int:
     """Gives back all that workers known to be dead still hold; returns how many items."""
     values = {"task": task, "holders": list(holders)}
     return connection.execute(_RELEASE_HOLDERS, values).rowcount

@@ -23,25 +23,30 @@ from guidealign.promotion.switch import (
     rollback,
 )
 from guidealign.promotion.tidy import drop_unused_embeddings
-from guidealign.promotion.watch import Look, Watched, look_at, watch_promotions
+from guidealign.promotion.watch import (
+    InterimAnalysis,
+    WatchResult,
+    analyse_promotion,
+    watch_promotions,
+)
 
 __all__ = [
     "Approval",
     "CheckRow",
     "DecisionRow",
+    "InterimAnalysis",
     "LineageRow",
     "LineageStep",
-    "Look",
     "MoveRow",
     "Note",
     "SwitchResult",
-    "Watched",
+    "WatchResult",
     "adopt_library",
+    "analyse_promotion",
     "decide_and_switch",
     "drop_unused_embeddings",
     "follow_judgement",
     "lineage_steps",
-    "look_at",
     "model_lineage",
     "promote_by_hand",
     "recent_decisions",

@@ -113,14 +113,14 @@ def count_marks(
     return {measure: Counts(**counts) for measure, counts in found.items()}
 
 
-def last_look(connection: Connection, promotion_id: int, measure: str) -> tuple[int, int]:
-    """Number of the last look at a measure and its conversations since; zeros: none."""
+def last_analysis(connection: Connection, promotion_id: int, measure: str) -> tuple[int, int]:
+    """Number of a measure's last analysis and its conversations since; zeros: none."""
     row = connection.execute(
         _LAST_LOOK, {"promotion_id": promotion_id, "measure": measure}
     ).one_or_none()
     return (row.look, row.n_since) if row else (0, 0)
 
 
-def add_look(connection: Connection, values: dict[str, Any]) -> None:
-    """Appends a look."""
+def add_analysis(connection: Connection, values: dict[str, Any]) -> None:
+    """Appends an analysis."""
     connection.execute(_ADD_LOOK, values)

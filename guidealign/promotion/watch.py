@@ -20,13 +20,13 @@ from guidealign.settings import Settings, WatchSettings
 
 ACTOR = "watch"
 _GROWTH = 1.25
-"""By which the conversations must have grown since the last look: looks cost level."""
+"""By which the conversations must have grown since the last analysis: each spends level."""
 _MEASURES = ("refused", "disliked", "harmful")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
-    """One measure of one model, looked at now or waiting for more conversations."""
+class InterimAnalysis:
+    """One measure of one model, analysed now or waiting for more conversations."""
 
     model_name: str
     version: int
@@ -34,7 +34,7 @@ class Look:
     measure: str
     counts: Counts
     least_increase: float | None
-    """Lower bound of the increase of the share; None: too few to look."""
+    """Lower bound of the increase of the share; None: too few to analyse."""
     allowed: float
     is_breach: bool
 
@@ -50,47 +50,49 @@ class Look:
             f" {c.k_before} of {c.n_before} under {self.version_before}"
         )
         if self.least_increase is None:
-            return f"{shares}: too few to tell, or too few more than at the last look"
+            return f"{shares}: too few to tell, or too few more than at the last analysis"
         verb = "more than" if self.is_breach else "of"
         return f"{shares}: at least {self.least_increase:+.3f}, {verb} {self.allowed:.3f} allowed"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watched:
+class WatchResult:
     """What one watch saw and did."""
 
-    looks: tuple[Look, ...]
+    analyses: tuple[InterimAnalysis, ...]
     rolled_back: tuple[SwitchResult, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """For a scheduler's metadata."""
         return {
-            "looks": [look.as_dict() for look in self.looks],
+            "looks": [analysis.as_dict() for analysis in self.analyses],
             "rolled_back": [done.as_dict() for done in self.rolled_back],
         }
 
 
-def watch_promotions(*, engine: Engine, settings: Settings, registry: Registry) -> Watched:
+def watch_promotions(*, engine: Engine, settings: Settings, registry: Registry) -> WatchResult:
     """Looks at what serves since a promotion, and rolls back what is worse than is allowed.
 
     Raises:
         ServiceUnavailableError: database or registry do not answer.
     """
-    looks: list[Look] = []
+    analyses: list[InterimAnalysis] = []
     done = []
     for model_name in FIELD:
-        seen = look_at(model_name, engine=engine, settings=settings)
-        looks += seen
-        breaches = [look for look in seen if look.is_breach]
+        seen = analyse_promotion(model_name, engine=engine, settings=settings)
+        analyses += seen
+        breaches = [analysis for analysis in seen if analysis.is_breach]
         if breaches and settings.watch.roll_back:
             reason = "; ".join(map(str, breaches))
             parts: dict[str, Any] = {"engine": engine, "settings": settings, "registry": registry}
             done.append(rollback(model_name, actor=ACTOR, reason=reason, **parts))
-    return Watched(looks=tuple(looks), rolled_back=tuple(done))
+    return WatchResult(analyses=tuple(analyses), rolled_back=tuple(done))
 
 
-def look_at(model_name: str, *, engine: Engine, settings: Settings) -> list[Look]:
-    """The measures of one model; none while it is not freshly promoted. A look is stored once."""
+def analyse_promotion(
+    model_name: str, *, engine: Engine, settings: Settings
+) -> list[InterimAnalysis]:
+    """Each measure of one model, stored once; none while it is not freshly promoted."""
     wanted = settings.watch
     with guard_database(), store.switch_lock(engine), engine.begin() as connection:
         promotion = _watch_store.last_promotion(connection, model_name)
@@ -106,23 +108,23 @@ def look_at(model_name: str, *, engine: Engine, settings: Settings) -> list[Look
             served=settings.labrador_server.model,
             harm_measure=wanted.harm_measure,
         )
-        looks = []
+        analyses = []
         for measure in _MEASURES:
             known = counts.get(measure, Counts())
-            number, n_then = _watch_store.last_look(connection, promotion.id, measure)
+            number, n_then = _watch_store.last_analysis(connection, promotion.id, measure)
             bound = _bound(known, n_then, number + 1, wanted)
-            look = _look(promotion, measure, known, bound, wanted)
-            looks.append(look)
+            analysis = _analysis(promotion, measure, known, bound, wanted)
+            analyses.append(analysis)
             if bound is not None:
                 values = {**asdict(known), "promotion_id": promotion.id, "measure": measure}
                 values |= {"look": number + 1, "least_increase": bound}
-                values |= {"allowed": look.allowed, "is_breach": look.is_breach}
-                _watch_store.add_look(connection, values)
-    return looks
+                values |= {"allowed": analysis.allowed, "is_breach": analysis.is_breach}
+                _watch_store.add_analysis(connection, values)
+    return analyses
 
 
 def _bound(counts: Counts, n_then: int, number: int, wanted: WatchSettings) -> float | None:
-    """What a look finds; None: too few conversations for one, or too few more than at the last."""
+    """What an analysis finds; None: too few conversations, or too few more than at the last."""
     least = max(wanted.least_conversations, _GROWTH * n_then)
     if counts.n_since < least or counts.n_before < wanted.least_conversations:
         return None
@@ -133,11 +135,11 @@ def _bound(counts: Counts, n_then: int, number: int, wanted: WatchSettings) -> f
     return least_increase(counts, level)
 
 
-def _look(
+def _analysis(
     promotion: Promotion, measure: str, counts: Counts, bound: float | None, wanted: WatchSettings
-) -> Look:
+) -> InterimAnalysis:
     allowed: float = getattr(wanted, f"{measure}_margin")
-    return Look(
+    return InterimAnalysis(
         model_name=promotion.model_name,
         version=promotion.version,
         version_before=promotion.version_before,

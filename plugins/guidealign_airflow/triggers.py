@@ -10,7 +10,7 @@ import structlog
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
 
 from guidealign.errors import GuidealignError, TransientError
-from guidealign.registry import watched_version
+from guidealign.registry import poll_alias_version
 from guidealign.settings import load_settings
 from guidealign_airflow.hooks import DEFAULT_CONNECTION, GuidealignHook
 
@@ -48,7 +48,7 @@ class RegistryAliasTrigger(BaseTrigger):
         uri = load_settings().mlflow.tracking_uri or ""
         while True:
             try:
-                version = await watched_version(uri, self.model_name, self.alias)
+                version = await poll_alias_version(uri, self.model_name, self.alias)
             except TransientError as error:
                 log.warning("registry.away", error=str(error), retry_in_s=self.poll_s)
                 version = None

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 
 from guidealign.errors import BadInputError, ConfigurationError, ServiceUnavailableError
 from guidealign.records import LABRADOR_MODEL
-from guidealign.registry import Registry, watched_version
+from guidealign.registry import Registry, poll_alias_version
 from tests.fakes.airflow_home import airflow_env, airflow_home
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,7 +72,7 @@ def registry(mlflow_url: str, tmp_path_factory: pytest.TempPathFactory) -> Regis
 
 def test_an_alias_is_read_over_rest_as_the_client_reads_it(registry: Registry) -> None:
     def ask(model: str, alias: str) -> int | None:
-        return asyncio.run(watched_version(registry.tracking_uri, model, alias))
+        return asyncio.run(poll_alias_version(registry.tracking_uri, model, alias))
 
     assert ask("no-such-model", "champion") is None
     assert ask(LABRADOR_MODEL, "no-such-alias") is None
@@ -113,9 +113,9 @@ def test_who_signs_in_moves_aliases_by_the_client(
 
 def test_what_cannot_be_asked_says_what_to_do() -> None:
     with pytest.raises(ConfigurationError, match="on an MLflow server, not in sqlite"):
-        asyncio.run(watched_version("sqlite:///x.db", LABRADOR_MODEL, "champion"))
+        asyncio.run(poll_alias_version("sqlite:///x.db", LABRADOR_MODEL, "champion"))
     with pytest.raises(ServiceUnavailableError, match="does not answer"):
-        asyncio.run(watched_version("http://127.0.0.1:9", LABRADOR_MODEL, "champion"))
+        asyncio.run(poll_alias_version("http://127.0.0.1:9", LABRADOR_MODEL, "champion"))
 
 
 def test_the_example_waits_for_the_alias_and_goes_on(registry: Registry, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine, text
 
-from guidealign.db import GivenBack, claim, complete, count_open, enqueue, release
+from guidealign.db import GivenBack, claim, complete, count_open, enqueue, give_back
 
 
 def _claim(engine: Engine, holder: str, limit: int = 10, lease_s: float = 60) -> list[int]:
@@ -48,7 +48,7 @@ def test_given_up_item_keeps_its_reason(engine: Engine) -> None:
             GivenBack(item_id=1, error="no answer"),
             GivenBack(item_id=2, error="junk", reason="invalid_answer", final=True),
         ]
-        assert release(connection, "t", back, holder="w") == {1, 2}
+        assert give_back(connection, "t", back, holder="w") == {1, 2}
     assert _claim(engine, "w2") == [1]
     with engine.connect() as connection:
         row = connection.execute(

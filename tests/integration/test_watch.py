@@ -125,7 +125,7 @@ def test_more_refusals_than_are_allowed_bring_the_version_before_back(world: Wor
         ).one()
     assert tuple(row) == ("watch", "rollback", done.reason)
     assert world.looks() == [("refused", 1, 100, 100, True)]
-    assert watch_promotions(**world.parts).looks == ()
+    assert watch_promotions(**world.parts).analyses == ()
 
 
 def test_as_many_as_before_change_nothing_and_a_look_waits_for_more(world: World) -> None:
@@ -146,7 +146,7 @@ def test_too_few_conversations_conclude_nothing(world: World, n_before: int, n_s
     world.answers(world.new_release, n_since, n_since)
     watched = watch_promotions(**world.parts)
     assert watched.rolled_back == ()
-    assert "too few" in str(watched.looks[0])
+    assert "too few" in str(watched.analyses[0])
     assert world.looks() == []
 
 
@@ -177,7 +177,7 @@ def test_feedback_is_watched_and_its_last_word_counts(
     world.say(before, measure, 1, source)
     world.say(since, measure, 0, source)
     watched = watch_promotions(**world.parts)
-    assert [look.measure for look in watched.looks if look.is_breach] == [told]
+    assert [analysis.measure for analysis in watched.analyses if analysis.is_breach] == [told]
     assert world.served() == 0
 
 

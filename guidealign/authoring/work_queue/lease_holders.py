@@ -9,7 +9,7 @@ import psutil
 from sqlalchemy import Engine
 
 from guidealign.authoring.work_queue import store
-from guidealign.db import guard_database, release_holders
+from guidealign.db import give_back_of_dead, guard_database
 
 
 def holder_name(batch: int) -> str:
@@ -28,7 +28,7 @@ def free_dead_holders(engine: Engine) -> int:
         dead = {
             name for name in store.lease_holders(connection, f"{_host()}:") if not _is_alive(name)
         }
-        return release_holders(connection, store.TASK, sorted(dead))
+        return give_back_of_dead(connection, store.TASK, sorted(dead))
 
 
 def _host() -> str:

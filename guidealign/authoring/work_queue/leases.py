@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from guidealign.authoring.model import Authored
 from guidealign.authoring.work_queue import store
-from guidealign.db import Claim, GivenBack, claim, guard_database, next_open_s, release, renew
+from guidealign.db import Claim, GivenBack, claim, give_back, guard_database, next_open_s, renew
 from guidealign.errors import ServiceUnavailableError
 
 log = structlog.get_logger()
@@ -141,7 +141,7 @@ class LeasedInputs:
         if items:
             with contextlib.suppress(ServiceUnavailableError):
                 await self.transact(
-                    lambda connection: release(connection, store.TASK, items, holder=self.holder)
+                    lambda connection: give_back(connection, store.TASK, items, holder=self.holder)
                 )
         self._held.clear()
         self._threads.shutdown(wait=False)

@@ -16,7 +16,7 @@ from guidealign.authoring.model import (
     guideline_hash,
 )
 from guidealign.authoring.work_queue._json_rows import json_rows
-from guidealign.db import GivenBack, complete, release
+from guidealign.db import GivenBack, complete, give_back
 from guidealign.ingest import normalize_text
 
 TASK = "author"
@@ -141,7 +141,7 @@ def save_outcomes(
     unfinished = [outcome for outcome in outcomes if isinstance(outcome, Unfinished)]
     _insert(connection, _INSERT_CALLS, [row for o in outcomes for row in _call_rows(o)])
     ours = complete(connection, TASK, [o.input_id for o in finished], holder=holder)
-    back = release(connection, TASK, [o.given_back for o in unfinished], holder=holder)
+    back = give_back(connection, TASK, [o.given_back for o in unfinished], holder=holder)
     dead = [o for o in unfinished if o.given_back.final and o.input_id in back]
     _insert(connection, _INSERT_REJECTS, [_dead_row(outcome) for outcome in dead])
     total = _save(connection, [o for o in finished if o.input_id in ours])

@@ -12,7 +12,7 @@ from guidealign.registry._aliases import ALIAS_PATH, NO_ALIAS, version_in
 _TIMEOUT_S = 10.0
 
 
-async def watched_version(tracking_uri: str, model_name: str, alias: str) -> int | None:
+async def poll_alias_version(tracking_uri: str, model_name: str, alias: str) -> int | None:
     """The version an alias points to, over MLflow's REST API; None where there is none.
 
     It imports nothing of MLflow and blocks no event loop.
