@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from guidealign.cli._shared import console, data, print_figures, print_json
-from guidealign.errors import BadInputError
+from guidealign.cycle import open_services
+from guidealign.settings import load_settings
 
 if TYPE_CHECKING:
     from guidealign.labrador import Estimate
@@ -33,13 +34,9 @@ def labrador(
             raise typer.Exit(1)
         return
     from guidealign.labrador import train_labrador
-    from guidealign.registry import Registry
 
-    given = data()
-    uri = given["settings"].mlflow.tracking_uri
-    if uri is None:
-        raise BadInputError("no MLflow server is set: run `guidealign up`")
-    result = train_labrador(dataset_id=dataset, registry=Registry(uri), **given).as_dict()
+    services = open_services(load_settings())
+    result = train_labrador(dataset_id=dataset, **services.all()).as_dict()
     if as_json:
         print_json(result)
     else:

@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 from guidealign.cli._errors import USAGE_EXIT
-from guidealign.db import make_engine
+from guidealign.cycle import open_services
 from guidealign.errors import ConfigurationError, GuidealignError
-from guidealign.registry import Registry
 from guidealign.settings import load_settings
 
 _AS_SET = "as-set"
@@ -61,8 +60,6 @@ def _train(
     section: str, train: Callable[..., Trained], data: str, given: dict[str, str]
 ) -> dict[str, Any]:
     settings = load_settings()
-    if settings.mlflow.tracking_uri is None:
-        raise ConfigurationError("no MLflow server is configured: run `guidealign up`")
     wanted = given.pop(data)
     changes = {name: value for name, value in given.items() if value != _AS_SET}
     before = getattr(settings, section)
@@ -73,10 +70,5 @@ def _train(
         raise ConfigurationError(
             f"a parameter is not a number that fits: {changes | {data: wanted}}"
         ) from error
-    result = train(
-        engine=make_engine(settings.require_database_url()),
-        settings=settings.model_copy(update={section: changed}),
-        registry=Registry(settings.mlflow.tracking_uri),
-        **{data: number},
-    )
-    return result.as_dict()
+    services = open_services(settings.model_copy(update={section: changed}))
+    return train(**services.all(), **{data: number}).as_dict()

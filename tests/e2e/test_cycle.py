@@ -141,8 +141,9 @@ def test_airflow_lists_runs_that_assets_started(platform: Platform) -> None:
     assert "MLflow run" in note
 
 
+@pytest.mark.parametrize("command", [["run"], ["cycle", "--here"]], ids=["Airflow", "here"])
 def test_second_cycle_ingests_trains_and_promotes_nothing_twice(
-    platform: Platform, tmp_path: Path
+    platform: Platform, tmp_path: Path, command: list[str]
 ) -> None:
     counts = (
         "select (select count(*) from core.inputs), (select count(*) from core.assessments),"
@@ -152,7 +153,7 @@ def test_second_cycle_ingests_trains_and_promotes_nothing_twice(
     )
     first = _write_inputs(tmp_path / "again.jsonl", "bread baking", 2)
     before = platform.query(counts)
-    done = platform.call("run", "--inputs", str(first), check=False)
+    done = platform.call(*command, "--inputs", str(first), check=False)
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-2_000:]
     assert platform.query(counts) == before
     assert "2 known" in done.stdout.replace("\n", " ")
