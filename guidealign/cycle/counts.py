@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import TextClause, text
-
+from guidealign.cycle import store
 from guidealign.records import LABRADOR_MODEL, RETRIEVER_MODEL
 
 if TYPE_CHECKING:
     from guidealign.cycle.model import Services
 
-_INPUTS = text("select count(*) from core.inputs")
-_CANDIDATES = text("select count(*) from core.guidelines where state = 'candidate'")
-_VECTORS = text("select count(*) from core.embeddings")
-_ANSWERS = text("select count(*) from core.aligned_responses")
-_SCORES = text("select count(*) from core.benchmark_results")
-
 
 def inputs(services: Services) -> str:
     """Inputs that are stored."""
-    return f"{_count(services, _INPUTS)} inputs"
+    return f"{store.count(services.engine, 'inputs')} inputs"
 
 
 def authored(services: Services) -> str:
@@ -35,22 +28,22 @@ def authored(services: Services) -> str:
 
 def candidates(services: Services) -> str:
     """Guidelines that wait for curation or a person."""
-    return f"{_count(services, _CANDIDATES)} candidates"
+    return f"{store.count(services.engine, 'candidates')} candidates"
 
 
 def embedded(services: Services) -> str:
     """Vectors of all retrievers."""
-    return f"{_count(services, _VECTORS)} vectors"
+    return f"{store.count(services.engine, 'vectors')} vectors"
 
 
 def answered(services: Services) -> str:
     """Guided answers, those of earlier releases too."""
-    return f"{_count(services, _ANSWERS)} answers"
+    return f"{store.count(services.engine, 'answers')} answers"
 
 
 def scored(services: Services) -> str:
     """Results of cases, those of earlier gates too."""
-    return f"{_count(services, _SCORES)} cases scored"
+    return f"{store.count(services.engine, 'scores')} cases scored"
 
 
 def retriever_steps(services: Services) -> str:
@@ -61,13 +54,6 @@ def retriever_steps(services: Services) -> str:
 def labrador_steps(services: Services) -> str:
     """Steps of the training that runs."""
     return _training_step(services, LABRADOR_MODEL)
-
-
-def _count(services: Services, query: TextClause) -> int:
-    from guidealign.db import guard_database
-
-    with guard_database(), services.engine.connect() as connection:
-        return int(connection.execute(query).scalar_one())
 
 
 def _training_step(services: Services, experiment: str) -> str:

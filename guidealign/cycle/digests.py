@@ -7,12 +7,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
+from guidealign.cycle import store
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-
-_DATASET = text("select digest from core.aligned_datasets order by id desc limit 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +38,9 @@ def digests(*, engine: Engine) -> Digests:
     Raises:
         ServiceUnavailableError: the database does not answer.
     """
-    from guidealign.db import guard_database
     from guidealign.library import latest_version, library_versions
 
-    version = latest_version(engine)
-    with guard_database(), engine.connect() as connection:
-        dataset = connection.execute(_DATASET).scalar_one_or_none()
+    version, dataset = latest_version(engine), store.dataset_digest(engine)
     if version == 0:
         return Digests(library=None, pairs=None, dataset=dataset)
     (newest,) = library_versions(engine=engine, most=1)

@@ -49,13 +49,16 @@ _WITHOUT_VECTOR = text(
     " (select from core.embeddings e where e.retriever_version = -1 and e.guideline_id = g.id)"
     " order by g.id limit :limit"
 )
+# By the inputs they were written for: of two that say the same the first is kept, and that must
+# not be the one whose worker was faster.
 _CANDIDATES = text(
     "select g.id, g.title, g.text, g.category, g.author_model, g.origin, g.checked, g.approved_by,"
     " (select i.text from core.pairs p join core.inputs i on i.id = p.input_id"
     "   where p.guideline_id = g.id and not g.checked order by i.id limit 1) as input_text"
     " from core.guidelines g where g.state = 'candidate' and exists"
     " (select from core.embeddings e where e.retriever_version = -1 and e.guideline_id = g.id)"
-    " order by g.id for update of g"
+    " order by (select min(p.input_id) from core.pairs p where p.guideline_id = g.id) nulls first,"
+    " g.id for update of g"
 )
 _ADD_VERSION = text("select core.add_version(:note, :published_by)")
 _NEW_VERSION = text(
