@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 RETRIEVER_MODEL = "guidealign-retriever"
 LABRADOR_MODEL = "guidealign-labrador"
 UNTRAINED_VERSION = 0
 """The version number of a model before any training: the base itself."""
+
+GUIDANCE_POLICY = "guidealign-guidance"
+"""The guidance policy's name beside the two models: in the ledger of promotions, and in MLflow's
+registry of prompts."""
 
 CaseKind = Literal["harm", "over_refusal", "quality", "retrieval"]
 Verdict = Literal["promote", "hold", "inconclusive", "reject"]
@@ -114,6 +120,61 @@ class RetrievedGuideline:
     score: float
 
 
+Placement = Literal["system_start", "system_end", "last_user", "topic_turn"]
+"""Where guidelines stand in a conversation (docs/guidance.md has each with its cost)."""
+TopicRule = Literal["calibrated", "risk", "cosine", "always"]
+"""What decides whether an input gets unsafe-topic guidelines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidancePolicy:
+    """How guidelines are chosen for an input and worded for a model.
+
+    A policy is data of a release: it is stored once, never changes, and its digest is its name.
+    """
+
+    preamble: str
+    """Stands in front of the numbered guidelines."""
+    placement: Placement
+    """Of models that no pattern of `placement_by_model` names."""
+    placement_by_model: tuple[tuple[str, Placement], ...]
+    """(pattern of a model's name with `*` and `?`, placement); the first that fits counts."""
+    k: int
+    """Most guidelines that an input gets."""
+    n_candidates: int
+    """Nearest guidelines among which the k are chosen."""
+    near_duplicate_threshold: float
+    """Edit similarity of two texts in [0, 1] from which the second is left out."""
+    topic_rule: TopicRule
+    unsafe_threshold: float | None
+    """Of the rule's measure, for unsafe-topic guidelines; None: the retriever's calibrated one."""
+    quality_threshold: float | None
+    """Cosine that the best guideline about quality needs; None: the retriever's calibrated one."""
+    topic_cosine: float
+    """Cosine of two turns of a user from which they are on one topic."""
+    context_weight: float
+    """Of the earlier turn's vector beside the last one's, where they are on one topic."""
+    sticky: bool
+    """Whether the guidelines of a topic's first turn stay while the topic holds."""
+    max_tokens: int
+    """Most that the guidelines of a request take, by estimate."""
+
+    def __post_init__(self) -> None:
+        pairs = tuple((str(pattern), place) for pattern, place in self.placement_by_model)
+        object.__setattr__(self, "placement_by_model", pairs)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the policy as JSON with sorted names."""
+        content = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """The digest's first 12 characters, for people."""
+        return self.digest[:12]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Release:
     """What is served: one id that binds the versions that belong together."""
@@ -122,4 +183,5 @@ class Release:
     library_version: int
     retriever_version: int
     labrador_version: int
-    prompt_version: str
+    policy_version: int
+    policy: GuidancePolicy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -37,16 +38,20 @@ def migrated_template(postgres_url: str) -> str:
 @pytest.fixture
 def empty_database_url(postgres_url: str) -> Iterator[str]:
     """URL of a database with nothing in it."""
-    yield from _database(postgres_url, "template1")
+    with copied_database(postgres_url, "template1") as url:
+        yield url
 
 
 @pytest.fixture
 def database_url(postgres_url: str, migrated_template: str) -> Iterator[str]:
     """URL of a migrated database of this test's own."""
-    yield from _database(postgres_url, migrated_template)
+    with copied_database(postgres_url, migrated_template) as url:
+        yield url
 
 
-def _database(postgres_url: str, template: str) -> Iterator[str]:
+@contextmanager
+def copied_database(postgres_url: str, template: str) -> Iterator[str]:
+    """URL of a copy of a database, for the length of the block."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"create database {name} template {template}")

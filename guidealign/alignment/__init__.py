@@ -3,7 +3,6 @@
 from guidealign.alignment.dataset import build_dataset, dataset_run, load_dataset
 from guidealign.alignment.filters import REFUSAL_WINDOW, refuses
 from guidealign.alignment.model import (
-    PROMPT_VERSION,
     AlignedData,
     AlignedExample,
     DatasetResult,
@@ -16,7 +15,6 @@ from guidealign.alignment.preferences import build_preferences, load_preferences
 from guidealign.alignment.retrieve import retrieve
 
 __all__ = [
-    "PROMPT_VERSION",
     "REFUSAL_WINDOW",
     "AlignedData",
     "AlignedExample",

@@ -1,7 +1,8 @@
-"""Answers inputs with guidelines in front of them; each answer is stored as it comes."""
+"""Answers inputs as guidance has them; each answer is stored as it comes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import structlog
@@ -15,7 +16,7 @@ from guidealign.db import guard_database
 from guidealign.errors import BadInputError, TransientError
 from guidealign.guidance import compose
 from guidealign.llm import CallRecord, ChatClient, ChatResult, recorded_calls, run_many
-from guidealign.records import Release, RetrievedGuideline
+from guidealign.records import GuidancePolicy, Release, RetrievedGuideline
 from guidealign.registry import Registry
 from guidealign.settings import Settings
 
@@ -35,7 +36,7 @@ class AnswerCounts:
 @dataclass(frozen=True)
 class _Job:
     asked: SampledInput
-    guidelines: list[RetrievedGuideline]
+    guidelines: Sequence[RetrievedGuideline]
 
 
 @dataclass
@@ -45,6 +46,7 @@ class _Answerer:
     engine: Engine
     client: ChatClient
     key: AnswerKey
+    policy: GuidancePolicy
     max_tokens: int
     away: list[TransientError] = field(default_factory=list)
     """Why the server is given up; the jobs behind it are not tried one by one."""
@@ -53,7 +55,7 @@ class _Answerer:
         """Whether an answer was stored; an input that the server refuses is a reject."""
         if self.away:
             raise self.away[0]
-        messages = compose(job.asked.text, job.guidelines)
+        messages = compose(job.asked.text, job.guidelines, self.policy, model=self.key.model)
         with recorded_calls() as calls:
             try:
                 said = self.client.complete(messages, temperature=0.0, max_tokens=self.max_tokens)
@@ -125,9 +127,9 @@ def answer_inputs(
         release=release,
         input_ids=[i.input_id for i in inputs],
     )
-    jobs = [_Job(asked, guidelines) for asked, guidelines in zip(inputs, found, strict=True)]
+    jobs = [_Job(asked, one.guidelines) for asked, one in zip(inputs, found, strict=True)]
     key = AnswerKey.of(settings, release)
     with ChatClient(settings.base, stage="align") as client:
-        answerer = _Answerer(engine, client, key, settings.align.max_tokens)
+        answerer = _Answerer(engine, client, key, release.policy, settings.align.max_tokens)
         answered = run_many(jobs, answerer, settings.base.concurrency)
     return AnswerCounts(n_new=sum(answered), n_failed=len(answered) - sum(answered))

@@ -22,6 +22,7 @@ from guidealign.alignment.model import (
 from guidealign.alignment.preferences import build_preferences
 from guidealign.db import current_release, guard_database
 from guidealign.errors import BadInputError, ModelOutputError
+from guidealign.guidance import register_policy
 from guidealign.registry import Registry
 from guidealign.settings import Settings
 
@@ -55,6 +56,7 @@ def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> 
     if not inputs:
         raise BadInputError("there is no input with a category to answer: ingest and author first")
     missing = [i for i in inputs if i.input_id not in known]
+    register_policy(release.policy, registry)
     done = answer_inputs(
         missing, engine=engine, settings=settings, registry=registry, release=release
     )

@@ -7,15 +7,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from guidealign.errors import BadInputError
 from guidealign.guidance import compose
-from guidealign.records import Release
+from guidealign.records import GuidancePolicy, Release
 from guidealign.settings import Settings
 
 EXPERIMENT = "guidealign-align"
 """Of the runs in the registry."""
-
-PROMPT_VERSION = "guided-1"
-"""Version of the words that `compose` puts around guidelines: bump it with them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +40,12 @@ class AnswerKey:
     def of(cls, settings: Settings, release: Release) -> AnswerKey:
         """The key of answers made now.
 
-        The retrieval's bounds and the length limit shape an answer as much as the prompt's
-        words do, so they are part of the version that is stored.
+        The guidance policy and the length limit shape an answer, so both are part of the version
+        that is stored.
         """
-        found, length = settings.retrieval, settings.align.max_tokens
-        shape = f"n{found.n_candidates}-r{found.near_duplicate_threshold:g}-k{found.k}-t{length}"
         return cls(
             model=settings.base.model,
-            prompt_version=f"{PROMPT_VERSION}/{shape}",
+            prompt_version=f"{release.policy.digest}/t{settings.align.max_tokens}",
             library_version=release.library_version,
             retriever_version=release.retriever_version,
         )
@@ -83,14 +79,25 @@ class AlignedExample:
     prompt: str
     response: str
     guidelines: tuple[Guideline, ...] = ()
-    """That stand in front; none: it learns to do without those that led to the answer."""
+    """That are given with it; none: it learns to do without those that led to the answer."""
+    policy: GuidancePolicy | None = None
+    """That worded them; None: the data set is older than guidance policies."""
 
-    def messages(self) -> list[dict[str, str]]:
-        """As a conversation; the answer is the last of it."""
-        return [
-            *compose(self.prompt, self.guidelines),
-            {"role": "assistant", "content": self.response},
-        ]
+    def messages(self) -> list[dict[str, Any]]:
+        """As a conversation; the answer is the last of it.
+
+        Raises:
+            BadInputError: its guidelines cannot be worded as they were.
+        """
+        answer = {"role": "assistant", "content": self.response}
+        if not self.guidelines:
+            return [{"role": "user", "content": self.prompt}, answer]
+        if self.policy is None:
+            raise BadInputError(
+                "the data set is older than guidance policies, so its guidelines cannot be put in"
+                " front of its inputs: run the align stage again"
+            )
+        return [*compose(self.prompt, self.guidelines, self.policy), answer]
 
 
 @dataclass(frozen=True, kw_only=True)

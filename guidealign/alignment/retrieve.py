@@ -1,4 +1,4 @@
-"""Finds the guidelines for inputs: candidates, near-duplicates out, keep k."""
+"""Finds the guidelines for inputs, and keeps what was found."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from sqlalchemy import Engine
 
 from guidealign.alignment import store
 from guidealign.db import guard_database
-from guidealign.errors import IntegrityError
-from guidealign.guidance import keep_distinct
-from guidealign.library import SearchOptions, search_vectors
-from guidealign.records import Release, RetrievedGuideline
+from guidealign.guidance import Found
+from guidealign.records import Release
 from guidealign.registry import Registry
-from guidealign.retriever import load_serving_encoder
+from guidealign.retriever import load_guidance
 from guidealign.settings import Settings
 
 
@@ -25,12 +23,11 @@ def retrieve(
     registry: Registry,
     release: Release,
     input_ids: Sequence[int] | None = None,
-) -> list[list[RetrievedGuideline]]:
-    """The guidelines to put in front of each text, nearest first.
+) -> list[Found]:
+    """What the gateway would find for each text under a release.
 
-    With `input_ids` all candidates are stored in `core.retrievals`, kept or not; the same
-    input under the same release and settings is stored once. Stage 2 of Guide-Align
-    (arXiv 2403.11838): n_docs = 20 candidates, near-duplicates dropped at 0.5, k = 6.
+    With `input_ids` all candidates are stored in `core.retrievals`, given or not; the same
+    input under the same release is stored once.
 
     Raises:
         IntegrityError: nothing of the release's library is embedded under its retriever.
@@ -38,23 +35,10 @@ def retrieve(
     """
     if not texts:
         return []
-    encoder = load_serving_encoder(release.retriever_version, settings=settings, registry=registry)
-    found = search_vectors(
-        encoder.encode(texts, side="input"),
-        engine=engine,
-        retriever_version=release.retriever_version,
-        k=settings.retrieval.n_candidates,
-        options=SearchOptions(library_version=release.library_version),
-    )
-    if not all(found):
-        # Going on would pass unguided answers off as guided ones.
-        raise IntegrityError(
-            f"no guideline of library version {release.library_version} is embedded under"
-            f" retriever version {release.retriever_version}: embed the library first"
-        )
-    kept = [keep_distinct(candidates, settings.retrieval) for candidates in found]
+    guidance = load_guidance(release, engine=engine, settings=settings, registry=registry)
+    found = guidance.find([[text] for text in texts])
     if input_ids is not None:
-        rows = store.retrieval_rows(input_ids, found, kept, release, settings.retrieval)
+        rows = store.retrieval_rows(input_ids, found, release)
         with guard_database(), engine.begin() as connection:
             store.add_retrievals(connection, rows)
-    return kept
+    return found

@@ -16,9 +16,9 @@ from guidealign.alignment.model import (
     SampledInput,
     StoredAnswer,
 )
+from guidealign.guidance import Found
 from guidealign.llm import CallRecord
-from guidealign.records import Release, RetrievedGuideline
-from guidealign.settings import RetrievalSettings
+from guidealign.records import GuidancePolicy, Release
 
 # The rows of each category are shuffled by hash, what the package brought behind what its
 # user brought; then categories take turns, among the harmless inputs and among the others.
@@ -101,8 +101,9 @@ _INSERT_ITEM = text(
 _DATASET_RUN = text("select mlflow_run_id from core.aligned_datasets where id = :dataset_id")
 _LATEST_DATASET = text("select max(id) from core.aligned_datasets")
 _SELECT_DATASET = text(
-    "select id, digest, model, library_version, retriever_version"
-    " from core.aligned_datasets where id = :dataset_id"
+    "select d.id, d.digest, d.model, d.library_version, d.retriever_version, p.policy"
+    " from core.aligned_datasets d left join core.guidance_policies p"
+    " on p.digest = split_part(d.prompt_version, '/', 1) where d.id = :dataset_id"
 )
 _SELECT_EXAMPLES = text(
     "select r.input_id, i.text, r.response, (select coalesce(json_agg(json_build_object("
@@ -137,28 +138,23 @@ def sample_inputs(
 
 
 def retrieval_rows(
-    input_ids: Sequence[int],
-    found: Sequence[Sequence[RetrievedGuideline]],
-    kept: Sequence[Sequence[RetrievedGuideline]],
-    release: Release,
-    bounds: RetrievalSettings,
+    input_ids: Sequence[int], found: Sequence[Found], release: Release
 ) -> list[dict[str, Any]]:
     """One row per candidate; the request id says what the retrieval depended on."""
-    versions = f"l{release.library_version}-r{release.retriever_version}"
-    shape = f"n{bounds.n_candidates}-r{bounds.near_duplicate_threshold:g}-k{bounds.k}"
+    versions = f"l{release.library_version}-r{release.retriever_version}-p{release.policy_version}"
     return [
         {
-            "request_id": f"align-{input_id}-{versions}-{shape}",
+            "request_id": f"align-{input_id}-{versions}",
             "input_id": input_id,
             "guideline_id": candidate.guideline_id,
             "rank": candidate.rank,
             "score": candidate.score,
-            "kept": candidate in chosen,
+            "kept": candidate.guideline_id in {g.guideline_id for g in one.guidelines},
             "library_version": release.library_version,
             "retriever_version": release.retriever_version,
         }
-        for input_id, candidates, chosen in zip(input_ids, found, kept, strict=True)
-        for candidate in candidates
+        for input_id, one in zip(input_ids, found, strict=True)
+        for candidate in one.candidates
     ]
 
 
@@ -246,6 +242,7 @@ def load_dataset(connection: Connection, dataset_id: int | None) -> AlignedData 
     if row is None:
         return None
     rows = connection.execute(_SELECT_EXAMPLES, {"dataset_id": dataset_id}).all()
+    policy = None if row.policy is None else GuidancePolicy(**row.policy)
     return AlignedData(
         dataset_id=row.id,
         digest=row.digest,
@@ -258,6 +255,7 @@ def load_dataset(connection: Connection, dataset_id: int | None) -> AlignedData 
                 prompt=e.text,
                 response=e.response,
                 guidelines=tuple(Guideline(**words) for words in e.guidelines),
+                policy=policy,
             )
             for e in rows
         ),

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import structlog
 import typer
@@ -15,18 +15,26 @@ from rich.table import Table
 
 from guidealign import __version__
 from guidealign.cli._errors import USAGE_EXIT, debug_callback, run_guarded
-from guidealign.cli._shared import actor, console, data, print_figures, print_json, progress
+from guidealign.cli._shared import (
+    actor,
+    console,
+    data,
+    print_figures,
+    print_json,
+    progress,
+    services,
+)
 from guidealign.cli.author import author_app
 from guidealign.cli.canary import canary_app
 from guidealign.cli.cycle import Format, Inputs, TextField, TimeoutS, cycle_app, source_params
 from guidealign.cli.evaluate import evaluate_app
+from guidealign.cli.guidance import guidance_app
 from guidealign.cli.keys import keys_app
 from guidealign.cli.labrador import labrador
 from guidealign.cli.library import library_app
 from guidealign.cli.replay import replay
 from guidealign.cli.serve import serve
 from guidealign.cli.settings import check_settings, settings, write_first_settings
-from guidealign.cycle import open_services
 from guidealign.errors import BadInputError, GuidealignError
 from guidealign.settings import load_settings
 
@@ -42,6 +50,7 @@ app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(keys_app, name="keys")
 app.add_typer(canary_app, name="canary")
 app.add_typer(cycle_app, name="cycle")
+app.add_typer(guidance_app, name="guidance")
 app.command()(serve)
 app.command()(replay)
 app.command()(labrador)
@@ -259,7 +268,7 @@ def promote(
     """Serve a version on your word, whatever its gate has said."""
     from guidealign.promotion import Note, promote_by_hand
 
-    result = promote_by_hand(model, version, note=Note(actor(), reason), **_services())
+    result = promote_by_hand(model, version, note=Note(actor(), reason), **services())
     console.print(
         f"{model}: {result.from_version} -> {result.to_version} ({result.reason})", highlight=False
     )
@@ -267,13 +276,16 @@ def promote(
 
 @app.command()
 def rollback(
-    model: Annotated[str, typer.Argument(help="guidealign-retriever or guidealign-labrador")],
+    model: Annotated[
+        str,
+        typer.Argument(help="guidealign-retriever, guidealign-labrador or guidealign-guidance"),
+    ],
     reason: Annotated[str, typer.Option(help="Goes into the ledger.")],
 ) -> None:
-    """Serve the previous champion again."""
+    """Serve the previous champion, or the previous guidance policy, again."""
     from guidealign.promotion import rollback as roll_back
 
-    result = roll_back(model, actor=actor(), reason=reason, **_services())
+    result = roll_back(model, actor=actor(), reason=reason, **services())
     console.print(f"{model}: {result.from_version} -> {result.to_version} ({reason})")
 
 
@@ -282,7 +294,7 @@ def reconcile() -> None:
     """Follow a `champion` alias that was moved by hand in MLflow, or put it back and say why."""
     from guidealign.promotion import reconcile as bring_together
 
-    results = bring_together(**_services())
+    results = bring_together(**services())
     for r in results:
         console.print(f"{r.model_name}: {r.action} {r.from_version} -> {r.to_version} ({r.reason})")
     if not results:
@@ -296,7 +308,7 @@ def watch(
     """Hold live answers since each promotion against those before; roll back what got worse."""
     from guidealign.promotion import watch_promotions
 
-    watched = watch_promotions(**_services())
+    watched = watch_promotions(**services())
     if as_json:
         print_json(watched.as_dict())
         return
@@ -352,7 +364,3 @@ def publish(note: Annotated[str, typer.Option()] = "published by hand") -> None:
     with progress() as report:
         result = publish_library(note=note, published_by=actor(), progress=report, **data())
     print_figures(result.as_dict())
-
-
-def _services() -> dict[str, Any]:
-    return open_services(load_settings()).all()

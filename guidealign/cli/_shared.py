@@ -31,6 +31,13 @@ def data() -> dict[str, Any]:
     return {"engine": make_engine(settings.require_database_url()), "settings": settings}
 
 
+def services() -> dict[str, Any]:
+    """`data`, and the registry."""
+    from guidealign.cycle import open_services
+
+    return open_services(load_settings()).all()
+
+
 def actor() -> str:
     """Who runs this program, for ledgers."""
     return f"cli:{getpass.getuser()}"

@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from guidealign.cli._shared import actor, console, data
+from guidealign.errors import BadInputError
 
 canary_app = typer.Typer(
     help="A candidate release that the gateway tries on each key's `--canary` share.",
@@ -19,19 +20,27 @@ Library = Annotated[int | None, typer.Option(help="Version; default: the newest.
 Retriever = Annotated[
     int | None, typer.Option(help="Version; default: the challenger, or the live one.")
 ]
+Policy = Annotated[
+    str | None,
+    typer.Option(
+        help="Version of the guidance policy, or `proposed`: what the settings say; default: live."
+    ),
+]
 
 
 @canary_app.command("set")
-def set_(reason: Reason, library: Library = None, retriever: Retriever = None) -> None:
+def set_(
+    reason: Reason, library: Library = None, retriever: Retriever = None, policy: Policy = None
+) -> None:
     """Declare a candidate; one that is tried already ends."""
     from guidealign.guidance import declare_canary
 
-    candidate = chosen_candidate(library, retriever)
+    candidate = chosen_candidate(library, retriever, policy)
     number = declare_canary(candidate, engine=data()["engine"], actor=actor(), reason=reason)
     console.print(
         f"canary {number}: library {candidate.library_version}, retriever"
-        f" {candidate.retriever_version}; `guidealign keys change ID --canary SHARE` lets a key"
-        " take part",
+        f" {candidate.retriever_version}, guidance policy {candidate.policy_version or 'as live'};"
+        " `guidealign keys change ID --canary SHARE` lets a key take part",
         highlight=False,
     )
 
@@ -50,29 +59,47 @@ def list_() -> None:
     """Show the candidates there were, the newest first."""
     from guidealign.guidance import list_canaries
 
-    table = Table("canary", "library", "retriever", "state", "since", "by", "why")
+    table = Table("canary", "library", "retriever", "policy", "state", "since", "by", "why")
     rows = list_canaries(engine=data()["engine"])
     for row in rows:
         table.add_row(
             str(row.canary_id), _shown(row.library_version), _shown(row.retriever_version),
-            row.state, f"{row.created_at:%Y-%m-%d %H:%M}", row.actor, row.reason,
+            _shown(row.policy_version), row.state,
+            f"{row.created_at:%Y-%m-%d %H:%M}", row.actor, row.reason,
         )  # fmt: skip
     console.print(table if rows else "no candidate was ever declared")
 
 
-def chosen_candidate(library: int | None, retriever: int | None) -> Any:
-    """The candidate that was named, in parts or not at all."""
+def chosen_candidate(library: int | None, retriever: int | None, policy: str | None) -> Any:
+    """The candidate that was named, in parts or not at all.
+
+    Raises:
+        BadInputError: the policy is neither a number nor `proposed`.
+    """
     from guidealign.guidance import Candidate
     from guidealign.registry import Registry
     from guidealign.replay import default_candidate
 
     given = data()
+    version = _policy_version(policy, given)
     if library is None or retriever is None:
         uri = given["settings"].mlflow.tracking_uri
         usual = default_candidate(engine=given["engine"], registry=Registry(uri) if uri else None)
         library = usual.library_version if library is None else library
         retriever = usual.retriever_version if retriever is None else retriever
-    return Candidate(library_version=library, retriever_version=retriever)
+    return Candidate(library_version=library, retriever_version=retriever, policy_version=version)
+
+
+def _policy_version(policy: str | None, given: dict[str, Any]) -> int | None:
+    from guidealign.promotion import store_proposal
+
+    if policy is None:
+        return None
+    if policy == "proposed":
+        return store_proposal(actor=actor(), **given)
+    if not policy.isdecimal():
+        raise BadInputError(f"--policy takes a version or `proposed`, not {policy!r}")
+    return int(policy)
 
 
 def _shown(value: int | None) -> str:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from guidealign.cli._shared import actor, console, data, print_json, progress
-from guidealign.cli.canary import Library, Retriever, chosen_candidate
+from guidealign.cli.canary import Library, Policy, Retriever, chosen_candidate
 from guidealign.settings import home_folder
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def replay(
     ),
     library: Library = None,
     retriever: Retriever = None,
+    policy: Policy = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for report and page; default: in the home folder.")
     ] = None,
@@ -55,11 +56,13 @@ def replay(
         requests = recorded_in_inbox(engine, limit=limit)
     else:
         requests = recorded_in_file(file, limit=limit)
-    candidate = chosen_candidate(library, retriever)
+    candidate = chosen_candidate(library, retriever, policy)
     registry = Registry(settings.mlflow.tracking_uri or "")
     prepare_candidate(candidate, registry=registry, **given)
     with progress() as report:
-        result = run_replay(requests, candidate, load=make_loader(settings), report=report, **given)
+        result = run_replay(
+            requests, candidate, engine=engine, load=make_loader(settings), report=report
+        )
     number = keep_replay(result, engine=engine, actor=actor())
     place = _write(result, number, out or home_folder() / "replays")
     if as_json:

@@ -16,7 +16,13 @@ from guidealign.db.leases import (
     retry_failed,
 )
 from guidealign.db.migrations import migrate, schema_revision, views_are_current
-from guidealign.db.releases import current_release, latest_release, release_by_id
+from guidealign.db.releases import (
+    current_release,
+    guidance_policy,
+    latest_release,
+    release_by_id,
+    store_policy,
+)
 from guidealign.db.waiting import Waiting, newest_waiting
 
 __all__ = [
@@ -31,6 +37,7 @@ __all__ = [
     "give_back",
     "give_back_of_dead",
     "guard_database",
+    "guidance_policy",
     "latest_release",
     "make_engine",
     "migrate",
@@ -43,5 +50,6 @@ __all__ = [
     "retry_failed",
     "schema_revision",
     "session_lock",
+    "store_policy",
     "views_are_current",
 ]

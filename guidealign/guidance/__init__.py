@@ -3,56 +3,106 @@
 from guidealign.guidance.canary import (
     CanaryRow,
     Candidate,
+    candidate_release,
     clear_canary,
     declare_canary,
     list_canaries,
     require_candidate,
 )
-from guidealign.guidance.choice import bounds_for, choose, keep_distinct
+from guidealign.guidance.choice import (
+    Choice,
+    RiskProbe,
+    TopicThresholds,
+    choose,
+    is_risky,
+    keep_distinct,
+)
 from guidealign.guidance.engine import Guidance
+from guidealign.guidance.finder import Asked, Live, asked_of_turns, find_all
 from guidealign.guidance.loading import Loader
-from guidealign.guidance.model import Encoder, Found, Side
+from guidealign.guidance.model import CalibratedEncoder, Encoder, Found, Side
+from guidealign.guidance.offline import ReleaseGuidance
+from guidealign.guidance.policy import (
+    PolicyChange,
+    policy_changes,
+    proposed_policy,
+    register_policy,
+    with_k,
+)
 from guidealign.guidance.query import (
     Query,
+    Turn,
     conversation_id_of,
     input_turns,
-    query_of,
     query_of_turns,
+    turns_of,
     user_turns,
 )
-from guidealign.guidance.snapshot import Snapshot
+from guidealign.guidance.snapshot import Snapshot, Texts
 from guidealign.guidance.store import count_unembedded, guidelines, overlay
-from guidealign.guidance.words import compose, guideline_prompt, numbered
-from guidealign.guidance.worker import Blend, Live
+from guidealign.guidance.words import (
+    Place,
+    compose,
+    estimate_tokens,
+    find_place,
+    guideline_prompt,
+    joined,
+    message_of_their_own,
+    numbered,
+    placement_for,
+    within_budget,
+)
 
 __all__ = [
-    "Blend",
+    "Asked",
+    "CalibratedEncoder",
     "CanaryRow",
     "Candidate",
+    "Choice",
     "Encoder",
     "Found",
     "Guidance",
     "Live",
     "Loader",
+    "Place",
+    "PolicyChange",
     "Query",
+    "ReleaseGuidance",
+    "RiskProbe",
     "Side",
     "Snapshot",
-    "bounds_for",
+    "Texts",
+    "TopicThresholds",
+    "Turn",
+    "asked_of_turns",
+    "candidate_release",
     "choose",
     "clear_canary",
     "compose",
     "conversation_id_of",
     "count_unembedded",
     "declare_canary",
+    "estimate_tokens",
+    "find_all",
+    "find_place",
     "guideline_prompt",
     "guidelines",
     "input_turns",
+    "is_risky",
+    "joined",
     "keep_distinct",
     "list_canaries",
+    "message_of_their_own",
     "numbered",
     "overlay",
-    "query_of",
+    "placement_for",
+    "policy_changes",
+    "proposed_policy",
     "query_of_turns",
+    "register_policy",
     "require_candidate",
+    "turns_of",
     "user_turns",
+    "with_k",
+    "within_budget",
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from guidealign.errors import IntegrityError
 from guidealign.guidance.snapshot import Overlay, Snapshot, Texts
-from guidealign.records import Release
+from guidealign.records import GuidancePolicy, Release
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CURRENT = "current.json"
 _VECTORS, _GUIDELINES = "vectors.npy", "guidelines.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 def save(
@@ -85,7 +85,7 @@ def load(folder: Path, *, exact_up_to: int) -> Snapshot | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{folder} holds no release that can be read: remove it") from error
     return held(
-        Release(**packed["release"]),
+        Release(**packed["release"] | {"policy": GuidancePolicy(**packed["release"]["policy"])}),
         Texts(
             ids=np.asarray(packed["ids"], dtype=np.int64),
             titles=tuple(packed["titles"]),

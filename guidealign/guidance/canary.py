@@ -10,24 +10,25 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Engine, text
 
-from guidealign.db import guard_database, latest_release
+from guidealign.db import guard_database, guidance_policy, latest_release
 from guidealign.errors import BadInputError, GuidealignError, places
 from guidealign.guidance import store
+from guidealign.guidance.finder import Live
 from guidealign.guidance.loading import ReleaseLoader
-from guidealign.guidance.worker import Live
 from guidealign.records import Release
 
 log = structlog.get_logger()
 
 _RETRY_S = 30.0
 _DECLARE = text(
-    "insert into core.canaries (library_version, retriever_version, release_id, actor, reason)"
-    " values (:library, :retriever, :release, :actor, :reason) returning id"
+    "insert into core.canaries (library_version, retriever_version, policy_version, release_id,"
+    " actor, reason) values (:library, :retriever, :policy, :release, :actor, :reason)"
+    " returning id"
 )
 _LIBRARY = text("select 1 from core.library_versions where version = :version")
 _LIST = text(
-    "select id as canary_id, library_version, retriever_version, state, actor, reason, created_at"
-    " from library.canaries order by id desc"
+    "select id as canary_id, library_version, retriever_version, policy_version, state, actor,"
+    " reason, created_at from library.canaries order by id desc"
 )
 _REASON_CHARS = 500
 
@@ -38,6 +39,8 @@ class Candidate:
 
     library_version: int
     retriever_version: int
+    policy_version: int | None = None
+    """Of the guidance policy; None: the live release's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,7 @@ class CanaryRow:
     library_version: int | None
     """None: the line ends the candidate before."""
     retriever_version: int | None
+    policy_version: int | None
     state: str
     """open, promoted, ended or cleared."""
     actor: str
@@ -79,6 +83,7 @@ def declare_canary(candidate: Candidate, *, engine: Engine, actor: str, reason: 
         values = {
             "library": candidate.library_version,
             "retriever": candidate.retriever_version,
+            "policy": candidate.policy_version or live.policy_version,
             "release": live.release_id,
         }
         return _insert(connection, values, actor, reason)
@@ -98,6 +103,7 @@ def clear_canary(*, engine: Engine, actor: str, reason: str) -> int | None:
         values = {
             "library": None,
             "retriever": None,
+            "policy": None,
             "release": release and release.release_id,
         }
         _insert(connection, values, actor, reason)
@@ -107,6 +113,18 @@ def clear_canary(*, engine: Engine, actor: str, reason: str) -> int | None:
 def _insert(connection: Connection, values: dict[str, Any], actor: str, reason: str) -> int:
     said = {"actor": actor, "reason": reason[:_REASON_CHARS]}
     return int(connection.execute(_DECLARE, values | said).scalar_one())
+
+
+def candidate_release(connection: Connection, candidate: Candidate, live: Release) -> Release:
+    """The live release with the candidate's parts in place of its own."""
+    version = candidate.policy_version or live.policy_version
+    return replace(
+        live,
+        library_version=candidate.library_version,
+        retriever_version=candidate.retriever_version,
+        policy_version=version,
+        policy=guidance_policy(connection, version) or live.policy,
+    )
 
 
 def require_candidate(connection: Connection, candidate: Candidate) -> Release:
@@ -119,9 +137,16 @@ def require_candidate(connection: Connection, candidate: Candidate) -> Release:
     if live is None:
         raise BadInputError("nothing was ever released: run a cycle, or adopt a library")
     library, retriever = candidate.library_version, candidate.retriever_version
-    if (live.library_version, live.retriever_version) == (library, retriever):
+    policy = candidate.policy_version or live.policy_version
+    parts = (live.library_version, live.retriever_version, live.policy_version)
+    if parts == (library, retriever, policy):
         raise BadInputError(
-            f"library version {library} with retriever version {retriever} is live: name another"
+            f"library version {library} with retriever version {retriever} and guidance policy"
+            f" {policy} is live: name another"
+        )
+    if guidance_policy(connection, policy) is None:
+        raise BadInputError(
+            f"there is no guidance policy {policy}: `guidealign guidance list` has those there are"
         )
     if connection.execute(_LIBRARY, {"version": library}).first() is None:
         raise BadInputError(f"there is no library version {library}")
@@ -178,6 +203,8 @@ class CandidateFollower:
             live.snapshot.release,
             library_version=open_.library_version,
             retriever_version=open_.retriever_version,
+            policy_version=open_.policy_version,
+            policy=open_.policy,
         )
         # A promotion drops the vectors of all other retrievers; a search would come out empty.
         self._loader.require_embedded(release)

@@ -14,17 +14,22 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy import Engine
 
-from guidealign.errors import GuidealignError, IntegrityError, ServiceUnavailableError, places
+from guidealign.errors import (
+    BadInputError,
+    GuidealignError,
+    IntegrityError,
+    ServiceUnavailableError,
+    places,
+)
 from guidealign.guidance import store
+from guidealign.guidance._far import search_far
 from guidealign.guidance.canary import CandidateFollower
-from guidealign.guidance.choice import bounds_for, choose
+from guidealign.guidance.finder import Live, asked_of_turns
 from guidealign.guidance.loading import Loader, ReleaseLoader
 from guidealign.guidance.model import Found
-from guidealign.guidance.query import Query
-from guidealign.guidance.worker import Blend, Embed, Live, Search, Worker
-from guidealign.library import SearchOptions, search_vectors
+from guidealign.guidance.worker import Embed, Search, Worker
 from guidealign.records import Release, RetrievedGuideline
-from guidealign.settings import RetrievalSettings, Settings
+from guidealign.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +55,7 @@ class Guidance:
 
         Args:
             engine: of the guidealign database.
-            settings: bounds of the retrieval, and section `serve`.
+            settings: section `serve`.
             load: the encoder of a version.
             folder: where the last good release is kept.
         """
@@ -71,7 +76,6 @@ class Guidance:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._worker = Worker(
-            blend=Blend(topic_cosine=serve.topic_cosine, weight=serve.context_weight),
             far=self._search_far,
             max_waiting=serve.max_waiting,
         )
@@ -146,17 +150,17 @@ class Guidance:
 
     def find(
         self,
-        query: Query,
+        turns: Sequence[str],
         *,
         k: int | None = None,
         risks: Sequence[str] | None = None,
         candidate: bool = False,
     ) -> Found:
-        """The guidelines for a query, from any thread.
+        """The guidelines for what a user has said, from any thread.
 
         Args:
-            query: what the user said.
-            k: most guidelines; None: as set.
+            turns: the user's, the last one last; at least one.
+            k: most guidelines; None: as the release's policy has it.
             risks: categories to look among; None: all.
             candidate: under the candidate release, where there is one and it works.
 
@@ -166,23 +170,25 @@ class Guidance:
         live = self._candidate.live if candidate else None
         if live is not None:
             try:
-                return self._find(live, query, k, risks)
+                return self._find(live, turns, k, risks)
             except GuidealignError as error:
                 self._note_candidate(error)
-        return self._find(self._require_live(), query, k, risks)
+        return self._find(self._require_live(), turns, k, risks)
 
-    def _find(self, live: Live, query: Query, k: int | None, risks: Sequence[str] | None) -> Found:
-        search, stale = self._submit(live, query, k, risks)
+    def _find(
+        self, live: Live, turns: Sequence[str], k: int | None, risks: Sequence[str] | None
+    ) -> Found:
+        search, stale = self._submit(live, turns, k, risks)
         try:
-            candidates = search.future.result(self._settings.serve.retrieval_timeout_s)
+            found = search.future.result(self._settings.serve.retrieval_timeout_s)
         except FutureTimeoutError as error:
             search.future.cancel()
             raise self._too_slow() from error
-        return self._found(search, candidates, k, stale)
+        return replace(found, stale=stale, encode_s=search.encode_s)
 
     async def afind(
         self,
-        query: Query,
+        turns: Sequence[str],
         *,
         k: int | None = None,
         risks: Sequence[str] | None = None,
@@ -192,21 +198,21 @@ class Guidance:
         live = self._candidate.live if candidate else None
         if live is not None:
             try:
-                return await self._afind(live, query, k, risks)
+                return await self._afind(live, turns, k, risks)
             except GuidealignError as error:
                 self._note_candidate(error)
-        return await self._afind(self._require_live(), query, k, risks)
+        return await self._afind(self._require_live(), turns, k, risks)
 
     async def _afind(
-        self, live: Live, query: Query, k: int | None, risks: Sequence[str] | None
+        self, live: Live, turns: Sequence[str], k: int | None, risks: Sequence[str] | None
     ) -> Found:
-        search, stale = self._submit(live, query, k, risks)
+        search, stale = self._submit(live, turns, k, risks)
         try:
             async with asyncio.timeout(self._settings.serve.retrieval_timeout_s):
-                candidates = await asyncio.wrap_future(search.future)
+                found = await asyncio.wrap_future(search.future)
         except TimeoutError as error:
             raise self._too_slow() from error
-        return self._found(search, candidates, k, stale)
+        return replace(found, stale=stale, encode_s=search.encode_s)
 
     def _note_candidate(self, error: GuidealignError) -> None:
         """What is live answers in its place."""
@@ -229,65 +235,34 @@ class Guidance:
         return live.snapshot.release, vectors
 
     def _submit(
-        self, live: Live, query: Query, k: int | None, risks: Sequence[str] | None
+        self, live: Live, turns: Sequence[str], k: int | None, risks: Sequence[str] | None
     ) -> tuple[Search, bool]:
         stale = self._fault is not None
-        search = Search(
-            live=live,
-            query=query,
-            k=self._bounds(k).n_candidates,
-            risks=risks,
-        )
+        asked = asked_of_turns(turns, live.release.policy, k=k, categories=risks)
+        if asked is None:
+            raise BadInputError("the user has said nothing: there is nothing to look up")
+        search = Search(live=live, asked=asked)
         self._worker.submit(search)
         return search, stale
-
-    def _bounds(self, k: int | None) -> RetrievalSettings:
-        return bounds_for(self._settings.retrieval, k)
 
     def _too_slow(self) -> ServiceUnavailableError:
         limit = self._settings.serve.retrieval_timeout_s
         return ServiceUnavailableError(f"the retriever took longer than {limit:g} s")
 
-    def _found(
-        self, search: Search, candidates: list[RetrievedGuideline], k: int | None, stale: bool
-    ) -> Found:
-        live = search.live
-        kept, reason = choose(candidates, self._bounds(k), live.threshold)
-        return Found(
-            guidelines=() if reason else kept,
-            nearest=kept,
-            release=live.snapshot.release,
-            stale=stale,
-            reason=reason,
-            canary_id=live.canary_id,
-            encode_s=search.encode_s,
-        )
-
     def _search_far(
-        self, live: Live, query: Any, k: int, risks: Sequence[str] | None
+        self, live: Live, query: Any, k: int, categories: Sequence[str] | None
     ) -> list[RetrievedGuideline]:
         """In Postgres; while it is away, all vectors of the release on disk are compared."""
-        snapshot = live.snapshot
         if self._database_answers:
-            options = SearchOptions(
-                library_version=snapshot.release.library_version, categories=risks
-            )
             try:
-                found = search_vectors(
-                    query,
-                    engine=self._engine,
-                    retriever_version=snapshot.release.retriever_version,
-                    k=k,
-                    options=options,
-                )
+                return search_far(self._engine, live, query, k, categories)
             except Exception as error:
                 # Whatever it is, the copy on disk answers; and nobody else waits for the database
                 # until the next look at the ledger.
                 self._database_answers = False
                 log.warning("gateway_search_failed", error=places(error))
-            else:
-                return _merged(found, k)
-        return snapshot.best(snapshot.scores(query).max(axis=0), k=k, risks=risks)
+        snapshot = live.snapshot
+        return snapshot.best(snapshot.scores(query).max(axis=0), k=k, risks=categories)
 
     # -- following
 
@@ -350,16 +325,3 @@ class Guidance:
 
 
 _EMBED_TEXTS = 16
-
-
-def _merged(found: Sequence[Sequence[RetrievedGuideline]], k: int) -> list[RetrievedGuideline]:
-    """The k best of several lists, each guideline by its highest score."""
-    if len(found) == 1:
-        return list(found[0])
-    best: dict[int, RetrievedGuideline] = {}
-    for guideline in (g for one in found for g in one):
-        known = best.get(guideline.guideline_id)
-        if known is None or guideline.score > known.score:
-            best[guideline.guideline_id] = guideline
-    order = sorted(best.values(), key=lambda g: (-g.score, g.guideline_id))[:k]
-    return [replace(g, rank=rank) for rank, g in enumerate(order, start=1)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import Engine
@@ -12,15 +13,19 @@ from sqlalchemy import Engine
 from guidealign.db import guard_database
 from guidealign.errors import IntegrityError
 from guidealign.guidance import _disk, store
-from guidealign.guidance.model import Encoder
-from guidealign.guidance.snapshot import Snapshot
-from guidealign.guidance.worker import Live
+from guidealign.guidance.finder import Live
+from guidealign.guidance.model import CalibratedEncoder
+from guidealign.guidance.snapshot import Snapshot, Texts, searched_elsewhere
 from guidealign.records import Release
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 log = structlog.get_logger()
 
 _WARM_UP = "Which guidelines fit this?"
-Loader = Callable[[int], Encoder]
+Loader = Callable[[int], CalibratedEncoder]
 """Gives the encoder of a retriever version."""
 
 
@@ -87,7 +92,7 @@ class ReleaseLoader:
             return None
         return _live(snapshot, self._encoder(snapshot.release.retriever_version, ()))
 
-    def _encoder(self, version: int, known: Iterable[Live | None]) -> Encoder:
+    def _encoder(self, version: int, known: Iterable[Live | None]) -> CalibratedEncoder:
         for live in known:
             if live is not None and live.snapshot.release.retriever_version == version:
                 return live.encoder
@@ -97,12 +102,7 @@ class ReleaseLoader:
 
     def _read(self, release: Release) -> Snapshot:
         overlay = store.overlay(self._engine, release.library_version)
-        texts, vectors = store.guidelines(self._engine, release)
-        if not len(texts.ids):
-            raise IntegrityError(
-                f"no guideline of library version {release.library_version} is embedded under"
-                f" retriever version {release.retriever_version}: embed the library first"
-            )
+        texts, vectors = _embedded(self._engine, release)
         try:
             file = _disk.save(self._folder, release, texts, vectors, overlay)
             if len(texts.ids) > self._exact_up_to:
@@ -113,5 +113,31 @@ class ReleaseLoader:
         return _disk.held(release, texts, vectors, overlay, exact_up_to=self._exact_up_to)
 
 
-def _live(snapshot: Snapshot, encoder: Encoder) -> Live:
-    return Live(snapshot=snapshot, encoder=encoder, threshold=getattr(encoder, "threshold", None))
+def read_snapshot(engine: Engine, release: Release, *, exact_up_to: int) -> Snapshot:
+    """A release out of the database, and nothing on disk.
+
+    Of a library beyond `exact_up_to` it holds no vectors: it is searched in Postgres.
+
+    Raises:
+        IntegrityError: nothing of the release's library is embedded under its retriever.
+        ServiceUnavailableError: the database does not answer.
+    """
+    overlay = store.overlay(engine, release.library_version)
+    if store.count_embedded(engine, release, up_to=exact_up_to) > exact_up_to:
+        return searched_elsewhere(release, overlay)
+    texts, vectors = _embedded(engine, release)
+    return _disk.held(release, texts, vectors, overlay, exact_up_to=exact_up_to)
+
+
+def _embedded(engine: Engine, release: Release) -> tuple[Texts, NDArray[np.float32]]:
+    texts, vectors = store.guidelines(engine, release)
+    if not len(texts.ids):
+        raise IntegrityError(
+            f"no guideline of library version {release.library_version} is embedded under"
+            f" retriever version {release.retriever_version}: embed the library first"
+        )
+    return texts, vectors
+
+
+def _live(snapshot: Snapshot, encoder: CalibratedEncoder) -> Live:
+    return Live(snapshot=snapshot, encoder=encoder)

@@ -1,4 +1,4 @@
-"""What guidance speaks of: how an encoder is asked, and what was found for a query."""
+"""What guidance speaks of: how an encoder is asked, and what was found for a conversation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from guidealign.guidance.choice import TopicThresholds
 from guidealign.records import Release, RetrievedGuideline
 
 if TYPE_CHECKING:
@@ -23,18 +24,32 @@ class Encoder(Protocol):
         ...
 
 
+class CalibratedEncoder(Encoder, Protocol):
+    """An encoder that knows when an input gets no guideline of a topic."""
+
+    @property
+    def thresholds(self) -> TopicThresholds:
+        """What this version was calibrated to."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What the retriever gave for a request."""
+    """The guidelines for a conversation."""
 
     guidelines: tuple[RetrievedGuideline, ...]
-    """To be put in front, nearest first; none: it abstains, and `reason` says why."""
+    """To be given; none: `reason` says why."""
     nearest: tuple[RetrievedGuideline, ...]
-    """The best ones also where it abstains."""
+    """The nearest distinct ones, also where none is given."""
+    candidates: tuple[RetrievedGuideline, ...]
+    """All that they were chosen from, nearest first."""
     release: Release
-    stale: bool
-    """The database could not be asked: the last good release answers."""
+    """With the policy that words and places them."""
+    turn: int
+    """Index of the user's turn at which the present topic began."""
     reason: str | None = None
+    stale: bool = False
+    """The database could not be asked: the last good release answers."""
     canary_id: int | None = None
     """Of the candidate release that found them; None: what is live did."""
     encode_s: float = 0.0

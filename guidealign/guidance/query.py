@@ -10,6 +10,8 @@ from typing import Any
 _WINDOW_CHARS = 350
 """About what an encoder reads (96 tokens); the rest of a longer text it cuts off."""
 _MOST_WINDOWS = 4
+MOST_TURNS = 8
+"""Of a block through which a topic is followed."""
 _SHORT_BYTES = 24
 """A turn up to here ("and how exactly?") says too little to be a topic of its own."""
 _TEXT_PARTS = frozenset({"text", "input_text"})
@@ -32,18 +34,33 @@ class Query:
         return len(self.text.encode()) <= _SHORT_BYTES
 
 
-def query_of(messages: Sequence[Mapping[str, Any]]) -> Query | None:
-    """What to ask for a conversation; None: the user has said nothing in words."""
-    return query_of_turns(user_turns(messages))
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a user says at a time."""
+
+    text: str
+    message: int
+    """Index of the turn's last message with words."""
 
 
 def query_of_turns(turns: Sequence[str]) -> Query | None:
-    """What to ask for what a user has said, turn by turn."""
+    """What to ask for the last of a user's turns; None: there is none."""
     if not turns:
         return None
     windows = _windows(turns[-1])
     before = _windows(turns[-2])[0] if len(turns) > 1 and len(windows) == 1 else None
     return Query(text=turns[-1], windows=windows, context=before)
+
+
+def queries_of_turns(turns: Sequence[str]) -> tuple[Query, ...]:
+    """The queries of a user's last turns, from where a topic can have begun; the last one's last.
+
+    A topic is followed through a block of turns at most: what one request costs is bounded, and
+    the block of a turn is the same whenever it is looked at.
+    """
+    first = (len(turns) - 1) // MOST_TURNS * MOST_TURNS if turns else 0
+    asked = (query_of_turns(turns[: place + 1]) for place in range(first, len(turns)))
+    return tuple(query for query in asked if query is not None)
 
 
 def conversation_id_of(turns: Sequence[str]) -> str | None:
@@ -53,11 +70,11 @@ def conversation_id_of(turns: Sequence[str]) -> str | None:
     return hashlib.blake2b(turns[0].encode(), digest_size=16).hexdigest()
 
 
-def user_turns(messages: Iterable[Mapping[str, Any]]) -> list[str]:
+def turns_of(messages: Iterable[Mapping[str, Any]]) -> list[Turn]:
     """The user's turns; messages that follow one another are one turn."""
-    turns: list[list[str]] = []
+    turns: list[Turn] = []
     open_turn = False
-    for message in messages:
+    for place, message in enumerate(messages):
         if message.get("role") != "user":
             open_turn = False
             continue
@@ -65,11 +82,16 @@ def user_turns(messages: Iterable[Mapping[str, Any]]) -> list[str]:
         if not words:
             continue
         if open_turn:
-            turns[-1].append(words)
+            turns[-1] = Turn(f"{turns[-1].text}\n{words}", place)
         else:
-            turns.append([words])
+            turns.append(Turn(words, place))
             open_turn = True
-    return ["\n".join(parts) for parts in turns]
+    return turns
+
+
+def user_turns(messages: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The words of the user's turns."""
+    return [turn.text for turn in turns_of(messages)]
 
 
 def input_turns(value: Any) -> list[str]:

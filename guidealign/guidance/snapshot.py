@@ -60,7 +60,8 @@ class Snapshot:
         return np.asarray(self.guidelines.categories)
 
     @cached_property
-    def _rivals(self) -> dict[int, frozenset[int]]:
+    def rivals(self) -> dict[int, frozenset[int]]:
+        """By guideline: those in open conflict with it."""
         found: dict[int, set[int]] = {}
         for left, right in self.overlay.conflicts:
             found.setdefault(left, set()).add(right)
@@ -90,7 +91,7 @@ class Snapshot:
             mask = mask & np.isin(self._categories, list(risks))
         scores = np.where(mask, scores, -np.inf)
         n = int(mask.sum())
-        want = min(n, k + (_SPARE if self._rivals else 0))
+        want = min(n, k + (_SPARE if self.rivals else 0))
         while True:
             kept = list(self._kept(scores, want, k))
             if len(kept) == k or want == n:
@@ -113,7 +114,7 @@ class Snapshot:
             guideline_id = int(ids[place])
             if guideline_id in barred:
                 continue
-            barred |= self._rivals.get(guideline_id, frozenset())
+            barred |= self.rivals.get(guideline_id, frozenset())
             yield int(place)
             n += 1
             if n == k:
@@ -129,3 +130,17 @@ class Snapshot:
             rank=rank,
             score=float(scores[place]),
         )
+
+
+def searched_elsewhere(release: Release, overlay: Overlay) -> Snapshot:
+    """A release whose guidelines stay in the database."""
+    import numpy as np
+
+    nothing = Texts(ids=np.zeros(0, dtype=np.int64), titles=(), texts=(), categories=())
+    return Snapshot(
+        release=release,
+        guidelines=nothing,
+        vectors=np.zeros((0, 0), dtype=np.float32),
+        in_memory=False,
+        overlay=overlay,
+    )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, text
 
 from guidealign.db import guard_database, latest_release
 from guidealign.guidance.snapshot import Overlay, Texts
-from guidealign.records import Release
+from guidealign.records import GuidancePolicy, Release
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,15 +32,22 @@ _GUIDELINES = (
 )
 # The newest row counts, until it is cleared or its parts are promoted.
 _CANARY = text(
-    "select c.id, c.library_version, c.retriever_version from core.canaries c"
+    "select c.id, c.library_version, c.retriever_version, c.policy_version, p.policy"
+    " from core.canaries c join core.guidance_policies p on p.version = c.policy_version"
     " where c.id = (select max(id) from core.canaries) and c.library_version is not null"
     " and not exists (select from core.releases r where r.id > coalesce(c.release_id, 0)"
-    " and r.library_version = c.library_version and r.retriever_version = c.retriever_version)"
+    " and r.library_version = c.library_version and r.retriever_version = c.retriever_version"
+    " and r.policy_version = c.policy_version)"
 )
 _UNEMBEDDED = text(
     "select count(*) from core.guidelines g where g.served @> cast(:library as int)"
     " and not exists (select from core.embeddings e where e.guideline_id = g.id"
     " and e.retriever_version = :retriever)"
+)
+_EMBEDDED = text(
+    "select count(*) from (select from core.guidelines g join core.embeddings e"
+    " on e.guideline_id = g.id where g.served @> cast(:library as int)"
+    " and e.retriever_version = :retriever limit :most) embedded"
 )
 _BLOCK = 2_000
 _HEADER_BYTES = 4
@@ -55,6 +62,8 @@ class Canary:
     canary_id: int
     library_version: int
     retriever_version: int
+    policy_version: int
+    policy: GuidancePolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +98,8 @@ def open_canary(connection: Connection) -> Canary | None:
         canary_id=row.id,
         library_version=row.library_version,
         retriever_version=row.retriever_version,
+        policy_version=row.policy_version,
+        policy=GuidancePolicy(**row.policy),
     )
 
 
@@ -96,6 +107,21 @@ def count_unembedded(connection: Connection, *, library: int, retriever: int) ->
     """Guidelines of a library version without a vector of a retriever version."""
     values = {"library": library, "retriever": retriever}
     return int(connection.execute(_UNEMBEDDED, values).scalar_one())
+
+
+def count_embedded(engine: Engine, release: Release, *, up_to: int) -> int:
+    """Guidelines of a release that its retriever has embedded; counted to one beyond `up_to`.
+
+    Raises:
+        ServiceUnavailableError: the database does not answer.
+    """
+    values = {
+        "library": release.library_version,
+        "retriever": release.retriever_version,
+        "most": up_to + 1,
+    }
+    with guard_database(), engine.connect() as connection:
+        return int(connection.execute(_EMBEDDED, values).scalar_one())
 
 
 def overlay(engine: Engine, library_version: int) -> Overlay:

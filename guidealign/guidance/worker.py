@@ -5,19 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
 from guidealign.errors import GuidealignError, ServiceUnavailableError, places
-from guidealign.guidance.model import Encoder
-from guidealign.guidance.query import Query
-from guidealign.guidance.snapshot import Snapshot
-from guidealign.records import RetrievedGuideline
+from guidealign.guidance.finder import Asked, Live, SearchFar
+from guidealign.guidance.model import Found
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,64 +29,20 @@ _REMEMBERED = 4_096
 _SEARCHES = 8
 
 
-@dataclass(frozen=True, kw_only=True)
-class Live:
-    """A release with the encoder that its vectors were made by: a request uses one to its end."""
-
-    snapshot: Snapshot
-    encoder: Encoder
-    threshold: float | None
-    canary_id: int | None = None
-    """Of the candidate release that this is; None: it is what is live."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Blend:
-    """How an earlier turn counts beside the last one."""
-
-    topic_cosine: float
-    weight: float
-
-    def vectors(
-        self, query: Query, windows: NDArray[np.float32], context: NDArray[np.float32] | None
-    ) -> NDArray[np.float32]:
-        """What is compared with guidelines, (windows, dimensions), L2-normalised.
-
-        Where the last turn is on the topic of the one before, or too short to have one, that one
-        is mixed in; where the topic has moved, the last turn stands alone.
-        """
-        import numpy as np
-
-        if context is None or not self.weight:
-            return windows
-        if not query.is_short and float(windows[0] @ context) < self.topic_cosine:
-            return windows
-        mixed = windows + self.weight * context
-        norm = np.linalg.norm(mixed, axis=1, keepdims=True)
-        return mixed / np.maximum(norm, np.finfo(np.float32).tiny)
-
-
-Far = Callable[[Live, Any, int, Sequence[str] | None], list[RetrievedGuideline]]
-"""Searches what is not in memory: vectors (m, dimensions), k, categories."""
-
-
 @dataclass(kw_only=True)
 class Search:
-    """A request for the k guidelines nearest to a query."""
+    """A request for the guidelines of a conversation."""
 
     live: Live
-    query: Query
-    k: int
-    risks: Sequence[str] | None
-    future: Future[list[RetrievedGuideline]] = field(default_factory=Future)
+    asked: Asked
+    future: Future[Found] = field(default_factory=Future)
     encode_s: float = 0.0
     """Of the encoder, for all that were encoded together."""
 
     @property
     def texts(self) -> list[str]:
-        """To be encoded, the context last."""
-        context = self.query.context
-        return [*self.query.windows, *([] if context is None else [context])]
+        """To be encoded; none where every choice was made before."""
+        return [] if self.live.remembered(self.asked) else self.asked.texts
 
 
 @dataclass(kw_only=True)
@@ -106,8 +60,7 @@ Job = Search | Embed
 class Worker:
     """Takes jobs in the order in which they come; jobs that wait are done together."""
 
-    def __init__(self, *, blend: Blend, far: Far, max_waiting: int) -> None:
-        self._blend = blend
+    def __init__(self, *, far: SearchFar, max_waiting: int) -> None:
         self._far = far
         self._max_waiting = max_waiting
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
@@ -209,30 +162,18 @@ class Worker:
     def _search(self, jobs: list[Search], vectors: dict[str, NDArray[np.float32]]) -> None:
         if not jobs:
             return
-        queries = [self._vectors(job, vectors) for job in jobs]
         live = jobs[0].live
         if not live.snapshot.in_memory:
-            for job, query in zip(jobs, queries, strict=True):
-                self._searches.submit(self._search_far, job, query)
+            for job in jobs:
+                self._searches.submit(self._search_far, job, vectors)
             return
-        import numpy as np
+        found = live.find([job.asked for job in jobs], vectors)
+        for job, one in zip(jobs, found, strict=True):
+            job.future.set_result(one)
 
-        scores = live.snapshot.scores(np.concatenate(queries))
-        start = 0
-        for job, query in zip(jobs, queries, strict=True):
-            # Of a long turn's pieces, the one that is nearest counts.
-            own = scores[start : start + len(query)].max(axis=0)
-            start += len(query)
-            job.future.set_result(live.snapshot.best(own, k=job.k, risks=job.risks))
-
-    def _vectors(self, job: Search, vectors: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        query = job.query
-        context = None if query.context is None else vectors[query.context]
-        return self._blend.vectors(query, _stacked(vectors, query.windows), context)
-
-    def _search_far(self, job: Search, query: NDArray[np.float32]) -> None:
+    def _search_far(self, job: Search, vectors: dict[str, NDArray[np.float32]]) -> None:
         try:
-            job.future.set_result(self._far(job.live, query, job.k, job.risks))
+            job.future.set_result(job.live.find([job.asked], vectors, far=self._far)[0])
         except Exception as error:  # whoever waits is told
             job.future.set_exception(_failed(error))
 
@@ -257,5 +198,5 @@ def _by_live(jobs: Iterable[Job]) -> list[list[Job]]:
     """Around a switch, jobs of two releases may wait."""
     groups: dict[int, list[Job]] = {}
     for job in jobs:
-        groups.setdefault(id(job.live), []).append(job)
+        groups.setdefault(job.live.serial, []).append(job)
     return list(groups.values())

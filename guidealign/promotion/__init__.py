@@ -12,6 +12,14 @@ from guidealign.promotion.inspect import (
     recent_decisions,
     recent_moves,
 )
+from guidealign.promotion.policy import (
+    PolicyRow,
+    Proposal,
+    adopt_policy,
+    list_policies,
+    proposal,
+    store_proposal,
+)
 from guidealign.promotion.reconcile import reconcile
 from guidealign.promotion.store import Note
 from guidealign.promotion.switch import (
@@ -39,19 +47,25 @@ __all__ = [
     "LineageStep",
     "MoveRow",
     "Note",
+    "PolicyRow",
+    "Proposal",
     "SwitchResult",
     "WatchResult",
     "adopt_library",
+    "adopt_policy",
     "analyse_promotion",
     "decide_and_switch",
     "drop_unused_embeddings",
     "follow_judgement",
     "lineage_steps",
+    "list_policies",
     "model_lineage",
     "promote_by_hand",
+    "proposal",
     "recent_decisions",
     "recent_moves",
     "reconcile",
     "rollback",
+    "store_proposal",
     "watch_promotions",
 ]

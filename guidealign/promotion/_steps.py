@@ -12,14 +12,13 @@ done twice. What cannot be finished is undone, with the reason in the ledger.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Engine
 
-from guidealign.alignment import PROMPT_VERSION
-from guidealign.db import latest_release
+from guidealign.db import latest_release, store_policy
 from guidealign.errors import GuidealignError, IntegrityError, TransientError
+from guidealign.guidance import proposed_policy
 from guidealign.library import drop_embeddings, latest_version
 from guidealign.promotion import store
 from guidealign.promotion.store import Intent, Move, Note
@@ -71,7 +70,8 @@ class Switch:
         )
         with self.engine.begin() as connection:
             live = latest_release(connection)
-            versions = planned_versions(live, latest_version(self.engine))
+            library = latest_version(self.engine)
+            versions = planned_versions(connection, live, library, self.settings)
             require_embedded(connection, versions | {FIELD[model_name]: version})
             intent = store.begin_switch(
                 connection,
@@ -130,12 +130,13 @@ def _finish(intent: Intent, switch: Switch) -> Move:
     if intent.challenger_version == intent.to_version:
         _point(switch.registry, name, CHALLENGER, None)
     with engine.begin() as connection:
-        versions = planned_versions(latest_release(connection), latest_version(engine))
+        library = latest_version(engine)
+        versions = planned_versions(
+            connection, latest_release(connection), library, switch.settings
+        )
         versions[FIELD[name]] = intent.to_version
         require_embedded(connection, versions)
-        release_id = store.add_release(
-            connection, versions, settings=settings_of(switch.settings), note=intent.note
-        )
+        release_id = store.add_release(connection, versions, intent.note)
         move = Move(
             intent.action, intent.from_version, intent.to_version, release_id, intent.note.reason
         )
@@ -185,17 +186,32 @@ def _point(registry: Registry, model_name: str, alias: str, version: int | None)
         registry.set_alias(model_name, alias, version)
 
 
-def planned_versions(live: Release | None, library_version: int) -> dict[str, Any]:
-    """What is live, with another library version."""
+def planned_versions(
+    connection: Connection, live: Release | None, library_version: int, settings: Settings
+) -> dict[str, int]:
+    """What is live, with another library version.
+
+    The guidance policy is that of the live release: what the settings propose is adopted by a
+    person or a gate, never on the way. The first release of all takes the proposal.
+    """
+    if live is None:
+        return {
+            "library_version": library_version,
+            "retriever_version": UNTRAINED_VERSION,
+            "labrador_version": UNTRAINED_VERSION,
+            "policy_version": store_policy(
+                connection, proposed_policy(settings), actor="first release"
+            ),
+        }
     return {
         "library_version": library_version,
-        "retriever_version": live.retriever_version if live else UNTRAINED_VERSION,
-        "labrador_version": live.labrador_version if live else UNTRAINED_VERSION,
-        "prompt_version": PROMPT_VERSION,
+        "retriever_version": live.retriever_version,
+        "labrador_version": live.labrador_version,
+        "policy_version": live.policy_version,
     }
 
 
-def require_embedded(connection: Connection, versions: dict[str, Any]) -> None:
+def require_embedded(connection: Connection, versions: dict[str, int]) -> None:
     """Nothing is served without all its vectors.
 
     Raises:
@@ -211,8 +227,3 @@ def require_embedded(connection: Connection, versions: dict[str, Any]) -> None:
             f"{missing} guidelines of library version {versions['library_version']} have no"
             f" vector of retriever {versions['retriever_version']}: embed the library first"
         )
-
-
-def settings_of(settings: Settings) -> dict[str, Any]:
-    """What of the settings a release binds."""
-    return {"retrieval": settings.retrieval.model_dump(mode="json")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,8 +14,8 @@ from guidealign.records import LABRADOR_MODEL, RETRIEVER_MODEL, UNTRAINED_VERSIO
 
 _INSERT_RELEASE = text(
     "insert into core.releases (library_version, retriever_version, labrador_version,"
-    " prompt_version, settings, actor, reason) values (:library_version, :retriever_version,"
-    " :labrador_version, :prompt_version, :settings, :actor, :reason) returning id"
+    " policy_version, actor, reason) values (:library_version, :retriever_version,"
+    " :labrador_version, :policy_version, :actor, :reason) returning id"
 )
 _INSERT_MOVE = text(
     "insert into core.promotions (model_name, action, from_version, to_version,"
@@ -43,6 +42,10 @@ _OPEN_SWITCH = text(
     " where model_name = :model_name and ended_at is null"
 )
 _END_SWITCH = text("update core.switches set ended_at = now(), outcome = :outcome where id = :id")
+_POLICY_BEFORE = text(
+    "select policy_version from core.releases where policy_version <> :live"
+    " order by id desc limit 1"
+)
 _UNEMBEDDED = text(
     "select count(*) from core.guidelines g where g.served @> cast(:library as int)"
     " and not exists"
@@ -93,14 +96,15 @@ def switch_lock(engine: Engine) -> Iterator[None]:
         yield
 
 
-def add_release(
-    connection: Connection, versions: dict[str, Any], *, settings: dict[str, Any], note: Note
-) -> int:
+def add_release(connection: Connection, versions: dict[str, int], note: Note) -> int:
     """Appends a release, which makes it the live one."""
-    values = {**versions, "settings": json.dumps(settings, default=str)}
-    return connection.execute(
-        _INSERT_RELEASE, {**values, "actor": note.actor, "reason": note.reason}
-    ).scalar_one()
+    values = {**versions, "actor": note.actor, "reason": note.reason}
+    return connection.execute(_INSERT_RELEASE, values).scalar_one()
+
+
+def policy_before(connection: Connection, live: int) -> int | None:
+    """The guidance policy that was live before the live one; None: there was no other."""
+    return connection.execute(_POLICY_BEFORE, {"live": live}).scalar_one_or_none()
 
 
 def add_move(

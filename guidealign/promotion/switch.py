@@ -23,11 +23,11 @@ from guidealign.promotion._steps import (
     finish_open,
     planned_versions,
     require_embedded,
-    settings_of,
 )
 from guidealign.promotion.approval import Approval, why_held
+from guidealign.promotion.policy import roll_back_policy
 from guidealign.promotion.store import Note
-from guidealign.records import RETRIEVER_MODEL, UNTRAINED_VERSION, Release
+from guidealign.records import GUIDANCE_POLICY, RETRIEVER_MODEL, UNTRAINED_VERSION, Release
 from guidealign.registry import Registry
 from guidealign.retriever import embed_library
 from guidealign.settings import Settings
@@ -68,7 +68,7 @@ class SwitchResult:
 
 
 def adopt_library(*, engine: Engine, settings: Settings, actor: str) -> Release:
-    """Serves the newest library version with the live models.
+    """Serves the newest library version with the live models and guidance policy.
 
     Raises:
         IntegrityError: the live retriever has not embedded all of it yet.
@@ -81,12 +81,10 @@ def adopt_library(*, engine: Engine, settings: Settings, actor: str) -> Release:
             raise BadInputError("the library has no version yet: publish one first")
         if live and live.library_version == newest:
             return live
-        versions = planned_versions(live, newest)
+        versions = planned_versions(connection, live, newest, settings)
         require_embedded(connection, versions)
         note = Note(actor, f"library version {newest}")
-        release_id = store.add_release(
-            connection, versions, settings=settings_of(settings), note=note
-        )
+        release_id = store.add_release(connection, versions, note)
         return release_by_id(connection, release_id)
 
 
@@ -187,17 +185,21 @@ def rollback(
     actor: str,
     reason: str,
 ) -> SwitchResult:
-    """Serves the previous champion again; its embeddings are still there.
+    """Serves the previous champion, or guidance policy, again; its embeddings are still there.
 
     A roll back that died in its middle is finished, and nothing beyond it is done.
 
     Raises:
         BadInputError: there is no previous version, or no reason was given.
     """
-    if model_name not in FIELD:
-        raise BadInputError(f"no model {model_name!r}; there are {', '.join(FIELD)}")
     if not reason.strip():
         raise BadInputError("a rollback needs a reason (--reason)")
+    if model_name == GUIDANCE_POLICY:
+        moved = roll_back_policy(engine=engine, settings=settings, note=Note(actor, reason))
+        return SwitchResult(model_name, **asdict(moved))
+    if model_name not in FIELD:
+        known = ", ".join((*FIELD, GUIDANCE_POLICY))
+        raise BadInputError(f"no model {model_name!r}; there are {known}")
     switch = Switch(engine, settings, registry, Note(actor, reason))
     with guard_database(), store.switch_lock(engine):
         finished = finish_open(model_name, switch)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from guidealign.guidance import Query
+from guidealign.guidance import Query, query_of_turns
 from guidealign.records import Release
 
 
@@ -17,12 +17,20 @@ class Recorded:
     request_id: str
     key: str
     """The name of the key that asked."""
-    query: Query
-    """Of the inbox: with personal data masked, as it was logged."""
+    turns: tuple[str, ...]
+    """The user's; of the inbox the last two at most, with personal data masked, as logged."""
     release_id: int | None = None
     """That it was answered under; None: not known, or it was no plain retrieval."""
     guideline_ids: tuple[int, ...] = ()
     """That it got then."""
+
+    @property
+    def query(self) -> Query:
+        """Of the last turn."""
+        query = query_of_turns(self.turns)
+        if query is None:
+            raise ValueError("a recorded request has a turn at least")
+        return query
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +69,7 @@ class Side:
 
     library_version: int
     retriever_version: int
+    policy_version: int
     n_guidelines: int
     choices: tuple[Choice, ...]
     words: Mapping[int, GuidelineWords]
@@ -96,8 +105,8 @@ class Replay:
 
     source: str
     live: Release
-    library_version: int
-    retriever_version: int
+    candidate: Release
+    """The live release's number with the candidate's parts."""
     figures: dict[str, Any]
     """For people and programs; see docs/gateway-operations.md."""
     examples: tuple[Example, ...]
@@ -110,8 +119,10 @@ class Replay:
             "source": self.source,
             "live": asdict(self.live),
             "candidate": {
-                "library_version": self.library_version,
-                "retriever_version": self.retriever_version,
+                "library_version": self.candidate.library_version,
+                "retriever_version": self.candidate.retriever_version,
+                "policy_version": self.candidate.policy_version,
+                "policy": self.candidate.policy.digest,
             },
             "seconds": round(self.seconds, 1),
             **self.figures,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from guidealign.records import Release
 from guidealign.replay.model import Example, Replay
 
 _STYLE = """
@@ -29,14 +30,20 @@ def _rate(figure: dict[str, float]) -> str:
     )
 
 
+def _parts(release: Release) -> str:
+    return (
+        f"library {release.library_version}, retriever {release.retriever_version}, guidance policy"
+        f" {release.policy_version}"
+    )
+
+
 def replay_summary(replay: Replay) -> list[tuple[str, str]]:
     """The figures that are looked at first, with their names."""
     f = replay.figures
     tokens, shifts = f["tokens"], f["shifts"]
     lines = [
-        ("live", f"release {replay.live.release_id}: library {replay.live.library_version},"
-         f" retriever {replay.live.retriever_version}"),
-        ("candidate", f"library {replay.library_version}, retriever {replay.retriever_version}"),
+        ("live", f"release {replay.live.release_id}: {_parts(replay.live)}"),
+        ("candidate", _parts(replay.candidate)),
         ("requests", f"{f['n_requests']} from {replay.source}, {replay.seconds:.0f} s"),
         ("other guidelines", _rate(f["changed"])),
         ("same, other order", _rate(f["reordered"])),

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError
-from guidealign.guidance import Query, query_of, query_of_turns
+from guidealign.guidance import user_turns
 from guidealign.replay.model import Recorded, Requests
 
 # What somebody has stopped logging is not read any more. A record may be missing: it was dropped.
@@ -38,12 +38,12 @@ def recorded_in_inbox(engine: Engine, *, limit: int) -> Requests:
         Recorded(
             request_id=row.response_id,
             key=row.name,
-            query=query,
+            turns=(*([row.context] if row.context else []), row.text),
             release_id=row.release_id,
             guideline_ids=tuple(row.guideline_ids or ()),
         )
         for row in reversed(rows)
-        if (query := query_of_turns([*([row.context] if row.context else []), row.text]))
+        if row.text
     ]
     if not found:
         raise BadInputError(
@@ -77,22 +77,22 @@ def recorded_in_file(file: Path, *, limit: int) -> Requests:
 def _recorded(line: str, place: str) -> Recorded:
     try:
         given = json.loads(line)
-        query = _query(given)
+        turns = _turns(given)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        query = None
-    if query is None:
+        turns = []
+    if not turns:
         raise BadInputError(
             f"{place} is no request: an object with `text`, a text, or `messages`, a conversation"
         )
     return Recorded(
-        request_id=str(given.get("id", place)), key=str(given.get("key", "-")), query=query
+        request_id=str(given.get("id", place)), key=str(given.get("key", "-")), turns=tuple(turns)
     )
 
 
-def _query(given: Mapping[str, Any]) -> Query | None:
+def _turns(given: Mapping[str, Any]) -> list[str]:
     if "messages" in given:
-        return query_of(given["messages"])
+        return user_turns(given["messages"])
     said, context = given["text"], given.get("context")
-    before = [{"role": "user", "content": context}, {"role": "assistant"}] if context else []
-    asked = query_of([{"role": "user", "content": said}])
-    return asked and query_of([*before, {"role": "user", "content": said}])
+    asked = user_turns([{"role": "user", "content": said}])
+    before = user_turns([{"role": "user", "content": context}]) if context else []
+    return [*before, *asked] if asked else []

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
 from guidealign.db import current_release, guard_database
 from guidealign.errors import BadInputError
 from guidealign.guidance import (
-    Blend,
+    CalibratedEncoder,
     Candidate,
-    Encoder,
-    Live,
+    Found,
     Loader,
-    Query,
-    Snapshot,
-    bounds_for,
-    choose,
+    ReleaseGuidance,
+    TopicThresholds,
+    candidate_release,
     count_unembedded,
+    estimate_tokens,
     guideline_prompt,
-    guidelines,
-    overlay,
     require_candidate,
 )
+from guidealign.guidance import Side as EncoderSide
 from guidealign.library import latest_version
 from guidealign.records import RETRIEVER_MODEL, Release
 from guidealign.registry import Registry
 from guidealign.replay import compare
 from guidealign.replay.model import Choice, GuidelineWords, Replay, Requests, Side
 from guidealign.retriever import embed_library
-from guidealign.serving import estimate_tokens, within_budget
 from guidealign.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,9 +39,9 @@ if TYPE_CHECKING:
 
 Report = Callable[[str, int, int | None], object]
 """Told a phase, how much of it is done, and how much there is."""
-_ENCODED_AT_ONCE = 256
-_SCORES_AT_ONCE = 8_000_000
-"""Of requests times guidelines: 32 MB."""
+_FOUND_AT_ONCE = 256
+_EVERYTHING = 2**31 - 1
+"""Guidelines that are held in memory: all of any library."""
 _EXAMPLES = 20
 _CHALLENGER = "challenger"
 
@@ -91,7 +88,6 @@ def run_replay(
     candidate: Candidate,
     *,
     engine: Engine,
-    settings: Settings,
     load: Loader,
     report: Report | None = None,
 ) -> Replay:
@@ -104,7 +100,6 @@ def run_replay(
         requests: of the past.
         candidate: embedded as a whole.
         engine: of the guidealign database.
-        settings: bounds of the retrieval, as the gateway has them.
         load: the encoder of a retriever version.
         report: is told of the progress.
 
@@ -114,19 +109,14 @@ def run_replay(
     """
     begun = time.monotonic()
     release = _live_release(engine)
-    runner = _Runner([r.query for r in requests.rows], engine, settings, load, report or _no_report)
-    live = runner.side("live", release)
-    other = replace(
-        release,
-        library_version=candidate.library_version,
-        retriever_version=candidate.retriever_version,
-    )
-    after = runner.side("candidate", other)
+    with guard_database(), engine.connect() as connection:
+        other = candidate_release(connection, candidate, release)
+    runner = _Runner([r.turns for r in requests.rows], engine, load, report or _no_report)
+    live, after = runner.side("live", release), runner.side("candidate", other)
     return Replay(
         source=requests.source,
         live=release,
-        library_version=candidate.library_version,
-        retriever_version=candidate.retriever_version,
+        candidate=other,
         figures=compare.figures(requests.rows, live, after, live_release_id=release.release_id),
         examples=compare.examples(requests.rows, live, after, n=_EXAMPLES),
         seconds=time.monotonic() - begun,
@@ -146,98 +136,75 @@ def _live_release(engine: Engine) -> Release:
 
 @dataclass
 class _Runner:
-    """The same queries for one release after the other; what two share is encoded once."""
+    """The same requests for one release after the other; what two share is encoded once."""
 
-    queries: list[Query]
+    conversations: list[tuple[str, ...]]
     engine: Engine
-    settings: Settings
     load: Loader
     report: Report
 
     def __post_init__(self) -> None:
-        self._vectors: dict[int, dict[str, NDArray[np.float32]]] = {}
+        self._encoders: dict[int, _Remembering] = {}
 
     def side(self, name: str, release: Release) -> Side:
-        """What a release has for each query."""
-        live = self._loaded(name, release)
-        vectors = self._encoded(name, live)
-        texts = live.snapshot.guidelines
+        """What a release has for each request."""
+        self.report(f"{name}: load", 0, 1)
+        guidance = ReleaseGuidance.load(
+            release, engine=self.engine, load=self._encoder, exact_up_to=_EVERYTHING
+        )
+        self.report(f"{name}: load", 1, 1)
+        choices: list[Choice] = []
+        for start in range(0, len(self.conversations), _FOUND_AT_ONCE):
+            found = guidance.find(self.conversations[start : start + _FOUND_AT_ONCE])
+            choices += [_choice(one) for one in found]
+            self.report(f"{name}: search", len(choices), len(self.conversations))
+        texts = guidance.live.snapshot.guidelines
         words = {
             int(one): GuidelineWords(title=title, category=category)
             for one, title, category in zip(texts.ids, texts.titles, texts.categories, strict=True)
         }
-        choices: list[Choice] = []
-        phase = f"{name}: search"
-        for choice in self._choices(live, vectors):
-            choices.append(choice)
-            if not len(choices) % 100 or len(choices) == len(self.queries):
-                self.report(phase, len(choices), len(self.queries))
         return Side(
             library_version=release.library_version,
             retriever_version=release.retriever_version,
+            policy_version=release.policy_version,
             n_guidelines=len(texts.ids),
             choices=tuple(choices),
             words=words,
         )
 
-    def _loaded(self, name: str, release: Release) -> Live:
-        self.report(f"{name}: load", 0, 1)
-        texts, vectors = guidelines(self.engine, release)
-        decided = overlay(self.engine, release.library_version)
-        snapshot = Snapshot(
-            release=release, guidelines=texts, vectors=vectors, in_memory=True, overlay=decided
-        )
-        encoder = self.load(release.retriever_version)
-        self.report(f"{name}: load", 1, 1)
-        return Live(
-            snapshot=snapshot, encoder=encoder, threshold=getattr(encoder, "threshold", None)
-        )
+    def _encoder(self, version: int) -> CalibratedEncoder:
+        if version not in self._encoders:
+            self._encoders[version] = _Remembering(self.load(version))
+        return self._encoders[version]
 
-    def _encoded(self, name: str, live: Live) -> Mapping[str, NDArray[np.float32]]:
-        version = live.snapshot.release.retriever_version
-        if version not in self._vectors:
-            self._vectors[version] = dict(self._encode(name, live.encoder))
-        return self._vectors[version]
 
-    def _encode(self, name: str, encoder: Encoder) -> Iterator[tuple[str, Any]]:
-        """Each text once, short ones first: what is encoded together is padded little."""
-        texts = {text for query in self.queries for text in query.windows}
-        texts |= {query.context for query in self.queries if query.context is not None}
-        ordered = sorted(texts, key=lambda text: (len(text), text))
-        for start in range(0, len(ordered), _ENCODED_AT_ONCE):
-            part = ordered[start : start + _ENCODED_AT_ONCE]
-            yield from zip(part, encoder.encode(part, side="input"), strict=True)
-            self.report(f"{name}: encode", start + len(part), len(ordered))
+class _Remembering:
+    """An encoder that encodes each text once."""
 
-    def _choices(self, live: Live, vectors: Mapping[str, NDArray[np.float32]]) -> Iterator[Choice]:
+    def __init__(self, encoder: CalibratedEncoder) -> None:
+        self._encoder = encoder
+        self._vectors: dict[tuple[str, EncoderSide], NDArray[np.float32]] = {}
+
+    @property
+    def thresholds(self) -> TopicThresholds:
+        return self._encoder.thresholds
+
+    def encode(self, texts: Sequence[str], *, side: EncoderSide) -> NDArray[np.float32]:
         import numpy as np
 
-        serve, snapshot = self.settings.serve, live.snapshot
-        blend = Blend(topic_cosine=serve.topic_cosine, weight=serve.context_weight)
-        block = max(1, _SCORES_AT_ONCE // max(1, len(snapshot.guidelines.ids)))
-        for start in range(0, len(self.queries), block):
-            compared = [
-                blend.vectors(
-                    query,
-                    np.stack([vectors[window] for window in query.windows]),
-                    None if query.context is None else vectors[query.context],
-                )
-                for query in self.queries[start : start + block]
-            ]
-            scores = snapshot.scores(np.concatenate(compared))
-            first = 0
-            for one in compared:
-                yield self._choice(live, scores[first : first + len(one)].max(axis=0))
-                first += len(one)
+        missing = [text for text in dict.fromkeys(texts) if (text, side) not in self._vectors]
+        if missing:
+            for text, vector in zip(missing, self._encoder.encode(missing, side=side), strict=True):
+                self._vectors[text, side] = vector
+        return np.stack([self._vectors[text, side] for text in texts])
 
-    def _choice(self, live: Live, scores: NDArray[np.float32]) -> Choice:
-        bounds = bounds_for(self.settings.retrieval, None)
-        candidates = live.snapshot.best(scores, k=bounds.n_candidates)
-        nearest, reason = choose(candidates, bounds, live.threshold)
-        kept = [] if reason else within_budget(nearest, self.settings.serve.guideline_tokens)
-        return Choice(
-            guideline_ids=tuple(guideline.guideline_id for guideline in kept),
-            scores=tuple(guideline.score for guideline in kept),
-            tokens=estimate_tokens(guideline_prompt(kept)) if kept else 0,
-            nearest=nearest[0].score if nearest else 0.0,
-        )
+
+def _choice(found: Found) -> Choice:
+    kept = found.guidelines
+    prompt = guideline_prompt(kept, found.release.policy) if kept else ""
+    return Choice(
+        guideline_ids=tuple(guideline.guideline_id for guideline in kept),
+        scores=tuple(guideline.score for guideline in kept),
+        tokens=estimate_tokens(prompt),
+        nearest=found.nearest[0].score if found.nearest else 0.0,
+    )

@@ -10,10 +10,11 @@ from guidealign.db import guard_database
 from guidealign.replay.model import Replay
 
 _INSERT = text(
-    "insert into core.replays (release_id, library_version, retriever_version, source, n_requests,"
-    " n_changed, n_abstained_live, n_abstained_candidate, tokens_live, tokens_candidate, report,"
-    " actor) values (:release_id, :library_version, :retriever_version, :source, :n_requests,"
-    " :n_changed, :n_abstained_live, :n_abstained_candidate, :tokens_live, :tokens_candidate,"
+    "insert into core.replays (release_id, library_version, retriever_version, policy_version,"
+    " source, n_requests, n_changed, n_abstained_live, n_abstained_candidate, tokens_live,"
+    " tokens_candidate, report, actor) values (:release_id, :library_version, :retriever_version,"
+    " :policy_version, :source, :n_requests, :n_changed, :n_abstained_live,"
+    " :n_abstained_candidate, :tokens_live, :tokens_candidate,"
     " cast(:report as jsonb), :actor) returning id"
 )
 
@@ -28,8 +29,9 @@ def keep_replay(replay: Replay, *, engine: Engine, actor: str) -> int:
     changed = [example.request_id for example in replay.examples]
     values = {
         "release_id": replay.live.release_id,
-        "library_version": replay.library_version,
-        "retriever_version": replay.retriever_version,
+        "library_version": replay.candidate.library_version,
+        "retriever_version": replay.candidate.retriever_version,
+        "policy_version": replay.candidate.policy_version,
         "source": replay.source,
         "n_requests": figures["n_requests"],
         "n_changed": figures["changed"]["hits"],

@@ -91,7 +91,7 @@ class DriftReport:
     share_poor: float | None = None
     """Inputs whose best guideline is below that."""
     share_abstained: float | None = None
-    """Inputs below the threshold for unsafe-topic guidelines."""
+    """Inputs that get no guideline."""
     distance: float | None = None
     """Kolmogorov-Smirnov, of the best scores of these and of the held-out inputs."""
     p_value: float | None = None

@@ -41,6 +41,11 @@ class ServingDescription:
     """Cosine below which no unsafe-topic guideline fits an input; None: not calibrated."""
     risk_threshold: float | None = None
     """The same for the probability that the input is unsafe, which tells them apart better."""
+    quality_threshold: float | None = None
+    """Cosine below which no guideline about quality fits an input; None: not calibrated."""
+    topic_rule: Literal["risk", "cosine"] | None = None
+    """Which of the two tells unsafe inputs from benign ones better; None: an older version, whose
+    risk counts where it was calibrated."""
     risk_weights: Sequence[float] = ()
     risk_bias: float = 0.0
     input_prefix: str = ""

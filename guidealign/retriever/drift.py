@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,14 +12,12 @@ from sqlalchemy import Connection, Engine
 
 from guidealign.authoring import prefer_inputs
 from guidealign.db import current_release, guard_database
-from guidealign.guidance import Encoder
-from guidealign.library import read_vectors
-from guidealign.records import Release
+from guidealign.guidance import Encoder, ReleaseGuidance
 from guidealign.registry import Registry
 from guidealign.retriever import _drift_store
 from guidealign.retriever._drift_store import DriftCluster, DriftReport
 from guidealign.retriever.model import Split
-from guidealign.retriever.serve import load_serving_encoder
+from guidealign.retriever.serve import load_guidance
 from guidealign.retriever.train import load_split
 from guidealign.settings import DriftSettings, Settings
 
@@ -62,11 +60,11 @@ def measure_drift(
         return None
     until = until or datetime.now(UTC).date() + timedelta(days=1)
     since = until - timedelta(days=settings.drift.days)
-    encoder = load_serving_encoder(release.retriever_version, settings=settings, registry=registry)
+    guidance = load_guidance(release, engine=engine, settings=settings, registry=registry)
+    encoder = guidance.live.encoder
     split, guidelines = load_split(release.library_version, engine=engine, settings=settings)
-    served = sorted(guidelines.texts)
+    bar = _bar(guidance, guidelines.texts.keys(), split)
     with guard_database(), engine.begin() as connection:
-        bar = _bar(connection, release, served, encoder, split)
         n_inputs = _drift_store.count_inputs(connection, since, until)
         rows = _drift_store.sample_inputs(
             connection, since, until, limit=settings.drift.most_inputs
@@ -80,13 +78,14 @@ def measure_drift(
             n_measured=len(rows),
         )
         if rows:
-            ids = [row.id for row in rows]
-            vectors = encoder.encode([row.text for row in rows], side="input")
-            best = _best(connection, release, served, vectors)
-            report = _with_scores(report, best.scores, encoder.threshold, bar)
+            texts = [row.text for row in rows]
+            best = _best(guidance, texts)
+            report = _with_scores(report, best, bar)
             if bar is not None:
+                vectors = encoder.encode(texts, side="input")
+                ids = [row.id for row in rows]
                 topics = _topics(ids, vectors, best, bar.good_score, settings.drift)
-                clusters = _told_apart(connection, topics, encoder, since, settings.drift)
+                clusters = _separated(connection, topics, encoder, since, settings.drift)
                 report = replace(report, clusters=clusters)
         _drift_store.save(connection, report)
         n_first = prefer_inputs(connection, report.priorities())
@@ -96,10 +95,13 @@ def measure_drift(
 
 @dataclass(frozen=True, kw_only=True)
 class _Best:
-    """The nearest served guideline of each input, (n,)."""
+    """What guidance finds for each input, (n,)."""
 
     scores: NDArray[np.float32]
+    """Cosine of the nearest guideline of any topic."""
     guidelines: NDArray[np.int64]
+    given: NDArray[np.bool_]
+    """Whether any guideline is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,52 +113,40 @@ class _Bar:
     good_score: float
 
 
-def _bar(
-    connection: Connection, release: Release, served: Sequence[int], encoder: Encoder, split: Split
-) -> _Bar | None:
+def _bar(guidance: ReleaseGuidance, served: Collection[int], split: Split) -> _Bar | None:
     """None: there are too few held-out inputs to compare with."""
     import numpy as np
 
-    known = set(served)
-    test = [item for item in split.test if known.intersection(item.guideline_ids)]
+    test = [item for item in split.test if not set(item.guideline_ids).isdisjoint(served)]
     if len(test) < _FEWEST_HELD_OUT:
         return None
-    queries = encoder.encode([item.text for item in test], side="input")
-    scores = _best(connection, release, served, queries).scores
+    scores = _best(guidance, [item.text for item in test]).scores
     return _Bar(scores=scores, good_score=float(np.quantile(scores, _POOR_SHARE)))
 
 
-def _best(
-    connection: Connection, release: Release, served: Sequence[int], queries: NDArray[np.float32]
-) -> _Best:
+def _best(guidance: ReleaseGuidance, texts: Sequence[str]) -> _Best:
     import numpy as np
 
-    best = _Best(
-        scores=np.full(len(queries), -1.0, dtype=np.float32),
-        guidelines=np.zeros(len(queries), dtype=np.int64),
+    found = guidance.find([[text] for text in texts])
+    nearest = [one.nearest[0] if one.nearest else None for one in found]
+    return _Best(
+        scores=np.array([-1.0 if g is None else g.score for g in nearest], dtype=np.float32),
+        guidelines=np.array([0 if g is None else g.guideline_id for g in nearest], dtype=np.int64),
+        given=np.array([bool(one.guidelines) for one in found]),
     )
-    for ids, vectors in read_vectors(connection, release.retriever_version, ids=served):
-        scores = queries @ vectors.T  # (n, block)
-        nearest = scores.argmax(axis=1)
-        highest = scores[np.arange(len(queries)), nearest]
-        better = highest > best.scores
-        best.scores[better] = highest[better]
-        best.guidelines[better] = ids[nearest[better]]
-    return best
 
 
-def _with_scores(
-    report: DriftReport, scores: NDArray[np.float32], threshold: float | None, bar: _Bar | None
-) -> DriftReport:
+def _with_scores(report: DriftReport, best: _Best, bar: _Bar | None) -> DriftReport:
     import numpy as np
 
+    scores = best.scores
     low, middle, high = (float(v) for v in np.quantile(scores, [0.1, 0.5, 0.9]))
     report = replace(
         report,
         low_score=low,
         median_score=middle,
         high_score=high,
-        share_abstained=None if threshold is None else float((scores < threshold).mean()),
+        share_abstained=float((~best.given).mean()),
     )
     if bar is None:
         return report
@@ -218,7 +208,7 @@ def group_near(vectors: NDArray[np.float32], least_cosine: float) -> list[list[i
     return groups
 
 
-def _told_apart(
+def _separated(
     connection: Connection,
     topics: Sequence[DriftCluster],
     encoder: Encoder,

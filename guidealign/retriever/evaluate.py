@@ -62,6 +62,7 @@ def rank_held_out(
     split, guidelines = held_out
     ids = sorted(guidelines.texts)
     encoder = load_serving_encoder(version, settings=settings, registry=registry)
+    probe = encoder.thresholds.probe
     queries = encoder.encode([item.text for item in split.test], side="input")
     documents = encoder.encode([guidelines.texts[i] for i in ids], side="guideline")
     return Ranking(
@@ -72,7 +73,7 @@ def rank_held_out(
         orders=rank_ids(queries @ documents.T, ids),
         queries=queries,
         documents=documents,
-        risks=encoder.risks(queries),
+        risks=None if probe is None else probe.risk(queries),
     )
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Engine
+
 from guidealign.errors import IntegrityError
-from guidealign.guidance import Side
-from guidealign.records import RETRIEVER_MODEL, UNTRAINED_VERSION
+from guidealign.guidance import ReleaseGuidance, RiskProbe, Side, TopicThresholds
+from guidealign.records import RETRIEVER_MODEL, UNTRAINED_VERSION, Release
 from guidealign.registry import Registry
 from guidealign.retriever._cache import exported_base, exported_folder, set_prefixes
 from guidealign.retriever._onnx import (
@@ -21,7 +23,6 @@ from guidealign.retriever._onnx import (
     read_description,
 )
 from guidealign.retriever.model import Prefixes
-from guidealign.retriever.threshold import RiskProbe
 from guidealign.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class ServingEncoder:
         self._session = _session(folder / GRAPH_FILE, threads or _threads())
         self._tokenizer = _tokenizer(folder / TOKENIZER_FILE, self._about.max_length)
         self._prefixes = Prefixes(self._about.input_prefix, self._about.guideline_prefix)
-        self._probe = RiskProbe(tuple(self._about.risk_weights), self._about.risk_bias)
+        self._thresholds = _thresholds(self._about)
 
     @property
     def dimensions(self) -> int:
@@ -60,12 +61,9 @@ class ServingEncoder:
         return self._about.dimensions
 
     @property
-    def threshold(self) -> float | None:
-        """Cosine below which no unsafe-topic guideline fits an input; None: not calibrated.
-
-        For callers that have scores alone; `is_risky` keeps more benign inputs apart.
-        """
-        return self._about.threshold
+    def thresholds(self) -> TopicThresholds:
+        """What this version was calibrated to."""
+        return self._thresholds
 
     @property
     def form(self) -> Form:
@@ -88,24 +86,6 @@ class ServingEncoder:
             result[chosen] = self._run([tokens[i] for i in chosen])
         return result
 
-    def is_risky(self, vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which inputs are to be given unsafe-topic guidelines, (n,), by their vectors.
-
-        At the version's threshold 95% of held-out unsafe inputs are; all are where it was not
-        calibrated.
-        """
-        import numpy as np
-
-        risks, threshold = self.risks(vectors), self._about.risk_threshold
-        if risks is None or threshold is None:
-            return np.ones(len(vectors), dtype=np.bool_)
-        risky: NDArray[np.bool_] = risks >= threshold
-        return risky
-
-    def risks(self, vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """Probability that an input is unsafe, (n,), by its vector; None: not calibrated."""
-        return None if self._about.risk_threshold is None else self._probe.risk(vectors)
-
     def _run(self, tokens: list[list[int]]) -> NDArray[np.float32]:
         import numpy as np
 
@@ -119,6 +99,19 @@ class ServingEncoder:
             None, {"input_ids": ids, "attention_mask": mask}
         )[0]
         return vectors
+
+
+def _thresholds(about: ServingDescription) -> TopicThresholds:
+    probe = None
+    if about.risk_threshold is not None:
+        probe = RiskProbe(tuple(about.risk_weights), about.risk_bias)
+    return TopicThresholds(
+        rule=about.topic_rule or ("cosine" if probe is None else "risk"),
+        risk=about.risk_threshold,
+        cosine=about.threshold,
+        quality=about.quality_threshold,
+        probe=probe,
+    )
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -179,6 +172,23 @@ def load_serving_encoder(version: int, *, settings: Settings, registry: Registry
         ServiceUnavailableError: there is no copy here and the registry does not answer.
     """
     return _loaded(str(_folder(version, settings, registry.tracking_uri)))
+
+
+def load_guidance(
+    release: Release, *, engine: Engine, settings: Settings, registry: Registry
+) -> ReleaseGuidance:
+    """The guidance engine under one release, for work that is no request.
+
+    Raises:
+        IntegrityError: nothing of the release's library is embedded under its retriever.
+        ServiceUnavailableError: the database or the registry does not answer.
+    """
+    return ReleaseGuidance.load(
+        release,
+        engine=engine,
+        load=partial(load_serving_encoder, settings=settings, registry=registry),
+        exact_up_to=settings.serve.exact_up_to,
+    )
 
 
 def prepare_base(settings: Settings) -> Path:

@@ -9,10 +9,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from guidealign.errors import IntegrityError
-from guidealign.records import QUALITY_TOPICS
+from guidealign.guidance import RiskProbe
+from guidealign.records import QUALITY_TOPICS, RISK_CATEGORIES
 from guidealign.retriever._int8 import write_int8
 from guidealign.retriever._onnx import (
     GRAPH_FILE,
@@ -27,11 +28,11 @@ from guidealign.retriever.model import GuidelineSet, Split
 from guidealign.retriever.serve import SERVING_FOLDER, ServingEncoder
 from guidealign.retriever.threshold import (
     Calibration,
-    RiskProbe,
     ScoredInput,
     calibrate,
     fit_probe,
     kind_of,
+    quality_threshold,
 )
 
 if TYPE_CHECKING:
@@ -63,6 +64,15 @@ class ServingReport:
     """Of the best unsafe-topic guideline's score as the measure; None: too few unsafe inputs."""
     risk: Calibration | None
     """Of the probe on the input's vector as the measure."""
+    quality_threshold: float | None
+    """Of the best guideline about quality, that 95% of everyday inputs reach; None: too few."""
+
+    @property
+    def topic_rule(self) -> Literal["risk", "cosine"] | None:
+        """The measure that lets fewer benign inputs through at the same recall; None: neither."""
+        if self.risk is None or self.cosine is None:
+            return "risk" if self.risk else "cosine" if self.cosine else None
+        return "risk" if _let_through(self.risk) < _let_through(self.cosine) else "cosine"
 
     def metrics(self) -> dict[str, float]:
         """For the registry."""
@@ -76,6 +86,8 @@ class ServingReport:
                 found[f"abstention/{name}/threshold"] = calibration.threshold
                 shares = asdict(calibration.expected).items()
                 found |= {f"abstention/{name}/{k}": v for k, v in shares if v is not None}
+        if self.quality_threshold is not None:
+            found["abstention/quality/threshold"] = self.quality_threshold
         return found
 
     def tags(self) -> dict[str, str]:
@@ -86,6 +98,10 @@ class ServingReport:
         if self.risk is not None:
             tags["risk_threshold"] = f"{self.risk.threshold:.4f}"
             tags["abstention_target"] = "reached" if self.risk.reaches_target else "not reached"
+        if self.topic_rule is not None:
+            tags["topic_rule"] = self.topic_rule
+        if self.quality_threshold is not None:
+            tags["quality_threshold"] = f"{self.quality_threshold:.4f}"
         return tags
 
 
@@ -198,7 +214,14 @@ def _choose(
         least_cosine=cosine,
         cosine=_by_cosine(measured[form], split, guidelines),
         risk=_by_risk(measured[form], split),
+        quality_threshold=_for_quality(measured[form], split, guidelines),
     )
+
+
+def _let_through(calibration: Calibration) -> tuple[float, float]:
+    """Shares of benign inputs that would get an unsafe-topic guideline, look-alikes first."""
+    expected = calibration.expected
+    return expected.lookalike or 0.0, expected.ordinary or 0.0
 
 
 def choose_form(float_recall: float, int8_recall: float, least_cosine: float) -> tuple[Form, str]:
@@ -212,14 +235,26 @@ def choose_form(float_recall: float, int8_recall: float, least_cosine: float) ->
     return "int8", f"int8 changes recall@6 by {-lost:+.3f}"
 
 
-def _by_cosine(measured: _Measured, split: Split, guidelines: GuidelineSet) -> Calibration | None:
-    unsafe = [
-        i for i, g in enumerate(measured.ids) if guidelines.categories[g] not in QUALITY_TOPICS
-    ]
-    if not unsafe:
+def _best_of(
+    measured: _Measured, guidelines: GuidelineSet, topics: Sequence[str]
+) -> list[float] | None:
+    """Cosine of the best guideline of these topics for each held-out input; None: there is none."""
+    chosen = [i for i, g in enumerate(measured.ids) if guidelines.categories[g] in topics]
+    if not chosen:
         return None
-    best = (measured.queries @ measured.documents[unsafe].T).max(axis=1, initial=-1.0)
-    return calibrate(_scored(split, best.tolist()))
+    scores = measured.queries @ measured.documents[chosen].T
+    best: list[float] = scores.max(axis=1, initial=-1.0).tolist()
+    return best
+
+
+def _by_cosine(measured: _Measured, split: Split, guidelines: GuidelineSet) -> Calibration | None:
+    best = _best_of(measured, guidelines, RISK_CATEGORIES)
+    return None if best is None else calibrate(_scored(split, best))
+
+
+def _for_quality(measured: _Measured, split: Split, guidelines: GuidelineSet) -> float | None:
+    best = _best_of(measured, guidelines, QUALITY_TOPICS)
+    return None if best is None else quality_threshold(_scored(split, best))
 
 
 def _by_risk(measured: _Measured, split: Split) -> Calibration | None:
@@ -237,6 +272,7 @@ def _scored(split: Split, scores: Sequence[float]) -> list[ScoredInput]:
 
 def _add_abstention(folder: Path, report: ServingReport, measured: _Measured) -> None:
     about = read_description(folder)
+    about = replace(about, quality_threshold=report.quality_threshold, topic_rule=report.topic_rule)
     if report.cosine is not None:
         about = replace(about, threshold=report.cosine.threshold)
     if report.risk is not None and measured.probe is not None:

@@ -1,4 +1,4 @@
-"""When an input gets no unsafe-topic guideline: a threshold with a known recall, and its price."""
+"""Thresholds below which an input gets no guideline of a topic: their recall, and their price."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from guidealign.guidance import RiskProbe
 from guidealign.records import QUALITY_TOPICS
 from guidealign.retriever.model import LabelledInput
 
@@ -120,6 +121,19 @@ def calibrate(
     )
 
 
+def quality_threshold(
+    inputs: Sequence[ScoredInput], *, least_recall: float = LEAST_RECALL
+) -> float | None:
+    """The highest cosine that everyday inputs reach with that probability, as `threshold_for`.
+
+    None: there are too few clusters of everyday inputs to speak of it.
+    """
+    ordinary = [item for item in inputs if item.kind == "ordinary"]
+    if len({item.cluster for item in ordinary}) < _FEWEST:
+        return None
+    return threshold_for([item.score for item in ordinary], least_recall)
+
+
 def curve(inputs: Sequence[ScoredInput]) -> list[CurvePoint]:
     """A point for each score, strictest first."""
     n_unsafe = sum(item.kind == "unsafe" for item in inputs)
@@ -171,22 +185,6 @@ def _outcome(inputs: Sequence[ScoredInput], given: Sequence[bool]) -> Outcome:
         lookalike=shares["lookalike"],
         ordinary=shares["ordinary"],
     )
-
-
-@dataclass(frozen=True)
-class RiskProbe:
-    """A logistic regression on an input's vector: how probable it is that it is unsafe."""
-
-    weights: tuple[float, ...]
-    bias: float
-
-    def risk(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities, (n,), of vectors (n, dimensions)."""
-        import numpy as np
-
-        logits = vectors @ np.asarray(self.weights, dtype=np.float32) + np.float32(self.bias)
-        risks: NDArray[np.float32] = (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)
-        return risks
 
 
 def fit_probe(

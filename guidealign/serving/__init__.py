@@ -14,7 +14,6 @@ from guidealign.serving.keys import (
     rotate_key,
     show_key,
 )
-from guidealign.serving.prompt import estimate_tokens, within_budget
 from guidealign.serving.run import make_loader, serve
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "NewKey",
     "change_key",
     "create_key",
-    "estimate_tokens",
     "key_events",
     "list_keys",
     "make_loader",
@@ -34,5 +32,4 @@ __all__ = [
     "rotate_key",
     "serve",
     "show_key",
-    "within_budget",
 ]

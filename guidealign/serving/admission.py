@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import Request
 
+from guidealign.guidance import estimate_tokens
 from guidealign.serving.exchange import GatewayParts
 from guidealign.serving.keys import Arrival, KeyPolicy, Scope
-from guidealign.serving.prompt import estimate_tokens
 
 
 def parts_of(request: Request) -> GatewayParts:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 from guidealign.errors import BadInputError, ServiceUnavailableError
-from guidealign.guidance import Found, Guidance, Query, query_of
+from guidealign.guidance import Found, Guidance, compose, user_turns
 from guidealign.records import CATEGORIES, Release, RetrievedGuideline
 from guidealign.serving.overrides import MOST_GUIDELINES
-from guidealign.serving.prompt import format_of, guide_messages, within_budget
 from guidealign.serving.run import make_guidance
 from guidealign.settings import Settings, load_settings
 
@@ -45,10 +44,9 @@ class Guide:
     when done, or use it in a `with` block.
     """
 
-    def __init__(self, guidance: Guidance, settings: Settings) -> None:
+    def __init__(self, guidance: Guidance) -> None:
         """Over an engine that has begun; see `from_registry`."""
         self._guidance = guidance
-        self._settings = settings
 
     @classmethod
     def from_registry(cls, settings: Settings | None = None) -> Guide:
@@ -64,7 +62,7 @@ class Guide:
         if guidance.release is None:
             guidance.close()
             raise ServiceUnavailableError(f"no guidelines can be found: {guidance.fault}")
-        return cls(guidance, settings)
+        return cls(guidance)
 
     def __enter__(self) -> Self:
         return self
@@ -85,12 +83,12 @@ class Guide:
         risks: Sequence[str] | None = None,
         release: ReleaseChoice = "live",
     ) -> GuidedMessages:
-        """A conversation with the guidelines for its last user turn in front of it.
+        """A conversation with the guidelines for its last user turn in place.
 
         Args:
             messages: a user's text, or a conversation in OpenAI's form; it is not changed.
-            model: its family decides where guidelines go; empty: into the system message.
-            k: most guidelines; None: as set.
+            model: its name decides where guidelines go; empty: where the policy puts them.
+            k: most guidelines; None: as the release has it.
             risks: categories to look among; None: all.
             release: `candidate` asks the one on trial. The gateway draws a share of each key's
                 conversations; here are no keys, so the caller says.
@@ -99,11 +97,11 @@ class Guide:
             BadInputError: what was given is no conversation, or no such category or choice.
             ServiceUnavailableError: the retriever does not answer.
         """
-        conversation, query = _asked(messages, k, risks)
+        conversation, turns = _asked(messages, k, risks)
         candidate = _is_candidate(release)
         found = None
-        if query is not None:
-            found = self._guidance.find(query, k=k, risks=risks, candidate=candidate)
+        if turns:
+            found = self._guidance.find(turns, k=k, risks=risks, candidate=candidate)
         return self._guided(conversation, found, model)
 
     async def aguide(
@@ -116,11 +114,11 @@ class Guide:
         release: ReleaseChoice = "live",
     ) -> GuidedMessages:
         """`guide`, while the event loop goes on."""
-        conversation, query = _asked(messages, k, risks)
+        conversation, turns = _asked(messages, k, risks)
         candidate = _is_candidate(release)
         found = None
-        if query is not None:
-            found = await self._guidance.afind(query, k=k, risks=risks, candidate=candidate)
+        if turns:
+            found = await self._guidance.afind(turns, k=k, risks=risks, candidate=candidate)
         return self._guided(conversation, found, model)
 
     def _guided(
@@ -134,16 +132,13 @@ class Guide:
                 status="abstained",
                 reason="no-user-text",
             )
-        kept = tuple(within_budget(found.guidelines, self._settings.serve.guideline_tokens))
-        messages = conversation
-        if kept:
-            messages = guide_messages(conversation, kept, format_of(model))
+        kept, policy = found.guidelines, found.release.policy
         return GuidedMessages(
-            messages=messages,
+            messages=compose(conversation, kept, policy, model=model, turn=found.turn),
             guidelines=kept,
             release=found.release,
             status="injected" if kept else "abstained",
-            reason=found.reason or (None if kept else "budget"),
+            reason=found.reason,
             stale=found.stale,
             canary_id=found.canary_id,
         )
@@ -157,7 +152,7 @@ def _is_candidate(release: str) -> bool:
 
 def _asked(
     messages: Messages, k: int | None, risks: Sequence[str] | None
-) -> tuple[list[dict[str, Any]], Query | None]:
+) -> tuple[list[dict[str, Any]], list[str]]:
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
     conversation = [dict(message) for message in messages]
@@ -167,4 +162,4 @@ def _asked(
         raise BadInputError(f"k is a whole number from 1 to {MOST_GUIDELINES}")
     if risks is not None and (unknown := sorted(set(risks) - set(CATEGORIES))):
         raise BadInputError(f"there is no category {unknown[0]!r}")
-    return conversation, query_of(conversation)
+    return conversation, user_turns(conversation)

@@ -10,10 +10,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from guidealign.errors import GuidealignError
+from guidealign.guidance import estimate_tokens
 from guidealign.records import RETRIEVER_MODEL
 from guidealign.serving.admission import admit, identify, parts_of
 from guidealign.serving.exchange import GatewayParts
-from guidealign.serving.prompt import estimate_tokens
 from guidealign.serving.refusal import Refusal, bad_request, retriever_away
 from guidealign.serving.relay import (
     CLIENT_CLOSED_REQUEST,

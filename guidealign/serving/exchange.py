@@ -13,23 +13,20 @@ from sqlalchemy import Engine
 
 from guidealign.errors import GuidealignError
 from guidealign.guidance import (
+    Found,
     Guidance,
     Query,
     conversation_id_of,
+    estimate_tokens,
     input_turns,
     query_of_turns,
     user_turns,
+    within_budget,
 )
 from guidealign.records import RetrievedGuideline
 from guidealign.serving.keys import Arrival, Gate, KeyPolicy, choose_withholding, in_canary
 from guidealign.serving.model import Guided, Overrides
-from guidealign.serving.prompt import (
-    estimate_tokens,
-    guide_chat,
-    guide_instructions,
-    upstream_format,
-    within_budget,
-)
+from guidealign.serving.prompt import guide_chat, guide_instructions
 from guidealign.serving.recorder import GatewayInput, GatewayRequest
 from guidealign.serving.refusal import Refusal
 from guidealign.serving.relay import Body, Edit, RawHeaders, Upstream, Upstreams, Usage, to_json
@@ -59,33 +56,20 @@ class Api:
     name: Literal["chat", "responses"]
     path: str
     turns: Callable[[Body], list[str]]
-    guide: Callable[[Body, Sequence[RetrievedGuideline], Upstream, str], Edit]
-
-
-def _chat_edit(
-    body: Body, guidelines: Sequence[RetrievedGuideline], upstream: Upstream, model: str
-) -> Edit:
-    return guide_chat(body, guidelines, upstream_format(upstream.settings, model))
-
-
-def _responses_edit(
-    body: Body, guidelines: Sequence[RetrievedGuideline], upstream: Upstream, model: str
-) -> Edit:
-    del upstream, model
-    return guide_instructions(body, guidelines)
+    guide: Callable[[Body, Sequence[RetrievedGuideline], Found, str], Edit]
 
 
 CHAT = Api(
     name="chat",
     path="/chat/completions",
     turns=lambda body: user_turns(body.values["messages"]),
-    guide=_chat_edit,
+    guide=guide_chat,
 )
 RESPONSES = Api(
     name="responses",
     path="/responses",
     turns=lambda body: input_turns(body.get("input")),
-    guide=_responses_edit,
+    guide=guide_instructions,
 )
 
 
@@ -105,6 +89,8 @@ class Exchange:
     """None: there is no tracing."""
     occurred_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     guided: Guided = field(default_factory=lambda: Guided(status="off"))
+    found: Found | None = None
+    """None: no guidelines were looked up."""
     query: Query | None = None
     turns: list[str] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
@@ -149,28 +135,27 @@ class Exchange:
         self.turns = self.api.turns(self.body)
         self.query = query_of_turns(self.turns)
         begun = time.monotonic()
-        self.guided = await self._guided(self._budget(upstreams[0]))
+        self.guided = await self._guided(self._room(upstreams[0]))
         self.retrieval_s = time.monotonic() - begun
         if self.spans is not None and self.guided.status != "off":
             self.spans.retrieved(self.guided, self.query, self.retrieval_s)
 
-    def _budget(self, upstream: Upstream) -> int:
-        """Tokens that guidelines may take: as set, and as the model's context leaves room."""
-        budget = self.parts.settings.serve.guideline_tokens
+    def _room(self, upstream: Upstream) -> int | None:
+        """Tokens that the model's context leaves for guidelines; None: it is not known."""
         context = upstream.settings.context_tokens
         if context is None:
-            return budget
-        return min(budget, context - estimate_tokens(self.body.text) - (self._answer_limit() or 0))
+            return None
+        return context - estimate_tokens(self.body.text) - (self._answer_limit() or 0)
 
-    async def _guided(self, budget: int) -> Guided:
+    async def _guided(self, room: int | None) -> Guided:
         guidance, policy, wanted = self.parts.guidance, self.policy, self.overrides
         if wanted.off or policy.mode == "off":
             return Guided(status="off", release=guidance.release)
         if self.query is None:
             return Guided(status="abstained", reason="no-user-text", release=guidance.release)
         try:
-            found = await guidance.afind(
-                self.query,
+            found = self.found = await guidance.afind(
+                self.turns,
                 k=wanted.k,
                 risks=wanted.risks,
                 candidate=in_canary(self.policy, conversation_id_of(self.turns)),
@@ -190,7 +175,9 @@ class Exchange:
                     headers={"retry-after": "1"},
                 ) from error
             return unguided
-        kept = tuple(within_budget(found.guidelines, budget))
+        kept = found.guidelines
+        if room is not None:
+            kept = tuple(within_budget(kept, found.release.policy, room))
         known = Guided(
             status="abstained",
             reason=found.reason or (None if kept else "budget"),
@@ -218,8 +205,10 @@ class Exchange:
     def body_for(self, upstream: Upstream) -> bytes:
         """The request as an upstream gets it."""
         edits: list[Edit] = []
-        if injected := self.guided.injected:
-            edits.append(self.api.guide(self.body, injected, upstream, self.model))
+        injected = self.guided.injected
+        if injected and self.found is not None:
+            asked_for = upstream.settings.model or self.model
+            edits.append(self.api.guide(self.body, injected, self.found, asked_for))
         if upstream.settings.model is not None:
             edits.append(self.body.replace("model", to_json(upstream.settings.model)))
         return self.body.edited(edits).encode()
@@ -261,6 +250,7 @@ class Exchange:
             conversation_id=conversation_id_of(self.turns),
             prompt_tokens=self.usage.prompt_tokens,
             completion_tokens=self.usage.completion_tokens,
+            cached_tokens=self.usage.cached_tokens,
             retrieval_ms=_ms(self.retrieval_s),
             upstream_ms=None if self.asked_at is None else _ms(now - self.asked_at),
             first_token_ms=(
@@ -284,6 +274,7 @@ class Exchange:
             seen.first_byte_s = self.answered_at - self.asked_at
         seen.prompt_tokens = self.usage.prompt_tokens
         seen.completion_tokens = self.usage.completion_tokens
+        seen.cached_tokens = self.usage.cached_tokens
         if self.spans is not None:
             upstream = self.upstream
             self.spans.ended(seen, guided, upstream.settings.base_url if upstream else None)

@@ -60,6 +60,7 @@ class Guided:
         given: dict[str, str] = {"x-guidealign-status": self.status}
         if self.release is not None:
             given["x-guidealign-release"] = str(self.release.release_id)
+            given["x-guidealign-policy"] = self.release.policy.name
         if self.canary_id is not None:
             given["x-guidealign-canary"] = str(self.canary_id)
         shown = self.guidelines or self.nearest
@@ -86,6 +87,8 @@ class Guided:
             "canary": self.canary_id,
             "library_version": release and release.library_version,
             "retriever_version": release and release.retriever_version,
+            "policy_version": release and release.policy_version,
+            "policy": release and release.policy.digest,
             "withheld": sorted(self.withheld),
             "guidelines": [guideline_dict(g) for g in self.guidelines or self.nearest],
         }

@@ -59,7 +59,7 @@ async def retrieve(request: Request) -> Response:
             candidate = in_canary(policy, conversation_id_of(turns))
             found = await cancel_on_disconnect(
                 request.receive,
-                parts.guidance.afind(query, k=k, risks=risks, candidate=candidate),
+                parts.guidance.afind(turns, k=k, risks=risks, candidate=candidate),
             )
         except GuidealignError as error:
             raise retriever_away(error) from error

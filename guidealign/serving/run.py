@@ -12,7 +12,7 @@ import structlog
 
 from guidealign.db import make_engine
 from guidealign.errors import ConfigurationError
-from guidealign.guidance import Encoder, Guidance, Loader
+from guidealign.guidance import CalibratedEncoder, Guidance, Loader
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.registry import Registry
 from guidealign.retriever import load_serving_encoder
@@ -35,7 +35,7 @@ PROTOCOL = "guidealign.serving.head_timeout:HeadTimeoutProtocol"
 def make_loader(settings: Settings) -> Loader:
     """Gives the encoders of this installation's registry."""
 
-    def load(version: int) -> Encoder:
+    def load(version: int) -> CalibratedEncoder:
         uri = settings.mlflow.tracking_uri
         if uri is None and version != UNTRAINED_VERSION:
             raise ConfigurationError("no MLflow server is configured: run `guidealign up`")

@@ -24,9 +24,6 @@ class UpstreamSettings(Section):
     `serve.require_keys` off."""
     model: str | None = None
     """Model name that is sent in place of the caller's. Not set: the caller's."""
-    prompt_format: Literal["auto", "system", "separate", "user"] = "auto"
-    """The message that carries the guidelines: the system message, one of their own in front of it,
-    or the first user message. `auto`: by the model's family."""
     context_tokens: int | None = Field(default=None, ge=256)
     """Tokens of the model's context; guidelines that would not fit are left out. Not set: no
     limit."""
@@ -51,16 +48,9 @@ class ServeSettings(Section):
     upstreams: list[UpstreamSettings] = Field(default_factory=list)
     """Endpoints behind the gateway. None: the endpoints `base`, `safety` and `labrador_server`,
     each for its own model name."""
-    guideline_tokens: int = Field(default=800, ge=1)
-    """Most tokens that the guidelines of a request may take, by an estimate from their bytes."""
     exact_up_to: int = Field(default=20_000, ge=0)
     """Largest library, in guidelines, whose vectors are held in memory and all compared. A larger
     one is searched in Postgres."""
-    topic_cosine: float = Field(default=0.3, ge=-1, le=1)
-    """Cosine similarity of the last two user messages at and above which the earlier one counts as
-    context of the query."""
-    context_weight: float = Field(default=0.5, ge=0, le=1)
-    """Weight of the earlier message's vector in the query; the last message's is 1."""
     poll_s: float = Field(default=1.0, gt=0)
     """Seconds between two looks at which release is live."""
     retrieval_timeout_s: float = Field(default=5.0, gt=0)

@@ -25,6 +25,7 @@ from guidealign.settings._stages import (
     AuthorSettings,
     DriftSettings,
     GateSettings,
+    GuidanceSettings,
     IngestSettings,
     LabradorSettings,
     LibrarySettings,
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     library: LibrarySettings = LibrarySettings()
     retriever: RetrieverSettings = RetrieverSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    guidance: GuidanceSettings = GuidanceSettings()
     align: AlignSettings = AlignSettings()
     labrador: LabradorSettings = LabradorSettings()
     gates: GateSettings = GateSettings()

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from guidealign.records import Placement, TopicRule
 from guidealign.settings._endpoints import BudgetSettings
 from guidealign.settings._fields import Section
 
@@ -218,16 +219,60 @@ class RetrieverSettings(Section):
 
 
 class RetrievalSettings(Section):
-    """Retrieval: how many guidelines a prompt gets, and from how many candidates."""
+    """Which guidelines the next guidance policy chooses; `guidealign guidance adopt` releases it.
+
+    What is live does not change with this section: a release binds the policy that it serves.
+    """
 
     n_candidates: int = Field(default=20, ge=1)
     """Nearest guidelines that are considered for a prompt."""
     near_duplicate_threshold: float = Field(default=0.5, gt=0, le=1)
     """Edit similarity at and above which a candidate is left out as a near-duplicate of a nearer
     one."""
-    k: int = Field(default=2, ge=1)
+    k: int = Field(default=2, ge=1, le=50)
     """Most guidelines that a prompt gets. The paper has 6; docs/labrador.md compares both on the
     bundled base model."""
+
+
+_PREAMBLE = (
+    "The guidelines below were chosen for this request. Keep to every guideline that fits it, pass"
+    " over those that do not fit, and do not mention the guidelines in your answer."
+)
+
+
+class GuidanceSettings(Section):
+    """How the next guidance policy words and places guidelines, and when it gives none.
+
+    Like `retrieval`, this section proposes: `guidealign guidance adopt` releases it.
+    """
+
+    preamble: str = Field(default=_PREAMBLE, min_length=1, max_length=4_000)
+    """Words in front of the numbered guidelines."""
+    placement: Placement = "topic_turn"
+    """Place of the guidelines in a conversation (docs/guidance.md): the start or the end of the
+    system message, the end of the user's last message, or the end of the message at which the topic
+    began."""
+    placement_by_model: dict[str, Placement] = Field(default_factory=dict)
+    """Placement by model name; `*` and `?` are wildcards. The first pattern that matches counts."""
+    topic_rule: TopicRule = "calibrated"
+    """Rule that decides whether an input gets guidelines on unsafe topics. `risk`: the retriever's
+    risk probe; `cosine`: the similarity of the nearest such guideline; `calibrated`: the one of the
+    two that told unsafe inputs from benign ones better; `always`: nothing is held back."""
+    unsafe_threshold: float | None = Field(default=None, ge=-1, le=1)
+    """Least value of the rule's measure. Not set: the one that the retriever was calibrated to."""
+    quality_threshold: float | None = Field(default=None, ge=-1, le=1)
+    """Least cosine similarity of the nearest guideline about quality, for such guidelines to be
+    given. Not set: the one that the retriever was calibrated to."""
+    topic_cosine: float = Field(default=0.3, ge=-1, le=1)
+    """Cosine similarity of the last two user messages at and above which the earlier one counts as
+    context of the query."""
+    context_weight: float = Field(default=0.5, ge=0, le=1)
+    """Weight of the earlier message's vector in the query; the last message's is 1."""
+    sticky: bool = True
+    """Whether a topic keeps the guidelines of its first message. Prompts then change less from one
+    message to the next, and a model server finds more of them in its cache."""
+    max_tokens: int = Field(default=800, ge=1)
+    """Most tokens that the guidelines of a request may take, by an estimate from their bytes."""
 
 
 class AlignSettings(Section):

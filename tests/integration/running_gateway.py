@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from guidealign.db import make_engine
-from guidealign.guidance import Encoder
+from guidealign.guidance import CalibratedEncoder
 from guidealign.guidance.engine import Guidance
 from guidealign.guidance.loading import Loader
 from guidealign.library import install_starter
+from guidealign.records import GuidancePolicy
 from guidealign.registry import Registry
 from guidealign.retriever import embed_library, load_serving_encoder
 from guidealign.serving.app import build_app
@@ -28,33 +29,30 @@ from guidealign.serving.relay import Upstreams
 from guidealign.serving.run import PROTOCOL
 from guidealign.serving.telemetry import TelemetrySinks
 from guidealign.settings import ServeSettings, Settings, UpstreamSettings
+from tests.fakes.policies import POLICY, add_release
 from tests.integration.library_fixture import write_starter
 
 NOBODY = Registry("")
 """Version 0 of the retriever needs no registry."""
-_RELEASE = text(
-    "insert into core.releases (library_version, retriever_version, labrador_version,"
-    " prompt_version, settings, actor, reason) values (:library, :retriever, 0, 'x', '{}',"
-    " 'test', 'test') returning id"
-)
 
 
-def publish(engine: Engine, folder: Path) -> int:
+def publish(engine: Engine, folder: Path, policy: GuidancePolicy = POLICY) -> int:
     """The library of `write_starter` (1 to 3 about nicknames, 4 to 6 about knives), released."""
     write_starter(folder)
     install_starter(engine=engine, settings=Settings(), folder=folder)
     embed_library(0, engine=engine, settings=Settings(), registry=NOBODY)
-    return release(engine)
+    return release(engine, policy=policy)
 
 
-def release(engine: Engine, *, library: int = 1, retriever: int = 0) -> int:
+def release(
+    engine: Engine, *, library: int = 1, retriever: int = 0, policy: GuidancePolicy = POLICY
+) -> int:
     """Makes something live; returns the release's number."""
-    values = {"library": library, "retriever": retriever}
     with engine.begin() as connection:
-        return int(connection.execute(_RELEASE, values).scalar_one())
+        return add_release(connection, library=library, retriever=retriever, policy=policy)
 
 
-def untrained(version: int) -> Encoder:
+def untrained(version: int) -> CalibratedEncoder:
     """The packaged encoder under any version number."""
     del version
     return load_serving_encoder(0, settings=Settings(), registry=NOBODY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from guidealign.errors import (
     IntegrityError,
     ServiceUnavailableError,
 )
+from guidealign.guidance import proposed_policy
 from guidealign.records import Release
 from guidealign.registry import Registry
 from guidealign.retriever import load_serving_encoder
 from guidealign.settings import AlignSettings, EndpointSettings, RetrievalSettings, Settings
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import ChatRequest, ModelServer, Reply, serve_model, unused_base_url
+from tests.fakes.policies import add_release
 
 GUIDELINES = [
     ("Privacy", "Never reveal where a private person lives.", "Privacy_And_Property"),
@@ -39,10 +42,6 @@ INPUTS = [
     ("How do I boil an egg?", "Quality_Explaining", False),
     ("I feel very low today.", "Mental_Health", False),
 ]
-_RELEASE = text(
-    "insert into core.releases (library_version, retriever_version, labrador_version,"
-    " prompt_version, settings, actor, reason) values (1, 0, 0, 'x', '{}', 'test', 'test')"
-)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +70,7 @@ def live(engine: Engine, settings: Settings, registry: Registry) -> Release:
         connection.execute(text("select core.add_version('test', 'test')"))
         for body, category, unsafe in INPUTS:
             add_input(connection, body, category=category, unsafe=unsafe)
-        connection.execute(_RELEASE)
+        add_release(connection, policy=replace(proposed_policy(settings), placement="system_start"))
     release = current_release(engine)
     assert release is not None
     return release

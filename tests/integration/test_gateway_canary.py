@@ -15,7 +15,14 @@ from sqlalchemy import Engine, text
 from guidealign import Guide
 from guidealign.db import make_engine
 from guidealign.errors import BadInputError
-from guidealign.guidance import Candidate, Encoder, clear_canary, declare_canary, list_canaries
+from guidealign.guidance import (
+    Candidate,
+    Encoder,
+    TopicThresholds,
+    clear_canary,
+    declare_canary,
+    list_canaries,
+)
 from guidealign.guidance.engine import Guidance
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.serving.keys import SCOPES, KeyPolicy
@@ -43,7 +50,7 @@ _COPY = text(
 class Mirrored:
     """The untrained encoder with every vector turned round, and a threshold that few reach."""
 
-    threshold = None
+    thresholds = TopicThresholds()
 
     def __init__(self, *, broken: bool = False) -> None:
         self._encoder, self._broken = untrained(0), broken
@@ -160,7 +167,7 @@ def test_a_guide_is_told_which_release_to_ask(
         engine=make_engine(database_url), settings=settings, load=load, folder=tmp_path / "kept"
     )
     guidance.start()
-    with Guide(guidance, settings) as guide:
+    with Guide(guidance) as guide:
         asked = "Where do I buy knives?"
         # None is on trial: what is live answers, and that is said.
         assert guide.guide(asked, release="candidate") == guide.guide(asked)

@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
+from guidealign.guidance import TopicThresholds
+from guidealign.records import Placement
 from guidealign.serving.keys import SCOPES, KeyPolicy
 from guidealign.settings import UpstreamSettings
 from tests.fakes.model_server import ModelServer, Reply, chunks, serve_model
+from tests.fakes.policies import policy
 from tests.integration.running_gateway import (
     Gateway,
     publish,
@@ -33,7 +36,7 @@ KEY = KeyPolicy(key_id=7, name="test", scopes=SCOPES)
 class Thresholded:
     """The untrained encoder with a threshold, as a trained version brings one."""
 
-    threshold = 0.4
+    thresholds = TopicThresholds(cosine=0.4, quality=0.4)
 
     def __init__(self) -> None:
         self._encoder = untrained(0)
@@ -45,7 +48,7 @@ class Thresholded:
 class Broken:
     """An encoder that was loaded and then breaks."""
 
-    threshold = None
+    thresholds = TopicThresholds()
 
     def __init__(self) -> None:
         self.n_calls = 0
@@ -145,8 +148,8 @@ def test_a_key_without_the_scope_may_not_override(
     engine: Engine, database_url: str, tmp_path: Path, behind: list[UpstreamSettings]
 ) -> None:
     publish(engine, tmp_path / "starter")
-    policy = KeyPolicy(key_id=7, name="t", scopes=frozenset({"chat"}))
-    with serve_gateway(database_url, behind, tmp_path / "kept", policy=policy) as gateway:
+    key = KeyPolicy(key_id=7, name="t", scopes=frozenset({"chat"}))
+    with serve_gateway(database_url, behind, tmp_path / "kept", policy=key) as gateway:
         assert ask(gateway, KNIVES, guidealign={"off": True}).status_code == 403
         assert ask(gateway, KNIVES, {"x-guidealign-k": "1"}).status_code == 403
         assert ask(gateway, KNIVES, guidealign={}).status_code == 200
@@ -158,22 +161,31 @@ def test_existing_messages_and_parts_are_kept(gateway: Gateway, upstream: ModelS
     system = {"role": "system", "content": "Answer in French.", "name": "boss"}
     assert ids(ask(gateway, [system, {"role": "user", "content": parts}]))
     first, second = upstream.requests[0].messages
-    assert first["name"] == "boss"
-    assert first["content"].endswith("\n\nAnswer in French.")
-    assert "1. " in first["content"]
-    assert second["content"] == parts
+    assert first == system
+    assert second["content"][:2] == parts
+    assert "1. " in second["content"][2]["text"]
 
-    # OpenAI's own models take several, and then nothing of the caller's is touched.
-    developer = {"role": "developer", "content": "Answer in French."}
-    ask(gateway, [developer, {"role": "user", "content": KNIVES}], model="gpt-5")
-    assert [m["role"] for m in upstream.requests[1].messages] == ["developer", "developer", "user"]
-    assert upstream.requests[1].messages[1] == developer
 
-    # Gemma knows no system role.
-    ask(gateway, [{"role": "user", "content": parts}], model="gemma-2-9b-it")
-    (only,) = upstream.requests[2].messages
-    assert only["role"] == "user"
-    assert only["content"][1:] == parts
+@pytest.mark.parametrize("placement", ["system_start", "system_end"])
+def test_the_policy_of_the_release_says_where_they_stand(
+    engine: Engine,
+    database_url: str,
+    tmp_path: Path,
+    behind: list[UpstreamSettings],
+    upstream: ModelServer,
+    placement: Placement,
+) -> None:
+    publish(engine, tmp_path / "starter", policy(placement=placement, preamble="Mind these."))
+    with serve_gateway(database_url, behind, tmp_path / "kept") as gateway:
+        system = {"role": "system", "content": "Answer in French.", "name": "boss"}
+        answer = ask(gateway, [system, {"role": "user", "content": KNIVES}])
+        first, second = upstream.requests[0].messages
+        assert first["name"] == "boss"
+        assert first["content"].startswith("Mind these.") == (placement == "system_start")
+        assert first["content"].startswith("Answer in French.") == (placement == "system_end")
+        assert second == {"role": "user", "content": KNIVES}
+        digest = policy(placement=placement, preamble="Mind these.").digest
+        assert answer.headers["x-guidealign-policy"] == digest[:12]
 
 
 def test_it_abstains_below_the_threshold_and_says_what_was_nearest(
@@ -240,12 +252,12 @@ def test_without_words_of_a_user_it_abstains(gateway: Gateway, upstream: ModelSe
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "sent"),
+    ("change", "status", "given"),
     [
-        ({"mode": "monitor"}, "monitored", 1),
-        ({"mode": "off"}, "off", 1),
-        ({"withhold_share": 1.0}, "withheld", 1),
-        ({"withhold_share": 0.0}, "injected", 2),
+        ({"mode": "monitor"}, "monitored", False),
+        ({"mode": "off"}, "off", False),
+        ({"withhold_share": 1.0}, "withheld", False),
+        ({"withhold_share": 0.0}, "injected", True),
     ],
 )
 def test_the_keys_rules_decide_what_goes_in(
@@ -256,15 +268,16 @@ def test_the_keys_rules_decide_what_goes_in(
     upstream: ModelServer,
     change: dict[str, Any],
     status: str,
-    sent: int,
+    given: bool,
 ) -> None:
     publish(engine, tmp_path / "starter")
-    policy = replace(KEY, **change)
-    with serve_gateway(database_url, behind, tmp_path / "kept", policy=policy) as gateway:
+    key = replace(KEY, **change)
+    with serve_gateway(database_url, behind, tmp_path / "kept", policy=key) as gateway:
         answer = ask(gateway, KNIVES)
         assert answer.headers["x-guidealign-status"] == status
         assert bool(ids(answer)) == (status != "off")
-        assert len(upstream.requests[0].messages) == sent
+        (message,) = upstream.requests[0].messages
+        assert (message["content"] != KNIVES) == given
         (record,) = gateway.gate.wait_for(1)
         assert record.guideline_ids == tuple(ids(answer))
         withheld = set(answer.headers.get("x-guidealign-withheld", "").split(",")) - {""}

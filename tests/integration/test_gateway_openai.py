@@ -17,6 +17,7 @@ from guidealign.guidance import compose
 from guidealign.serving.relay import RefusalDetector
 from guidealign.settings import Settings, UpstreamSettings
 from tests.fakes.model_server import ChatRequest, ModelServer, Reply, chunks, serve_model
+from tests.fakes.policies import policy
 from tests.integration.running_gateway import NOBODY, Gateway, publish, serve_gateway
 
 KNIVES = "Where do I buy good kitchen knives?"
@@ -36,7 +37,8 @@ def upstream() -> Iterator[ModelServer]:
 def gateway(
     engine: Engine, database_url: str, tmp_path: Path, upstream: ModelServer
 ) -> Iterator[Gateway]:
-    publish(engine, tmp_path / "starter")
+    # In front of everything: what the user said stays as it was, and can be looked at.
+    publish(engine, tmp_path / "starter", policy(placement="system_start"))
     behind = UpstreamSettings(
         name="stub", models=["stub", "gpt-*"], base_url=upstream.base_url, api_key="upstream-key"
     )
@@ -66,7 +68,7 @@ def test_chat_gets_the_guidelines_that_alignment_would_give(
         [KNIVES], engine=engine, settings=Settings(), registry=NOBODY, release=release
     )
     (asked,) = upstream.requests
-    assert asked.messages == compose(KNIVES, expected)
+    assert asked.messages == compose(KNIVES, expected.guidelines, release.policy)
     assert asked.body["temperature"] == 0.25
     assert asked.headers["authorization"] == "Bearer upstream-key"
 
@@ -74,8 +76,10 @@ def test_chat_gets_the_guidelines_that_alignment_would_give(
     assert headers["x-guidealign-status"] == "injected"
     assert headers["x-guidealign-release"] == str(release.release_id)
     shown = [pair.split(":") for pair in headers["x-guidealign-guidelines"].split(",")]
-    assert [int(i) for i, _ in shown] == [g.guideline_id for g in expected]
-    assert [float(s) for _, s in shown] == pytest.approx([g.score for g in expected], abs=1e-3)
+    assert [int(i) for i, _ in shown] == [g.guideline_id for g in expected.guidelines]
+    assert [float(s) for _, s in shown] == pytest.approx(
+        [g.score for g in expected.guidelines], abs=1e-3
+    )
     assert headers["x-ratelimit-remaining-requests"] == "41"
 
     (record,) = gateway.gate.wait_for(1)

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, text
 
 from guidealign.db import make_engine, migrate
 from guidealign.errors import ServiceUnavailableError
-from guidealign.guidance import Encoder
+from guidealign.guidance import Encoder, TopicThresholds
 from guidealign.library import add_vectors
 from guidealign.platform import temporary_postgres
 from guidealign.settings import UpstreamSettings
@@ -53,7 +53,7 @@ class Mirrored:
     with a query of the other, every score would have the wrong sign.
     """
 
-    threshold = None
+    thresholds = TopicThresholds()
 
     def __init__(self) -> None:
         self._encoder = untrained(0)
@@ -243,20 +243,20 @@ def test_a_large_library_is_searched_in_postgres(
         assert _ask(gateway.base_url).headers["x-guidealign-guidelines"] == in_memory
         # It was not the snapshot that answered: a guideline that only Postgres knows is found.
         with engine.begin() as connection:
-            near = untrained(0).encode([f"{KNIVES} 0"], side="input")
+            near = untrained(0).encode([f"{KNIVES} 1"], side="input")
             connection.execute(
                 text("delete from core.embeddings where guideline_id = 6 and retriever_version=0")
             )
             add_vectors(connection, 0, [6], np.asarray(near))
-        found = _ask(gateway.base_url).headers["x-guidealign-guidelines"]
+        found = _ask(gateway.base_url, 1).headers["x-guidealign-guidelines"]
         assert found.startswith("6:1.0000")
 
 
 def test_nothing_live_is_an_error_of_the_engine(
     engine: Engine, database_url: str, tmp_path: Path, behind: list[UpstreamSettings]
 ) -> None:
-    with serve_gateway(database_url, behind, tmp_path / "kept") as gateway:
-        from guidealign.guidance.query import Query
-
-        with pytest.raises(ServiceUnavailableError, match="nothing was ever released"):
-            gateway.parts.guidance.find(Query(text="x", windows=("x",)))
+    with (
+        serve_gateway(database_url, behind, tmp_path / "kept") as gateway,
+        pytest.raises(ServiceUnavailableError, match="nothing was ever released"),
+    ):
+        gateway.parts.guidance.find(["x"])

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from safetensors.numpy import load_file, save_file
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from guidealign.errors import ConfigurationError, IntegrityError
 from guidealign.labrador.adapter_gguf import write_adapter_gguf
@@ -20,6 +20,7 @@ from guidealign.platform import ModelServer
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry
 from tests.fakes.mlflow_store import local_registry
+from tests.fakes.policies import add_release
 from tests.fakes.tiny_gguf import write_tiny_gguf
 from tests.fakes.tiny_model import write_tiny_model
 from tests.integration.promotion_fixture import empty_library, registered
@@ -173,14 +174,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
 def _release(engine: Engine, labrador: int) -> None:
     empty_library(engine)
     with engine.begin() as connection:
-        connection.execute(
-            text(
-                "insert into core.releases (library_version, retriever_version, labrador_version,"
-                " prompt_version, settings, actor, reason)"
-                " values (1, 0, :labrador, 'p', '{}', 'test', 'test')"
-            ),
-            {"labrador": labrador},
-        )
+        add_release(connection, labrador=labrador)
 
 
 def test_it_follows_the_release_and_serves_on_where_it_cannot(

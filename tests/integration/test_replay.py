@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
+from guidealign.db import store_policy
 from guidealign.errors import BadInputError
 from guidealign.guidance import Candidate
 from guidealign.guidance.engine import Guidance
-from guidealign.guidance.query import query_of_turns
 from guidealign.library import publish, retire
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.replay import (
@@ -27,9 +28,9 @@ from guidealign.settings import (
     AuthorSettings,
     InboxSettings,
     RetrievalSettings,
-    ServeSettings,
     Settings,
 )
+from tests.fakes.policies import policy
 from tests.integration.gateway_fixture import make_input, make_key, make_request, rows
 from tests.integration.library_fixture import add_guideline
 from tests.integration.running_gateway import NOBODY, release, untrained
@@ -65,9 +66,8 @@ def _found(engine: Engine, folder: Path, said: tuple[str, str | None]) -> tuple[
     guidance = Guidance(engine=engine, settings=SETTINGS, load=untrained, folder=folder)
     try:
         assert guidance.refresh()
-        query = query_of_turns([turn for turn in (said[1], said[0]) if turn])
-        assert query is not None
-        return tuple(g.guideline_id for g in guidance.find(query).guidelines)
+        turns = [turn for turn in (said[1], said[0]) if turn]
+        return tuple(g.guideline_id for g in guidance.find(turns).guidelines)
     finally:
         guidance.close()
 
@@ -87,7 +87,7 @@ def test_it_foretells_what_is_served_after_the_promotion(
              enumerate(SAID)]  # fmt: skip
     requests = recorded_in_file(_file(tmp_path, *lines), limit=100)
     before = [_found(engine, tmp_path / "a", said) for said in SAID]
-    replay = run_replay(requests, candidate, engine=engine, settings=SETTINGS, load=untrained)
+    replay = run_replay(requests, candidate, engine=engine, load=untrained)
     release(engine, library=2)
     after = [_found(engine, tmp_path / "b", said) for said in SAID]
     changed = {str(i) for i in range(len(SAID)) if set(before[i]) != set(after[i])}
@@ -124,7 +124,7 @@ def test_what_was_logged_is_replayed_and_found_as_recorded(
     recorder.close()
     requests = recorded_in_inbox(engine, limit=100)
     assert [r.request_id for r in requests.rows] == [f"ga-{n}" for n in range(5)] + ["ga-lost"]
-    replay = run_replay(requests, candidate, engine=engine, settings=SETTINGS, load=untrained)
+    replay = run_replay(requests, candidate, engine=engine, load=untrained)
     known = replay.figures["as_recorded"]
     assert (known["hits"], known["n"]) == (5, 5)
     newest = recorded_in_inbox(engine, limit=2)
@@ -137,12 +137,16 @@ def test_the_budget_and_retired_guidelines_count(
     prepare_candidate(candidate, engine=engine, settings=SETTINGS, registry=NOBODY)
     retire(7, engine=engine, actor="test", reason="wrong")
     requests = recorded_in_file(_file(tmp_path, {"text": SAID[0][0]}), limit=1)
-    replay = run_replay(requests, candidate, engine=engine, settings=SETTINGS, load=untrained)
+    replay = run_replay(requests, candidate, engine=engine, load=untrained)
     assert replay.figures["changed"]["hits"] == 0
-    none = SETTINGS.model_copy(update={"serve": ServeSettings(guideline_tokens=1)})
-    replay = run_replay(requests, candidate, engine=engine, settings=none, load=untrained)
-    assert replay.figures["abstention"]["live"]["hits"] == 1
-    assert replay.figures["tokens"]["live_total"] == 0
+    with engine.begin() as connection:
+        silent = store_policy(connection, policy(max_tokens=1), actor="test")
+    replay = run_replay(
+        requests, replace(candidate, policy_version=silent), engine=engine, load=untrained
+    )
+    assert replay.figures["abstention"]["live"]["hits"] == 0
+    assert replay.figures["abstention"]["candidate"]["hits"] == 1
+    assert replay.figures["tokens"]["candidate_total"] == 0
 
 
 def test_what_cannot_be_replayed_says_so(

@@ -60,10 +60,11 @@ insert into core.gate_decisions (model_name, challenger_version, champion_versio
   '{}', '[{"name": "recall", "outcome": "pass", "n": 10, "champion_mean": 0.5,
   "challenger_mean": 0.7, "difference": 0.2, "ci_low": 0.1, "ci_high": 0.3, "power": 0.9}]',
   'e', 'd');
-insert into core.releases (library_version, retriever_version, labrador_version, prompt_version,
-  settings, actor, reason, created_at)
-values (1, 1, 0, 'p', '{}', 'gate', 'r', now() - interval '8 days'),
-       (1, 2, 0, 'p', '{}', 'gate', 'r', now());
+insert into core.guidance_policies (digest, policy, actor)
+values (repeat('0', 64), '{"k": 2}', 'gate');
+insert into core.releases (library_version, retriever_version, labrador_version, policy_version,
+  actor, reason, created_at)
+values (1, 1, 0, 1, 'gate', 'r', now() - interval '8 days'), (1, 2, 0, 1, 'gate', 'r', now());
 insert into core.promotions (model_name, action, from_version, to_version, actor, reason)
 values ('guidealign-retriever', 'promote', 0, 1, 'gate', 'r');
 insert into core.conflicts (left_id, right_id, score) values (4, 5, 0.8);
@@ -78,13 +79,14 @@ insert into core.gateway_requests (response_id, key_id, occurred_at, endpoint, s
    '{Physical_Harm,Insult}', '{4}', '{Physical_Harm}', 0.5, 50, 10, 4),
   ('ga-3', 1, now(), 'chat', 429, 'inject', 'off', false, 1, '{}', '{}', '{}', '{}', '{}', null,
    null, null, null);
-insert into core.canaries (library_version, retriever_version, release_id, actor, reason,
-  created_at) values (1, 2, 1, 'me', 'try', now() - interval '1 day'),
-  (null, null, 2, 'me', 'enough', now()), (1, 3, 2, 'me', 'again', now());
-insert into core.replays (release_id, library_version, retriever_version, source, n_requests,
-  n_changed, n_abstained_live, n_abstained_candidate, tokens_live, tokens_candidate, report, actor,
+insert into core.canaries (library_version, retriever_version, policy_version, release_id, actor,
+  reason, created_at) values (1, 2, 1, 1, 'me', 'try', now() - interval '1 day'),
+  (null, null, null, 2, 'me', 'enough', now()), (1, 3, 1, 2, 'me', 'again', now());
+insert into core.replays (release_id, library_version, retriever_version, policy_version, source,
+  n_requests, n_changed, n_abstained_live, n_abstained_candidate, tokens_live, tokens_candidate,
+  report, actor,
   created_at) values
-  (1, 1, 2, 'inbox', 120, 30, 10, 15, 9000, 8000, '{}', 'me', now() - interval '1 day');
+  (1, 1, 2, 1, 'inbox', 120, 30, 10, 15, 9000, 8000, '{}', 'me', now() - interval '1 day');
 insert into core.feedback (response_id, key_id, value, reason)
 values ('ga-1', 1, 1, null), ('ga-2', 1, 0, 'too long');
 insert into core.gateway_accounts (process, kind, sequence, n_accepted, n_stored, n_dropped,

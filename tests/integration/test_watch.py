@@ -18,6 +18,7 @@ from guidealign.promotion import decide_and_switch, watch_promotions
 from guidealign.records import LABRADOR_MODEL
 from guidealign.settings import MlflowSettings, Settings, WatchSettings
 from tests.fakes.mlflow_store import local_registry
+from tests.fakes.policies import add_release
 from tests.integration.gateway_fixture import make_key
 from tests.integration.promotion_fixture import decide, empty_library, registered
 
@@ -45,14 +46,7 @@ class World:
         self.parts = {"engine": engine, "settings": self.settings, "registry": registry}
         empty_library(engine)
         with engine.begin() as connection:
-            self.old_release = connection.execute(
-                text(
-                    "insert into core.releases (library_version, retriever_version,"
-                    " labrador_version, prompt_version, settings, actor, reason, created_at)"
-                    " values (1, 0, 0, 'p', '{}', 't', 't', :at) returning id"
-                ),
-                {"at": NOW - timedelta(days=3)},
-            ).scalar_one()
+            self.old_release = add_release(connection, created_at=NOW - timedelta(days=3))
         self.version = registered(registry, folder)
         self.new_release = self.promote()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -10,15 +10,14 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine
 
-from guidealign.alignment import retrieve
 from guidealign.errors import BadInputError, ConfigurationError, TransientError
 from guidealign.evaluation.benchmarks import store
 from guidealign.evaluation.benchmarks.model import Benchmark, BenchmarkCase
 from guidealign.evaluation.benchmarks.runs import BenchmarkSubject, StoredRun, cluster_of
-from guidealign.guidance import compose
+from guidealign.guidance import ReleaseGuidance, compose, user_turns
 from guidealign.llm import ChatClient, ChatResult, run_many
-from guidealign.records import Release, RetrievedGuideline
 from guidealign.registry import Registry
+from guidealign.retriever import load_guidance
 from guidealign.settings import Settings
 
 Progress = Callable[[int, int], object]
@@ -29,12 +28,6 @@ _REASON_CHARS = 300
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
-class _Job:
-    case: BenchmarkCase
-    guidelines: Sequence[RetrievedGuideline]
-
-
 @dataclass
 class _Asker:
     """Asks one case, turn by turn; its answers are one transaction."""
@@ -42,18 +35,22 @@ class _Asker:
     engine: Engine
     client: ChatClient
     run_id: int
+    guidance: ReleaseGuidance | None
+    """None: the cases are asked as they are."""
     max_tokens: int
     tell: Callable[[], object]
     away: list[TransientError] = field(default_factory=list)
     """Why the server is given up; the cases behind it are not tried one by one."""
 
-    def __call__(self, job: _Job) -> None:
+    def __call__(self, case: BenchmarkCase) -> None:
         if self.away:
             raise self.away[0]
-        answer = self._row(job)
+        given: list[int] = []
+        answer = self._row(case)
         try:
-            said = self._converse(job)
+            said = self._converse(case, given)
             answer |= {
+                "guideline_ids": list(dict.fromkeys(given)),
                 "answers": [one.text for one in said],
                 "finish_reason": said[-1].finish_reason,
                 "model": said[-1].model,
@@ -70,26 +67,37 @@ class _Asker:
         store.add_answer(self.engine, answer)
         self.tell()
 
-    def _converse(self, job: _Job) -> list[ChatResult]:
-        conversation: list[dict[str, str]] = []
+    def _converse(self, case: BenchmarkCase, given: list[int]) -> list[ChatResult]:
+        """The answers of all turns; the guidelines of each turn go into `given`."""
+        conversation: list[dict[str, Any]] = []
         said: list[ChatResult] = []
-        for turn in job.case.turns:
+        for turn in case.turns:
             conversation.append({"role": "user", "content": turn})
-            messages = compose(conversation, job.guidelines)
+            messages = self._guided(conversation, given)
             result = self.client.complete(messages, temperature=0.0, max_tokens=self.max_tokens)
             conversation.append({"role": "assistant", "content": result.text})
             said.append(result)
         return said
 
-    def _row(self, job: _Job) -> dict[str, Any]:
+    def _guided(self, conversation: list[dict[str, Any]], given: list[int]) -> list[dict[str, Any]]:
+        if self.guidance is None:
+            return conversation
+        found = self.guidance.find([user_turns(conversation)])[0]
+        given += [guideline.guideline_id for guideline in found.guidelines]
+        policy = self.guidance.release.policy
+        return compose(
+            conversation, found.guidelines, policy, model=self.client.model, turn=found.turn
+        )
+
+    def _row(self, case: BenchmarkCase) -> dict[str, Any]:
         return {
             "run_id": self.run_id,
-            "case_id": job.case.case_id,
-            "category": job.case.category,
-            "kind": job.case.kind,
-            "cluster": cluster_of(job.case),
-            "turns": list(job.case.turns),
-            "guideline_ids": [g.guideline_id for g in job.guidelines],
+            "case_id": case.case_id,
+            "category": case.category,
+            "kind": case.kind,
+            "cluster": cluster_of(case),
+            "turns": list(case.turns),
+            "guideline_ids": [],
             "answers": None,
             "reason": None,
             "finish_reason": None,
@@ -127,8 +135,7 @@ def answer_benchmark(
         ServiceUnavailableError: the server is away; the answers that came are stored.
         ConfigurationError: guidelines are wanted, and there is no registry to find them with.
     """
-    if subject.release is not None and registry is None:
-        raise ConfigurationError("guidelines take the registry: run `guidealign up`")
+    guidance = _guidance(subject, engine, settings, registry)
     max_tokens = settings.evaluation.max_tokens
     run = store.open_run(engine, benchmark, subject, asked=f"greedy-{max_tokens}")
     # Whoever else would answer in its place is another model.
@@ -137,28 +144,21 @@ def answer_benchmark(
         known = {answer.case_id for answer in store.read_answers(engine, run.run_id)}
         missing = [case for case in benchmark.cases if case.case_id not in known]
         tell = _counter(progress, len(known), len(benchmark.cases))
-        asker = _Asker(engine, client, run.run_id, max_tokens, tell)
+        asker = _Asker(engine, client, run.run_id, guidance, max_tokens, tell)
         for start in range(0, len(missing), _ASKED_AT_ONCE):
-            some = missing[start : start + _ASKED_AT_ONCE]
-            found = _guidelines(some, subject.release, engine, settings, registry)
-            jobs = [_Job(case, kept) for case, kept in zip(some, found, strict=True)]
-            run_many(jobs, asker, endpoint.concurrency)
+            run_many(missing[start : start + _ASKED_AT_ONCE], asker, endpoint.concurrency)
     log.info("benchmark answered", run=run.run_id, benchmark=benchmark.name, new=len(missing))
     return store.read_run(engine, run.run_id)
 
 
-def _guidelines(
-    cases: list[BenchmarkCase],
-    release: Release | None,
-    engine: Engine,
-    settings: Settings,
-    registry: Registry | None,
-) -> list[list[RetrievedGuideline]]:
-    """For each case, by its first turn."""
-    if release is None or registry is None:
-        return [[] for _ in cases]
-    texts = [case.turns[0] for case in cases]
-    return retrieve(texts, engine=engine, settings=settings, registry=registry, release=release)
+def _guidance(
+    subject: BenchmarkSubject, engine: Engine, settings: Settings, registry: Registry | None
+) -> ReleaseGuidance | None:
+    if subject.release is None:
+        return None
+    if registry is None:
+        raise ConfigurationError("guidelines take the registry: run `guidealign up`")
+    return load_guidance(subject.release, engine=engine, settings=settings, registry=registry)
 
 
 def _counter(progress: Progress | None, done: int, total: int) -> Callable[[], object]:

@@ -12,8 +12,8 @@ REQUEST_COLUMNS = (
     "response_id", "key_id", "occurred_at", "endpoint", "status", "mode", "guidance", "model",
     "upstream", "upstream_status", "release_id", "canary", "canary_id", "guideline_ids", "scores",
     "groups", "withheld_ids", "withheld_groups", "withhold_share", "refused",
-    "conversation_hash", "prompt_tokens", "completion_tokens", "retrieval_ms", "upstream_ms",
-    "first_token_ms", "total_ms",
+    "conversation_hash", "prompt_tokens", "completion_tokens", "cached_tokens", "retrieval_ms",
+    "upstream_ms", "first_token_ms", "total_ms",
 )  # fmt: skip
 INPUT_COLUMNS = ("response_id", "key_id", "text", "context", "occurred_at")
 _NAME_CHARS = 200

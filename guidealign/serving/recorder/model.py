@@ -54,6 +54,8 @@ class GatewayRequest:
     """Stored as a hash."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Of the prompt, that the upstream had computed before; None: it did not say."""
     retrieval_ms: float | None = None
     upstream_ms: float | None = None
     first_token_ms: float | None = None

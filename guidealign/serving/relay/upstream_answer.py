@@ -25,6 +25,8 @@ class Usage:
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    """Of the prompt, that the upstream had computed before."""
     refusal_detector: RefusalDetector = field(default_factory=RefusalDetector)
 
     def take(self, answer: Any) -> None:
@@ -38,6 +40,9 @@ class Usage:
             return
         self.prompt_tokens = _count(usage, "prompt_tokens", "input_tokens")
         self.completion_tokens = _count(usage, "completion_tokens", "output_tokens")
+        for name in ("prompt_tokens_details", "input_tokens_details"):
+            if isinstance(details := usage.get(name), dict):
+                self.cached_tokens = _count(details, "cached_tokens")
 
 
 def _count(usage: dict[str, Any], *names: str) -> int | None:

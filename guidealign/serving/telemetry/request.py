@@ -53,6 +53,7 @@ class RequestTelemetry:
     """From asking the upstream to the first byte of its answer."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None
     total_s: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,6 +74,7 @@ class RequestTelemetry:
             "first_byte_ms": _ms(self.first_byte_s),
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
+            "cached_tokens": self.cached_tokens,
             "total_ms": _ms(self.total_s),
         }
         return {name: value for name, value in given.items() if value is not None}

@@ -29,3 +29,5 @@ create or replace trigger append_only before update or delete on core.promotions
   for each row execute function core.refuse_change();
 create or replace trigger append_only before update or delete on core.gate_decisions
   for each row execute function core.refuse_change();
+create or replace trigger append_only before update or delete on core.guidance_policies
+  for each row execute function core.refuse_change();

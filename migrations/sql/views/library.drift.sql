@@ -19,7 +19,7 @@ comment on column library.drift.median_score is 'Median of it.';
 comment on column library.drift.high_score is 'Ninetieth percentile of it.';
 comment on column library.drift.good_score is 'What the best guideline reaches for nine of ten held-out inputs; null: too few of them.';
 comment on column library.drift.share_poor is 'Share of inputs whose best guideline is below good_score: of held-out ones it is 0.1.';
-comment on column library.drift.share_abstained is 'Share of inputs below the threshold for unsafe-topic guidelines; null: not calibrated.';
+comment on column library.drift.share_abstained is 'Share of inputs that get no guideline; null: nothing was measured.';
 comment on column library.drift.distance is 'Kolmogorov-Smirnov distance of the best scores from those of held-out inputs: 0 is alike.';
 comment on column library.drift.p_value is 'Of that distance, were they alike.';
 comment on column library.drift.n_clusters is 'Topics without a good guideline.';

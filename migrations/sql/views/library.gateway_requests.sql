@@ -2,7 +2,7 @@ create or replace view library.gateway_requests as
 select r.response_id, r.occurred_at, r.key_id, k.name as key_name, r.endpoint, r.status, r.model, r.upstream,
        r.upstream_status, r.mode, r.guidance, r.release_id, r.canary, r.canary_id, r.guideline_ids, r.scores, r.groups,
        r.withheld_ids, r.withheld_groups, r.withhold_share, r.conversation_hash, r.prompt_tokens,
-       r.completion_tokens, r.retrieval_ms, r.upstream_ms, r.first_token_ms, r.total_ms
+       r.completion_tokens, r.cached_tokens, r.retrieval_ms, r.upstream_ms, r.first_token_ms, r.total_ms
   from core.gateway_requests r join core.gateway_keys k on k.id = r.key_id;
 comment on view library.gateway_requests is 'What the gateway answered or refused: which guidelines, which release, how long, how much.';
 comment on column library.gateway_requests.response_id is 'The id that the answer carried.';
@@ -28,6 +28,7 @@ comment on column library.gateway_requests.withhold_share is 'Probability with w
 comment on column library.gateway_requests.conversation_hash is 'The same for all requests of a conversation.';
 comment on column library.gateway_requests.prompt_tokens is 'Read by the model, guidelines included.';
 comment on column library.gateway_requests.completion_tokens is 'Written by the model.';
+comment on column library.gateway_requests.cached_tokens is 'Of the prompt, that the model''s server had computed before; null: it did not say.';
 comment on column library.gateway_requests.retrieval_ms is 'Spent on finding guidelines.';
 comment on column library.gateway_requests.upstream_ms is 'Spent waiting for the model.';
 comment on column library.gateway_requests.first_token_ms is 'Until the first token of a streamed answer went out.';

@@ -4,7 +4,7 @@ select id, created_at, model_name, action, from_version, to_version, actor, reas
 comment on view library.promotions is 'Every move of a champion, and every decision not to move it.';
 comment on column library.promotions.id is 'Counts up.';
 comment on column library.promotions.created_at is 'When it was decided.';
-comment on column library.promotions.model_name is 'guidealign-retriever or guidealign-labrador';
+comment on column library.promotions.model_name is 'guidealign-retriever, guidealign-labrador or guidealign-guidance (a policy)';
 comment on column library.promotions.action is 'promote, hold, rollback or refuse';
 comment on column library.promotions.from_version is 'The champion before; 0 is the untrained base.';
 comment on column library.promotions.to_version is 'The champion after.';

@@ -8,7 +8,7 @@ from rapidfuzz import fuzz
 
 from guidealign.guidance import keep_distinct
 from guidealign.records import RetrievedGuideline
-from guidealign.settings import RetrievalSettings
+from tests.fakes.policies import policy
 
 
 def _found(texts: list[str]) -> list[RetrievedGuideline]:
@@ -22,7 +22,7 @@ def _found(texts: list[str]) -> list[RetrievedGuideline]:
 
 def test_case_and_white_space_make_no_difference() -> None:
     found = _found(["Say where help is found.", "say  WHERE help is found.", "Name the risk."])
-    kept = keep_distinct(found, RetrievalSettings(near_duplicate_threshold=1.0))
+    kept = keep_distinct(found, policy(near_duplicate_threshold=1.0))
     assert [k.guideline_id for k in kept] == [0, 2]
 
 
@@ -33,7 +33,7 @@ def test_case_and_white_space_make_no_difference() -> None:
 )
 def test_kept_are_the_first_and_no_two_alike(texts: list[str], k: int, threshold: float) -> None:
     found = _found(texts)
-    kept = keep_distinct(found, RetrievalSettings(k=k, near_duplicate_threshold=threshold))
+    kept = keep_distinct(found, policy(k=k, near_duplicate_threshold=threshold))
     fold = lambda text: " ".join(text.split())  # noqa: E731
     chosen: list[RetrievedGuideline] = []
     for candidate in found:
@@ -41,3 +41,10 @@ def test_kept_are_the_first_and_no_two_alike(texts: list[str], k: int, threshold
         if len(chosen) < k and max(alike, default=0.0) < threshold:
             chosen.append(candidate)
     assert kept == chosen
+
+
+def test_of_two_in_conflict_the_nearer_is_kept() -> None:
+    found = _found(["Say where help is found.", "Name no place.", "Ask how they are."])
+    rivals = {0: frozenset({1}), 1: frozenset({0})}
+    kept = keep_distinct(found, policy(k=3, near_duplicate_threshold=1.0), rivals)
+    assert [k.guideline_id for k in kept] == [0, 2]

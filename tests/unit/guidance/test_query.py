@@ -5,7 +5,19 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidealign.guidance.query import input_turns, query_of, user_turns
+from guidealign.guidance.query import (
+    MOST_TURNS,
+    Query,
+    input_turns,
+    queries_of_turns,
+    query_of_turns,
+    turns_of,
+    user_turns,
+)
+
+
+def query_of(messages: list[dict[str, object]]) -> Query | None:
+    return query_of_turns(user_turns(messages))
 
 
 def user(content: object) -> dict[str, object]:
@@ -23,6 +35,7 @@ def test_turns_are_what_the_user_said_between_others() -> None:
         {"role": "tool", "content": "t"},
     ]
     assert user_turns(conversation) == ["one\ntwo", "three"]
+    assert [turn.message for turn in turns_of(conversation)] == [2, 4]
     query = query_of(conversation)
     assert query is not None
     assert (query.text, query.windows, query.context) == ("three", ("three",), "one\ntwo")
@@ -74,3 +87,16 @@ def test_a_turn_that_four_windows_can_hold_is_looked_at_in_full() -> None:
     assert query is not None
     seen = " ".join(query.windows)
     assert all(f"w{i}" in seen for i in range(280))
+
+
+@given(st.integers(1, 40))
+def test_the_block_of_a_turn_is_the_same_whenever_it_is_looked_at(n: int) -> None:
+    turns = [f"turn {i}" for i in range(n)]
+    queries = queries_of_turns(turns)
+    assert len(queries) <= MOST_TURNS
+    assert queries[-1].text == turns[-1]
+    first = n - len(queries)
+    assert first % MOST_TURNS == 0
+    # What the earlier requests of the conversation asked for is asked for again, word by word.
+    for earlier in range(first + 1, n):
+        assert queries_of_turns(turns[:earlier]) == queries[: earlier - first]

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from guidealign.guidance import _disk
 from guidealign.guidance.snapshot import Overlay, Snapshot, Texts
-from guidealign.records import RISK_CATEGORIES, Release
+from guidealign.records import RISK_CATEGORIES
+from tests.fakes.policies import release
 
 CATEGORIES = RISK_CATEGORIES[:3]
-RELEASE = Release(
-    release_id=3, library_version=2, retriever_version=1, labrador_version=0, prompt_version="p"
-)
+RELEASE = release(release_id=3, library_version=2, retriever_version=1)
 
 
 def snapshot(vectors: np.ndarray, overlay: Overlay, categories: Sequence[str]) -> Snapshot:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
-from guidealign.guidance.query import Query
-from guidealign.records import Release
 from guidealign.replay import Recorded, Replay, replay_page, replay_summary
 from guidealign.replay.compare import examples, figures
 from guidealign.replay.model import Choice, GuidelineWords, Side
+from tests.fakes.policies import release
 
 WORDS = {
     1: GuidelineWords(title="<b>One</b>", category="Insult"),
     2: GuidelineWords(title="Two", category="Insult"),
     3: GuidelineWords(title="Three", category="Physical_Harm"),
 }
-RELEASE = Release(
-    release_id=5, library_version=1, retriever_version=0, labrador_version=0, prompt_version="p"
-)
+RELEASE = release(release_id=5)
 
 
 def _choice(*found: tuple[int, float], tokens: int, nearest: float = 0.0) -> Choice:
@@ -31,14 +29,19 @@ def _choice(*found: tuple[int, float], tokens: int, nearest: float = 0.0) -> Cho
 
 def _side(version: int, *choices: Choice) -> Side:
     return Side(
-        library_version=version, retriever_version=0, n_guidelines=3, choices=choices, words=WORDS
+        library_version=version,
+        retriever_version=0,
+        policy_version=1,
+        n_guidelines=3,
+        choices=choices,
+        words=WORDS,
     )
 
 
 def _recorded(name: str, key: str, *ids: int, release_id: int | None = 5) -> Recorded:
     said = f"{name}? <script>alert(1)</script> Mail a.b@example.org"
-    query = Query(text=said, windows=(said,), context="Earlier, a.b@example.org")
-    return Recorded(request_id=name, key=key, query=query, release_id=release_id, guideline_ids=ids)
+    turns = ("Earlier, a.b@example.org", said)
+    return Recorded(request_id=name, key=key, turns=turns, release_id=release_id, guideline_ids=ids)
 
 
 REQUESTS = [
@@ -119,8 +122,7 @@ def test_the_page_shows_words_as_words() -> None:
     replay = Replay(
         source="inbox",
         live=RELEASE,
-        library_version=2,
-        retriever_version=0,
+        candidate=replace(RELEASE, library_version=2),
         figures=figures(REQUESTS, LIVE, CANDIDATE, live_release_id=5),
         examples=examples(REQUESTS, LIVE, CANDIDATE, n=5),
         seconds=1.0,

@@ -1,0 +1,292 @@
+"""Finds the guidelines of conversations under one release, without threads of its own."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from guidealign.guidance.choice import Choice, TopicThresholds, choose
+from guidealign.guidance.model import CalibratedEncoder, Found
+from guidealign.guidance.policy import with_k
+from guidealign.guidance.query import Query, queries_of_turns
+from guidealign.guidance.snapshot import Snapshot
+from guidealign.records import GuidancePolicy, Release, RetrievedGuideline
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_REMEMBERED = 4_096
+_ENCODED_AT_ONCE = 256
+_SCORES_AT_ONCE = 8_000_000
+"""Of queries times guidelines: 32 MB."""
+SearchFar = Callable[["Live", Any, int, Sequence[str] | None], list[RetrievedGuideline]]
+"""Searches what is not in memory: vectors (m, dimensions), k, categories."""
+_serials = itertools.count()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A conversation to find guidelines for."""
+
+    queries: tuple[Query, ...]
+    """Of the user's last turns; the last one is answered."""
+    first_turn: int
+    """Index of the first of them among all turns."""
+    k: int | None = None
+    """Most guidelines; None: as the policy has it."""
+    categories: tuple[str, ...] | None = None
+    """To look among; None: all."""
+
+    @property
+    def texts(self) -> list[str]:
+        """To be encoded."""
+        contexts = (q.context for q in self.queries if q.context is not None)
+        return [*(window for q in self.queries for window in q.windows), *contexts]
+
+
+def asked_of_turns(
+    turns: Sequence[str],
+    policy: GuidancePolicy,
+    *,
+    k: int | None = None,
+    categories: Sequence[str] | None = None,
+) -> Asked | None:
+    """What to ask for what a user has said, turn by turn; None: nothing was said.
+
+    Where guidelines are sticky, the turns before the last one are asked for as well.
+    """
+    if not turns:
+        return None
+    queries = queries_of_turns(turns)
+    if not policy.sticky:
+        queries = queries[-1:]
+    among = None if categories is None else tuple(categories)
+    return Asked(queries, len(turns) - len(queries), k, among)
+
+
+class _Memo:
+    """The latest choices; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Any, tuple[Choice, bool]] = OrderedDict()
+
+    def get(self, key: Any) -> tuple[Choice, bool] | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Any, value: tuple[Choice, bool]) -> None:
+        with self._lock:
+            self._kept[key] = value
+            if len(self._kept) > _REMEMBERED:
+                self._kept.popitem(last=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """A release with the encoder that its vectors were made by: a request uses one to its end."""
+
+    snapshot: Snapshot
+    encoder: CalibratedEncoder
+    canary_id: int | None = None
+    """Of the candidate release that this is; None: it is what is live."""
+    serial: int = field(default_factory=lambda: next(_serials), init=False)
+    """No two of a process have the same."""
+    _memo: _Memo = field(default_factory=_Memo, init=False, repr=False, compare=False)
+
+    @property
+    def release(self) -> Release:
+        """With its policy."""
+        return self.snapshot.release
+
+    @property
+    def thresholds(self) -> TopicThresholds:
+        """What its retriever was calibrated to."""
+        return self.encoder.thresholds
+
+    def remembered(self, asked: Asked) -> bool:
+        """Whether every choice of a conversation was made before: it needs no encoder."""
+        return all(self._memo.get(_key(query, asked)) is not None for query in asked.queries)
+
+    def find(
+        self,
+        asked: Sequence[Asked],
+        vectors: Mapping[str, NDArray[np.float32]],
+        *,
+        far: SearchFar | None = None,
+    ) -> list[Found]:
+        """The guidelines of each conversation.
+
+        Args:
+            asked: the conversations.
+            vectors: of their texts, L2-normalised (dimensions,); of a remembered conversation
+                none is needed.
+            far: searches where the snapshot is not in memory; None: all of it is compared.
+        """
+        missing = {
+            _key(query, one): (query, one)
+            for one in asked
+            for query in one.queries
+            if self._memo.get(_key(query, one)) is None
+        }
+        made = dict(zip(missing, self._choices(list(missing.values()), vectors, far), strict=True))
+        for key, choice in made.items():
+            self._memo.put(key, choice)
+        found = []
+        for one in asked:
+            # What another thread's choices pushed out of the memory was made here.
+            keys = [_key(query, one) for query in one.queries]
+            choices = [made.get(key) or self._memo.get(key) for key in keys]
+            found.append(self._found(one, [choice for choice in choices if choice is not None]))
+        return found
+
+    def _found(self, asked: Asked, choices: list[tuple[Choice, bool]]) -> Found:
+        place = _topic_start(choices)
+        choice, _ = choices[place]
+        return Found(
+            guidelines=choice.guidelines,
+            nearest=choice.nearest,
+            candidates=choice.candidates,
+            release=self.release,
+            turn=asked.first_turn + place,
+            reason=choice.reason,
+            canary_id=self.canary_id,
+        )
+
+    def _choices(
+        self,
+        missing: Sequence[tuple[Query, Asked]],
+        vectors: Mapping[str, NDArray[np.float32]],
+        far: SearchFar | None,
+    ) -> Iterator[tuple[Choice, bool]]:
+        block = max(1, _SCORES_AT_ONCE // max(1, len(self.snapshot.guidelines.ids)))
+        for start in range(0, len(missing), block):
+            yield from self._block(missing[start : start + block], vectors, far)
+
+    def _block(
+        self,
+        missing: Sequence[tuple[Query, Asked]],
+        vectors: Mapping[str, NDArray[np.float32]],
+        far: SearchFar | None,
+    ) -> Iterator[tuple[Choice, bool]]:
+        import numpy as np
+
+        policy, snapshot = self.release.policy, self.snapshot
+        compared = [_compared(query, vectors, policy) for query, _ in missing]
+        in_memory = far is None or snapshot.in_memory
+        scores = snapshot.scores(np.concatenate([v for v, _ in compared])) if in_memory else None
+        first = 0
+        for (_, asked), (own, follows) in zip(missing, compared, strict=True):
+            if scores is not None:
+                # Of a long turn's pieces, the one that is nearest counts.
+                best = scores[first : first + len(own)].max(axis=0)
+                first += len(own)
+                search = _search_in(snapshot, best)
+            else:
+                search = _search_far(far, self, own)
+            probe = self.thresholds.probe
+            choice = choose(
+                search,
+                with_k(policy, asked.k),
+                self.thresholds,
+                risk=None if probe is None else float(probe.risk(own).max()),
+                categories=asked.categories,
+                rivals=snapshot.rivals,
+            )
+            yield choice, follows
+
+
+def _search_in(snapshot: Snapshot, scores: NDArray[np.float32]) -> Any:
+    def search(k: int, categories: Sequence[str] | None) -> list[RetrievedGuideline]:
+        return snapshot.best(scores, k=k, risks=categories)
+
+    return search
+
+
+def _search_far(far: Any, live: Live, vectors: NDArray[np.float32]) -> Any:
+    def search(k: int, categories: Sequence[str] | None) -> list[RetrievedGuideline]:
+        found: list[RetrievedGuideline] = far(live, vectors, k, categories)
+        return found
+
+    return search
+
+
+def _key(query: Query, asked: Asked) -> Any:
+    return (query, asked.k, asked.categories)
+
+
+def _topic_start(choices: Sequence[tuple[Choice, bool]]) -> int:
+    """Place of the turn whose guidelines still hold at the last one.
+
+    A turn goes on with the topic of the one before where its vector does, and where what it would
+    be given by itself is of the same category.
+    """
+    place = len(choices) - 1
+    while place > 0:
+        choice, follows = choices[place]
+        before = choices[place - 1][0]
+        if not (follows and _category(choice) == _category(before) is not None):
+            break
+        place -= 1
+    return place
+
+
+def _category(choice: Choice) -> str | None:
+    return choice.guidelines[0].category if choice.guidelines else None
+
+
+def _compared(
+    query: Query, vectors: Mapping[str, NDArray[np.float32]], policy: GuidancePolicy
+) -> tuple[NDArray[np.float32], bool]:
+    """What is compared with guidelines, (windows, dimensions), L2-normalised; is it on the topic of
+    the turn before?
+
+    Where it is, or is too short to have one, that turn is mixed in; where the topic has moved, the
+    turn stands alone.
+    """
+    import numpy as np
+
+    windows = np.stack([vectors[window] for window in query.windows])
+    if query.context is None:
+        return windows, False
+    context = vectors[query.context]
+    if not query.is_short and float(windows[0] @ context) < policy.topic_cosine:
+        return windows, False
+    if not policy.context_weight:
+        return windows, True
+    mixed = windows + policy.context_weight * context
+    norm = np.linalg.norm(mixed, axis=1, keepdims=True)
+    return mixed / np.maximum(norm, np.finfo(np.float32).tiny), True
+
+
+def find_all(
+    live: Live,
+    asked: Sequence[Asked],
+    *,
+    far: SearchFar | None = None,
+    report: Callable[[int, int], object] | None = None,
+) -> list[Found]:
+    """The guidelines of many conversations, encoded in batches.
+
+    Args:
+        live: the release.
+        asked: the conversations.
+        far: searches where the snapshot is not in memory; None: all of it is compared.
+        report: told how many texts are encoded, and how many there are.
+    """
+    # Short ones first: what is encoded together is padded little.
+    texts = sorted({text for one in asked for text in one.texts}, key=lambda t: (len(t), t))
+    vectors: dict[str, NDArray[np.float32]] = {}
+    for start in range(0, len(texts), _ENCODED_AT_ONCE):
+        part = texts[start : start + _ENCODED_AT_ONCE]
+        vectors |= zip(part, live.encoder.encode(part, side="input"), strict=True)
+        if report is not None:
+            report(len(vectors), len(texts))
+    return live.find(asked, vectors, far=far)
