@@ -11,7 +11,8 @@ import numpy as np
 from sqlalchemy import Engine, text
 
 from benchmarks._harness.synthetic_library import Vectors, fill, reworded
-from guidealign.db import make_engine
+from guidealign.db import make_engine, store_policy
+from guidealign.guidance import proposed_policy
 from guidealign.library import add_vectors, build_index, read_starter
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.registry import Registry
@@ -48,12 +49,13 @@ def add_release(engine: Engine, note: str = "bench") -> int:
     """What is newest in the library goes live; the release's id."""
     insert = text(
         "insert into core.releases (library_version, retriever_version, labrador_version,"
-        " prompt_version, settings, actor, reason) select max(version), :retriever, 0, 'bench',"
-        " '{}', 'bench', :note from core.library_versions returning id"
+        " policy_version, actor, reason) select max(version), :retriever, 0, :policy, 'bench',"
+        " :note from core.library_versions returning id"
     )
     with engine.begin() as connection:
         connection.execute(text("select core.publication_lock()"))
-        values = {"retriever": UNTRAINED_VERSION, "note": note}
+        policy = store_policy(connection, proposed_policy(Settings()), actor="bench")
+        values = {"retriever": UNTRAINED_VERSION, "note": note, "policy": policy}
         return int(connection.execute(insert, values).scalar_one())
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from benchmarks._harness.gateway_library import PAPERS
 from benchmarks._harness.parts import run_parts, with_postgres
 from benchmarks._harness.report import Figure
+from benchmarks.gateway.cache import measure_cache
 from benchmarks.gateway.replay import measure_replay
 from benchmarks.gateway.setting import Sizes
 from benchmarks.gateway.soak import measure_soak
@@ -49,6 +50,7 @@ if __name__ == "__main__":
             "latency": with_postgres(_latency),
             "stream": with_postgres(_stream),
             "throughput": with_postgres(_throughput),
+            "cache": measure_cache,
             "replay": with_postgres(_replay),
             "soak": with_postgres(_soak),
         },

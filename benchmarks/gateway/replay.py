@@ -13,7 +13,7 @@ from benchmarks._harness.gateway_library import fill_library, questions
 from benchmarks._harness.report import Figure
 from benchmarks._harness.synthetic_library import database
 from guidealign.db import current_release, make_engine
-from guidealign.guidance import Candidate, Encoder, guidelines
+from guidealign.guidance import CalibratedEncoder, Candidate, guidelines
 from guidealign.library import add_vectors
 from guidealign.records import UNTRAINED_VERSION
 from guidealign.registry import Registry
@@ -48,7 +48,7 @@ def measure_replay(url: str, n_guidelines: int, n_requests: int) -> list[Figure]
         begun = time.perf_counter()
         requests = recorded_in_inbox(engine, limit=n_requests)
         prepare_candidate(candidate, engine=engine, settings=settings, registry=Registry(""))
-        replay = run_replay(requests, candidate, engine=engine, settings=settings, load=_load)
+        replay = run_replay(requests, candidate, engine=engine, load=_load)
         keep_replay(replay, engine=engine, actor="bench")
         n_page = len(replay_page(replay))
         took = time.perf_counter() - begun
@@ -69,7 +69,7 @@ def measure_replay(url: str, n_guidelines: int, n_requests: int) -> list[Figure]
     ]
 
 
-def _load(_version: int) -> Encoder:
+def _load(_version: int) -> CalibratedEncoder:
     return load_serving_encoder(UNTRAINED_VERSION, settings=load_settings(), registry=Registry(""))
 
 

@@ -119,8 +119,8 @@ class Soak:
         """The release before the live one's library goes live again, under a new number."""
         query = text(
             "insert into core.releases (library_version, retriever_version, labrador_version,"
-            " prompt_version, settings, actor, reason) select library_version, retriever_version,"
-            " labrador_version, prompt_version, settings, actor, 'rollback' from core.releases"
+            " policy_version, actor, reason) select library_version, retriever_version,"
+            " labrador_version, policy_version, actor, 'rollback' from core.releases"
             " order by id desc offset 1 limit 1 returning id"
         )
         with self.engine.begin() as connection:

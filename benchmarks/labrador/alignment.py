@@ -23,6 +23,7 @@ from rich.console import Console
 
 from benchmarks._harness.bundled_model import model_server
 from benchmarks._harness.report import ROOT, Figure
+from benchmarks._harness.starter_guidance import starter_live
 from benchmarks.labrador.judged import (
     FEWER,
     GUIDED,
@@ -38,7 +39,12 @@ from guidealign.alignment.filters import judge
 from guidealign.evaluation import load_cases
 from guidealign.evaluation.benchmarks.preference import preference_margin
 from guidealign.evaluation.benchmarks.starter_cases import PreferenceCase
-from guidealign.guidance import compose, keep_distinct
+from guidealign.guidance import (
+    asked_of_turns,
+    compose,
+    find_all,
+    proposed_policy,
+)
 from guidealign.labrador.adapter_gguf import write_adapter_gguf
 from guidealign.labrador.base import find_base, load_files
 from guidealign.labrador.examples import tokenize
@@ -46,9 +52,7 @@ from guidealign.labrador.loop import add_adapters, fit
 from guidealign.library.starter import STARTER_FOLDER
 from guidealign.llm import ChatClient, run_many
 from guidealign.platform import ensure_model
-from guidealign.records import RetrievedGuideline
-from guidealign.registry import Registry
-from guidealign.retriever import load_serving_encoder
+from guidealign.records import GuidancePolicy, RetrievedGuideline
 from guidealign.settings import EndpointSettings, Settings, load_settings
 
 DO_NOT_ANSWER = ROOT.parent / "shared" / "data" / "do_not_answer"
@@ -123,7 +127,14 @@ def ask_base(
             {"base_url": base_url, "api_key": key, "model": "base"}
         )
         with ChatClient(endpoint, stage="bench") as client:
-            asker = _Asker(client, kept, guidelines, settings.align.max_tokens, len(jobs))
+            asker = _Asker(
+                client,
+                kept,
+                guidelines,
+                proposed_policy(settings),
+                settings.align.max_tokens,
+                len(jobs),
+            )
             run_many(jobs, asker, _SLOTS)
 
 
@@ -157,32 +168,10 @@ def _inputs(n: int) -> list[tuple[str, bool]]:
 
 def retrieve_for(texts: Sequence[str], settings: Settings) -> dict[str, list[RetrievedGuideline]]:
     """By text, what the untrained retriever finds in the starter library."""
-    library = [
-        (guideline["title"], guideline["text"], content["category"])
-        for file in sorted(STARTER_FOLDER.glob("*.yaml"))
-        for content in [yaml.safe_load(file.read_text("utf-8"))]
-        for guideline in content["guidelines"]
-    ]
-    # The base is on this machine: no registry is asked.
-    encoder = load_serving_encoder(0, settings=settings, registry=Registry("http://127.0.0.1:9"))
-    vectors = encoder.encode([f"{title}: {text}" for title, text, _ in library], side="guideline")
-    scores = encoder.encode(texts, side="input") @ vectors.T  # (texts, library)
-    found = {}
-    for text, row in zip(texts, scores, strict=True):
-        nearest = row.argsort()[::-1][: settings.retrieval.n_candidates]
-        candidates = [
-            RetrievedGuideline(
-                guideline_id=int(i),
-                title=library[i][0],
-                text=library[i][1],
-                category=library[i][2],
-                rank=rank,
-                score=float(row[i]),
-            )
-            for rank, i in enumerate(nearest, start=1)
-        ]
-        found[text] = keep_distinct(candidates, settings.retrieval)
-    return found
+    live = starter_live(settings, proposed_policy(settings))
+    asked = [asked_of_turns([text], live.release.policy) for text in texts]
+    found = find_all(live, [one for one in asked if one is not None])
+    return {text: list(one.guidelines) for text, one in zip(texts, found, strict=True)}
 
 
 @dataclass
@@ -190,6 +179,7 @@ class _Asker:
     client: ChatClient
     kept: KeptLines
     guidelines: dict[str, list[RetrievedGuideline]]
+    policy: GuidancePolicy
     max_tokens: int
     n: int
     done: int = 0
@@ -199,7 +189,7 @@ class _Asker:
         if (way, prompt) not in self.kept:
             found = self.guidelines[prompt]
             shown = {GUIDED: found, FEWER: found[:_FEWER]}.get(way, [])
-            messages = compose(prompt, shown)
+            messages = compose(prompt, shown, self.policy)
             said = self.client.complete(messages, temperature=0.0, max_tokens=self.max_tokens)
             self.kept[way, prompt] = (said.text, said.finish_reason)
         self.done += 1

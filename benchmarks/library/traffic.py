@@ -17,7 +17,8 @@ from sqlalchemy import Connection, Engine, text
 from benchmarks._harness.report import Figure
 from benchmarks._harness.synthetic_library import Space, database, fill, percentile, sentence
 from guidealign.authoring import guideline_hash
-from guidealign.db import current_release, latest_release, make_engine
+from guidealign.db import current_release, latest_release, make_engine, store_policy
+from guidealign.guidance import proposed_policy
 from guidealign.library import (
     CURATION_VERSION,
     SearchOptions,
@@ -47,8 +48,7 @@ _SETTINGS = Settings(
 )
 _RELEASE = text(
     "insert into core.releases (library_version, retriever_version, labrador_version,"
-    " prompt_version, settings, actor, reason)"
-    " values (:library, :retriever, 0, 'bench', '{}', 'bench', 'bench')"
+    " policy_version, actor, reason) values (:library, :retriever, 0, :policy, 'bench', 'bench')"
 )
 _MISSING = text(
     "select g.id from core.guidelines g where g.state = 'active' and not exists (select from"
@@ -66,6 +66,12 @@ Report = tuple[str, list[float], int, list[str]]
 Work = Callable[[Engine, int], int]
 
 
+def _release(connection: Connection, *, library: int, retriever: int) -> None:
+    policy = store_policy(connection, proposed_policy(_SETTINGS), actor="bench")
+    values = {"library": library, "retriever": retriever, "policy": policy}
+    connection.execute(_RELEASE, values)
+
+
 def measure_traffic(server_url: str, n: int, seconds: float) -> list[Figure]:
     """Reads alone, then the same reads beside all that changes the library."""
     space = Space(n // _PER_WORDING)
@@ -74,7 +80,7 @@ def measure_traffic(server_url: str, n: int, seconds: float) -> list[Figure]:
         engine = make_engine(url)
         build_index(1, engine=engine, settings=_SETTINGS)
         with engine.begin() as connection:
-            connection.execute(_RELEASE, {"library": 1, "retriever": 1})
+            _release(connection, library=1, retriever=1)
         readers = [("reader", i) for i in range(N_READERS)]
         quiet = _run(url, readers, seconds / 3)
         others = [("writer", 100 + i) for i in range(N_WRITERS)]
@@ -199,8 +205,7 @@ def _publish(engine: Engine, seed: int) -> int:
         assert release is not None
         _embed_missing(connection, release.retriever_version, seed)
         if result.changed:
-            values = {"library": result.version, "retriever": release.retriever_version}
-            connection.execute(_RELEASE, values)
+            _release(connection, library=result.version, retriever=release.retriever_version)
     time.sleep(_PAUSE_S)
     return 1
 
@@ -223,8 +228,7 @@ def _embed(engine: Engine, seed: int) -> int:
         _embed_missing(connection, retriever, seed)
         newest = latest_release(connection)
         assert newest is not None
-        values = {"library": newest.library_version, "retriever": retriever}
-        connection.execute(_RELEASE, values)
+        _release(connection, library=newest.library_version, retriever=retriever)
     drop_embeddings({live.retriever_version, retriever}, engine=engine)
     return 1
 
