@@ -86,7 +86,7 @@ def test_chat_gets_the_guidelines_that_alignment_would_give(
     assert record.response_id == headers["x-request-id"] == answer.parse()._request_id
     assert (record.endpoint, record.status, record.upstream_status) == ("chat", 200, 200)
     assert (record.guidance, record.mode, record.upstream) == ("injected", "inject", "stub")
-    assert record.guideline_ids == tuple(g.guideline_id for g in expected)
+    assert record.guideline_ids == tuple(g.guideline_id for g in expected.guidelines)
     assert record.completion_tokens == 1
     (said,) = gateway.gate.inputs
     assert said is not None

@@ -60,6 +60,7 @@ APP_TABLES = {
     "gateway_keys": "iu",
     "gateway_requests": "i",
     "gateway_retrieval_counts": "",
+    "guidance_policies": "i",
     "guideline_events": "",
     "guidelines": "iu",
     "imports": "iU",

@@ -92,7 +92,7 @@ def test_a_default_of_a_section_of_its_own_is_the_default(values: dict[str, Sett
 
 def test_type_range_and_variable() -> None:
     told = {v.name: (v.type, v.range, v.variable) for v in setting_values(Settings())}
-    assert told["retrieval.k"] == ("integer", "≥ 1", "GUIDEALIGN_RETRIEVAL__K")
+    assert told["retrieval.k"] == ("integer", "≥ 1, ≤ 50", "GUIDEALIGN_RETRIEVAL__K")
     assert told["gates.approvers"] == ("list: string", "", "GUIDEALIGN_GATES__APPROVERS")
     assert told["ingest.partition"][0] == '"hour" or "day"'
     assert told["author.review_policy_by_model"][0] == 'table: "human" or "auto"'
