@@ -1,4 +1,4 @@
-"""Settings propose a guidance policy, a release serves it, and a roll back brings the old one back."""
+"""Settings propose a guidance policy, a release serves it, and a roll back restores the old one."""
 
 from __future__ import annotations
 
