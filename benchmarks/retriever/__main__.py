@@ -11,6 +11,7 @@ from benchmarks._harness.report import Figure
 from benchmarks.retriever.quality import measure_quality
 from benchmarks.retriever.serving import measure_serving
 from benchmarks.retriever.switch import measure_switch
+from benchmarks.retriever.topics import measure_topics
 from benchmarks.retriever.training import measure_training
 
 
@@ -23,6 +24,7 @@ if __name__ == "__main__":
         "retriever",
         {
             "quality": with_postgres(measure_quality),
+            "topics": with_postgres(measure_topics),
             "training": with_postgres(measure_training),
             "serving": with_postgres(_serving),
             "switch": with_postgres(measure_switch),

@@ -50,7 +50,7 @@ def measure_quality(server_url: str, full: bool) -> list[Figure]:
         encoder_folder(library.settings.retriever.base_model),
         max_length=library.settings.retriever.max_length,
     )
-    trained = [_train(library, seed) for seed in (_SEEDS if full else _SEEDS[:1])]
+    trained = [train(library, seed) for seed in (_SEEDS if full else _SEEDS[:1])]
     rankings: dict[str, list[Ranking]] = {
         OURS: [_by(encoder, library) for encoder in trained],
         "untrained base": [_by(base, library)],
@@ -80,7 +80,7 @@ def _on_all_sources(
     ]
 
 
-def _train(library: Library, seed: int) -> TransformerEncoder:
+def train(library: Library, seed: int) -> TransformerEncoder:
     """As `train_challenger` trains; every seed from the same base, on the same split."""
     Console(stderr=True).print(f"retriever: training with seed {seed}", highlight=False)
     settings = library.settings.retriever.model_copy(update={"seed": seed})
