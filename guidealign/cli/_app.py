@@ -23,6 +23,7 @@ from guidealign.cli._shared import (
     print_json,
     progress,
     services,
+    tell_proposal,
 )
 from guidealign.cli.author import author_app
 from guidealign.cli.canary import canary_app
@@ -150,6 +151,7 @@ def _print_doors() -> None:
     console.print(f"Airflow  {now.airflow.base_url}  (admin / {password})", highlight=False)
     console.print(f"MLflow   {now.mlflow.tracking_uri}", highlight=False)
     console.print("SQL      guidealign psql", highlight=False)
+    tell_proposal(now)
 
 
 @app.command()
@@ -179,7 +181,9 @@ def status(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
                 s.name, state, str(s.pid), str(s.port or ""), memory, f"{s.uptime_s / 60:.0f} min"
             )
         console.print(table if services else "nothing is running: `guidealign up` starts it")
-    load_settings()
+    settings = load_settings()
+    if services and not as_json:
+        tell_proposal(settings)
     if not services or not all(service.running for service in services):
         raise typer.Exit(1)
 
@@ -199,6 +203,8 @@ def doctor() -> None:
         console.print(
             f"{marks[finding.level]} {finding.about:<18} {finding.detail}", highlight=False
         )
+    if not any(finding.level == "fail" for finding in findings):
+        tell_proposal(load_settings())
     if any(finding.level == "fail" for finding in findings):
         raise typer.Exit(USAGE_EXIT)
 

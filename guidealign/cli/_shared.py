@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from guidealign.settings import load_settings
+from guidealign.errors import GuidealignError
+from guidealign.settings import Settings, load_settings
 
 # A log has no width of its own.
 console = Console(width=None if sys.stdout.isatty() else 110)
@@ -36,6 +37,25 @@ def services() -> dict[str, Any]:
     from guidealign.cycle import open_services
 
     return open_services(load_settings()).all()
+
+
+def tell_proposal(settings: Settings, where: Console = console) -> None:
+    """Says, where it is so, that the settings propose another guidance policy than the live one.
+
+    Where the database cannot be asked, nothing is said: other lines say that.
+    """
+    from guidealign.db import make_engine
+    from guidealign.promotion import proposal
+
+    if settings.database_url is None:
+        return
+    engine = make_engine(settings.require_database_url())
+    try:
+        said = proposal(engine=engine, settings=settings).in_words()
+    except GuidealignError:
+        return
+    if said is not None:
+        where.print(said, highlight=False, soft_wrap=True, markup=False)
 
 
 def actor() -> str:

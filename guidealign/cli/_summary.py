@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 
 from guidealign.authoring import stopped_example
 from guidealign.cli._progress import StageRun
+from guidealign.cli._shared import tell_proposal
 from guidealign.db import guard_database, make_engine
 from guidealign.settings import Settings
 
@@ -161,3 +162,4 @@ def _print_doors(settings: Settings, console: Console) -> None:
         highlight=False,
     )
     console.print("SQL      guidealign psql   (as analyst; try: select * from library.coverage;)")
+    tell_proposal(settings, console)
