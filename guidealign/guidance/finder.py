@@ -130,22 +130,22 @@ class Live:
                 none is needed.
             far: searches where the snapshot is not in memory; None: all of it is compared.
         """
-        missing = {
-            _key(query, one): (query, one)
-            for one in asked
-            for query in one.queries
-            if self._memo.get(_key(query, one)) is None
-        }
-        made = dict(zip(missing, self._choices(list(missing.values()), vectors, far), strict=True))
-        for key, choice in made.items():
-            self._memo.put(key, choice)
-        found = []
+        choices: dict[Any, tuple[Choice, bool]] = {}
+        missing: dict[Any, tuple[Query, Asked]] = {}
         for one in asked:
-            # What another thread's choices pushed out of the memory was made here.
-            keys = [_key(query, one) for query in one.queries]
-            choices = [made.get(key) or self._memo.get(key) for key in keys]
-            found.append(self._found(one, [choice for choice in choices if choice is not None]))
-        return found
+            for query in one.queries:
+                key = _key(query, one)
+                known = self._memo.get(key)
+                if known is None:
+                    missing[key] = (query, one)
+                else:
+                    choices[key] = known
+        for key, made in zip(
+            missing, self._choices(list(missing.values()), vectors, far), strict=True
+        ):
+            choices[key] = made
+            self._memo.put(key, made)
+        return [self._found(one, [choices[_key(q, one)] for q in one.queries]) for one in asked]
 
     def _found(self, asked: Asked, choices: list[tuple[Choice, bool]]) -> Found:
         place = _topic_start(choices)

@@ -140,6 +140,16 @@ def test_a_conversation_is_answered_as_if_it_had_been_asked_turn_by_turn(turns: 
     assert [chosen(one) for one in at_once] == [chosen(one) for one in step_by_step]
 
 
+def test_more_conversations_at_once_than_are_remembered() -> None:
+    held = live()
+    find(held, KNIVES)
+    asked = [asked_of_turns([f"{NAMES} {i}"], held.release.policy) for i in range(4_100)]
+    asked = [asked_of_turns([KNIVES], held.release.policy), *asked]
+    found = find_all(held, [one for one in asked if one is not None])
+    assert len(found) == 4_101
+    assert chosen(found[0]) == chosen(find(live(), KNIVES))
+
+
 def test_what_is_not_in_memory_is_searched_elsewhere_and_found_alike() -> None:
     held = live()
 
