@@ -29,7 +29,7 @@ reason. Trigger it with the form; **Guidelines > Models** has the same as a butt
         "model": Param(
             "guidealign-retriever",
             type="string",
-            enum=["guidealign-retriever", "guidealign-labrador"],
+            enum=["guidealign-retriever", "guidealign-labrador", "guidealign-guidance"],
             title="Model",
         ),
         "reason": Param(
