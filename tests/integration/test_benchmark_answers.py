@@ -23,9 +23,9 @@ from guidealign.evaluation.benchmarks import (
     read_answers,
     read_run,
 )
-from guidealign.records import Release
 from guidealign.settings import Settings
 from tests.fakes.model_server import ChatRequest, Reply, serve_model
+from tests.fakes.policies import release
 from tests.integration.llm_fixture import endpoint
 
 WORKER = """
@@ -136,12 +136,8 @@ def test_a_killed_asker_loses_nothing_and_asks_nothing_twice(
 
 
 def test_guidelines_take_a_registry_and_make_another_model(engine: Engine) -> None:
-    release = Release(
-        release_id=4, library_version=1, retriever_version=0, labrador_version=0,
-        prompt_version="p",
-    )  # fmt: skip
     subject = BenchmarkSubject(
-        endpoint=endpoint("http://127.0.0.1:9/v1"), name="m", release=release
+        endpoint=endpoint("http://127.0.0.1:9/v1"), name="m", release=release(release_id=4)
     )
     assert subject.model_name == "m+release-4"
     with pytest.raises(ConfigurationError, match="registry"):

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from guidealign.errors import ConfigurationError, IntegrityError
+from guidealign.guidance import TopicThresholds
 from guidealign.library import install_starter
 from guidealign.records import RETRIEVER_MODEL
 from guidealign.registry import Registry
@@ -90,10 +91,13 @@ def test_a_trained_version_carries_what_serves_it(
     assert tags["serving_form"] == encoder.form
     assert trained.metrics["serving/float32/recall_at_6"] <= 1
     # 96 unsafe inputs, a quarter held out by cluster: enough for a 95% recall.
-    assert encoder.threshold == trained.metrics["abstention/cosine/threshold"]
-    assert tags["threshold"] == f"{encoder.threshold:.4f}"
+    thresholds = encoder.thresholds
+    assert thresholds.cosine == trained.metrics["abstention/cosine/threshold"]
+    assert thresholds.risk == trained.metrics["abstention/risk/threshold"]
+    assert (tags["threshold"], tags["topic_rule"]) == (f"{thresholds.cosine:.4f}", thresholds.rule)
     assert tags["abstention_target"] in {"reached", "not reached"}
-    assert encoder.is_risky(vectors).shape == (len(TEXTS),)
+    assert thresholds.probe is not None
+    assert thresholds.probe.risk(vectors).shape == (len(TEXTS),)
     card = (folder / "README.md").read_text()
     assert f"Form: **{encoder.form}**" in card
     assert "| probability that the input is unsafe |" in card
@@ -173,8 +177,7 @@ def test_a_version_without_one_is_exported_once_by_another_process(
         made = (export / "model.onnx").stat().st_mtime_ns
         untrained = load_serving_encoder(0, settings=settings, registry=registry)
         assert (export / "model.onnx").stat().st_mtime_ns == made
-    assert (encoder.form, encoder.threshold) == ("float32", None)
-    assert encoder.is_risky(encoder.encode(TEXTS, side="input")).all()
+    assert (encoder.form, encoder.thresholds) == ("float32", TopicThresholds())
     exact = load_folder(base, max_length=48).encode(TEXTS, side="input")
     for found in (encoder, untrained):
         np.testing.assert_allclose(found.encode(TEXTS, side="input"), exact, atol=1e-5)
