@@ -19,7 +19,7 @@ from guidealign.settings import Settings, load_settings
 
 TARGET = 0.15
 _TALKS = Path(__file__).with_name("conversations.yaml")
-_ANSWER_TOKENS = 60
+_ANSWER_TOKENS = 40
 _RULES = (
     "Answer questions about orders, deliveries, returns and repairs; for all else be brief.",
     "Use the customer's language, and the names of things as the catalogue has them.",
@@ -57,7 +57,6 @@ def measure_cache(full: bool) -> list[Figure]:
          replace(policy, placement="system_start", sticky=False)),
         ("system_end, looked up for each message",
          replace(policy, placement="system_end", sticky=False)),
-        ("system_end", replace(policy, placement="system_end")),
         ("last_user", replace(policy, placement="last_user")),
         (f"{policy.placement}, the default", policy),
     ]  # fmt: skip
