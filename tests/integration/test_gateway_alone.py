@@ -40,5 +40,7 @@ def test_it_prints_a_request_that_it_answers_with_guidelines() -> None:
             process.send_signal(signal.SIGINT)
     assert answer.headers["x-guidealign-guidelines"]
     sent = json.loads(answer.json()["choices"][0]["message"]["content"])
-    assert sent[-1] == body["messages"][0]
-    assert "nickname" in sent[0]["content"]
+    (message,) = sent
+    asked, _, guidelines = message["content"].partition("\n\n")
+    assert asked == body["messages"][0]["content"]
+    assert "nickname" in guidelines

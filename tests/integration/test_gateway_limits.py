@@ -17,6 +17,7 @@ from openai import OpenAI
 from sqlalchemy import Engine
 
 from guidealign.errors import ConfigurationError
+from guidealign.guidance import TopicThresholds
 from guidealign.serving.keys import KeyPolicy
 from guidealign.serving.run import require_safe
 from guidealign.settings import ServeSettings, Settings, UpstreamSettings
@@ -355,7 +356,7 @@ def test_more_than_may_wait_for_the_retriever_are_turned_away(
     engine: Engine, database_url: str, tmp_path: Path, upstream: ModelServer
 ) -> None:
     class Slow:
-        threshold = None
+        thresholds = TopicThresholds()
 
         def encode(self, texts: Any, *, side: Any) -> Any:
             import numpy as np
