@@ -30,7 +30,7 @@ from guidealign.settings import (
     RetrievalSettings,
     Settings,
 )
-from tests.fakes.policies import policy
+from tests.fakes.policies import POLICY, policy
 from tests.integration.gateway_fixture import make_input, make_key, make_request, rows
 from tests.integration.library_fixture import add_guideline
 from tests.integration.running_gateway import NOBODY, release, untrained
@@ -199,6 +199,11 @@ def test_the_command_leaves_a_page_a_row_and_a_canary(
     promoted = release(engine, library=2)
     assert rows(engine, "select promoted_as from library.replays") == [(promoted,)]
     as_json = json.loads(cli.text("replay", str(file), "--library", "1", "--json"))
-    assert as_json["candidate"] == {"library_version": 1, "retriever_version": 0}
+    assert as_json["candidate"] == {
+        "library_version": 1,
+        "retriever_version": 0,
+        "policy_version": 1,
+        "policy": POLICY.digest,
+    }
     assert "promoted" in cli.text("canary", "list")
     assert "no candidate is tried" in cli.text("canary", "clear", "--reason", "done")
