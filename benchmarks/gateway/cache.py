@@ -49,7 +49,7 @@ def measure_cache(full: bool) -> list[Figure]:
     """Six-message conversations behind an application's prompt of about 1,300 tokens."""
     settings = load_settings()
     talks = yaml.safe_load(_TALKS.read_text("utf-8"))
-    talks = talks if full else talks[:2]
+    talks = talks if full else talks[:1]
     policy = proposed_policy(settings)
     ways: list[tuple[str, GuidancePolicy | None]] = [
         ("none", None),
