@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Literal
 
 RETRIEVER_MODEL = "guidealign-retriever"
@@ -163,7 +164,7 @@ class GuidancePolicy:
         pairs = tuple((str(pattern), place) for pattern, place in self.placement_by_model)
         object.__setattr__(self, "placement_by_model", pairs)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of the policy as JSON with sorted names."""
         content = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)

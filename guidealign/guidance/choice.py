@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from rapidfuzz import fuzz
@@ -49,9 +50,16 @@ class RiskProbe:
         """Probabilities, (n,), of vectors (n, dimensions)."""
         import numpy as np
 
-        logits = vectors @ np.asarray(self.weights, dtype=np.float32) + np.float32(self.bias)
+        logits = vectors @ self._vector + np.float32(self.bias)
         risks: NDArray[np.float32] = (0.5 * (1 + np.tanh(0.5 * logits))).astype(np.float32)
         return risks
+
+    @cached_property
+    def _vector(self) -> NDArray[np.float32]:
+        """The weights as requests need them, made once."""
+        import numpy as np
+
+        return np.asarray(self.weights, dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)

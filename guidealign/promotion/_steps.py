@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine
 
 from guidealign.db import latest_release, store_policy
 from guidealign.errors import GuidealignError, IntegrityError, TransientError
-from guidealign.guidance import proposed_policy
+from guidealign.guidance import count_unembedded, proposed_policy
 from guidealign.library import drop_embeddings, latest_version
 from guidealign.promotion import store
 from guidealign.promotion.store import Intent, Move, Note
@@ -217,10 +217,8 @@ def require_embedded(connection: Connection, versions: dict[str, int]) -> None:
     Raises:
         IntegrityError: not every active guideline has one of the retriever.
     """
-    missing = store.count_unembedded(
-        connection,
-        library_version=versions["library_version"],
-        retriever=versions["retriever_version"],
+    missing = count_unembedded(
+        connection, library=versions["library_version"], retriever=versions["retriever_version"]
     )
     if missing:
         raise IntegrityError(

@@ -46,12 +46,6 @@ _POLICY_BEFORE = text(
     "select policy_version from core.releases where policy_version <> :live"
     " order by id desc limit 1"
 )
-_UNEMBEDDED = text(
-    "select count(*) from core.guidelines g where g.served @> cast(:library as int)"
-    " and not exists"
-    " (select from core.embeddings e where e.guideline_id = g.id"
-    " and e.retriever_version = :retriever)"
-)
 
 
 @dataclass(frozen=True)
@@ -183,13 +177,6 @@ def last_verdict(connection: Connection, model_name: str, version: int) -> str |
         " and challenger_version = :version order by id desc limit 1"
     )
     return connection.execute(query, {"model": model_name, "version": version}).scalar_one_or_none()
-
-
-def count_unembedded(connection: Connection, *, library_version: int, retriever: int) -> int:
-    """Active guidelines of a library version without a vector of a retriever version."""
-    return connection.execute(
-        _UNEMBEDDED, {"library": library_version, "retriever": retriever}
-    ).scalar_one()
 
 
 def live_version(release: Release | None, model_name: str) -> int:
