@@ -10,6 +10,7 @@ from guidealign.alignment import AlignedExample, Guideline
 from guidealign.errors import BadInputError, ConfigurationError
 from guidealign.labrador.examples import MASKED, Row, as_learned, batches, split_by_tokens, tokenize
 from guidealign.settings import LabradorSettings
+from tests.fakes.policies import POLICY
 
 EXAMPLE = AlignedExample(input_id=1, prompt="Hi", response="Yes.")
 # One token per byte, one per mark: <|im_start|> user \n H i <|im_end|> \n is 1+4+1+2+1+1 = 10,
@@ -28,7 +29,11 @@ def test_only_the_answer_and_its_end_mark_are_learned(tiny: tuple[Any, Any]) -> 
 
 GUIDED = [
     AlignedExample(
-        input_id=i, prompt="Hi", response="Yes.", guidelines=(Guideline("Kind", "Be kind."),)
+        input_id=i,
+        prompt="Hi",
+        response="Yes.",
+        guidelines=(Guideline("Kind", "Be kind."),),
+        policy=POLICY,
     )
     for i in range(400)
 ]
