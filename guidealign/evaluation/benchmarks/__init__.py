@@ -1,6 +1,11 @@
 """Published benchmarks and the user's own: loaded, and answered by a model."""
 
 from guidealign.evaluation.benchmarks.answer import answer_benchmark
+from guidealign.evaluation.benchmarks.evaluation_set import (
+    PARTS,
+    EvaluationPart,
+    load_evaluation_set,
+)
 from guidealign.evaluation.benchmarks.load import (
     KNOWN,
     STARTER,
@@ -15,17 +20,20 @@ from guidealign.evaluation.benchmarks.store import list_runs, open_run, read_ans
 __all__ = [
     "KINDS",
     "KNOWN",
+    "PARTS",
     "STARTER",
     "Benchmark",
     "BenchmarkAnswer",
     "BenchmarkCase",
     "BenchmarkKind",
     "BenchmarkSubject",
+    "EvaluationPart",
     "StoredRun",
     "answer_benchmark",
     "benchmark_kinds",
     "list_runs",
     "load_benchmark",
+    "load_evaluation_set",
     "open_run",
     "read_answers",
     "read_run",
