@@ -65,7 +65,7 @@ def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> 
     kept = _Kept.of(stored, inputs)
     dataset_id, changed = _store(kept, key, engine, registry)
     pairs = None
-    if settings.labrador.dpo:
+    if settings.labrador.objective == "sft_dpo":
         pairs = build_preferences(dataset_id, engine=engine, settings=settings, registry=registry)
     result = DatasetResult(
         dataset_id=dataset_id,

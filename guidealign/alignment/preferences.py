@@ -95,7 +95,7 @@ def load_preferences(dataset_id: int, *, engine: Engine) -> PreferenceData:
     if found is None:
         raise BadInputError(
             f"data set {dataset_id} has no preference pairs: run the align stage with"
-            " LABRADOR__DPO=true, or train without"
+            " LABRADOR__OBJECTIVE=sft_dpo, or train without"
         )
     return found
 

@@ -40,9 +40,9 @@ def check_processes(processes: Processes, settings: LabradorSettings) -> None:
     Raises:
         BadInputError: what to do instead.
     """
-    if processes.n > 1 and settings.dpo:
+    if processes.n > 1 and settings.objective == "sft_dpo":
         raise BadInputError(
-            "preferences are learned in one process: start one, or set LABRADOR__DPO=false"
+            "preferences are learned in one process: start one, or set LABRADOR__OBJECTIVE=sft"
         )
     if processes.n == 1 and settings.shard_base:
         raise BadInputError(

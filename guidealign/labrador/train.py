@@ -82,9 +82,8 @@ def _recipe(
     dataset_id: int | None, engine: Engine, settings: Settings, processes: Processes
 ) -> _Recipe:
     data = load_dataset(dataset_id, engine=engine)
-    preferences = (
-        load_preferences(data.dataset_id, engine=engine) if settings.labrador.dpo else None
-    )
+    prefers = settings.labrador.objective == "sft_dpo"
+    preferences = load_preferences(data.dataset_id, engine=engine) if prefers else None
     lineage = Lineage(
         base=find_base(settings), data=data, settings=settings.labrador, preferences=preferences
     )

@@ -23,6 +23,8 @@ OTHER_VARIABLES = {
     "GUIDEALIGN_BENCH_PROMPTS": "a folder of prompts for `make bench AREA=authoring`",
 }
 """Variables with the settings' prefix that are read elsewhere, and what they are."""
+_REPLACED = {"labrador.dpo": "labrador.objective"}
+"""Settings that are no more, and what stands in their place where names alone would not tell."""
 
 _ALIKE = 0.8
 _LAST_PART_ALIKE = 0.5
@@ -86,6 +88,9 @@ def unknown_variables(root: type[BaseModel]) -> dict[str, str]:
 
 def suggest_variable(root: type[BaseModel], variable: str) -> str | None:
     """The environment variable that was probably meant."""
+    name = variable.upper().removeprefix(PREFIX).lower().replace(DELIMITER, ".")
+    if name in _REPLACED:
+        return variable_of(_REPLACED[name])
     known = [variable_of(name) for name in all_settings(root) if "[]" not in name]
     found = get_close_matches(variable.upper(), [*known, *OTHER_VARIABLES], n=1, cutoff=_ALIKE)
     return found[0] if found else None
@@ -96,6 +101,8 @@ def suggest_name(root: type[BaseModel], name: str) -> str | None:
     known = all_settings(root)
     last = _last(name)
     plain = without_numbers(name).lower().replace("-", "_")
+    if plain in _REPLACED:
+        return _REPLACED[plain]
     for found in get_close_matches(plain, known, n=5, cutoff=_ALIKE):
         if SequenceMatcher(None, last, _last(found)).ratio() >= _LAST_PART_ALIKE:
             return found.replace("[]", (_NUMBER.findall(name) or ["[]"])[0])

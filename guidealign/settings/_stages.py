@@ -300,6 +300,9 @@ class LabradorSettings(Section):
     base_model: str | None = None
     """Local folder or Hugging Face id of the model to fine-tune; takes precedence over
     `base_gguf`."""
+    objective: Literal["sft", "sft_dpo"] = "sft"
+    """What is learned from. `sft`: the guided answers (supervised fine-tuning); `sft_dpo`: first
+    these, then preference pairs (DPO)."""
     rank: int = Field(default=8, ge=1)
     """Rank of the LoRA matrices."""
     alpha: int = Field(default=16, ge=1)
@@ -307,9 +310,9 @@ class LabradorSettings(Section):
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout probability in the adapters."""
     learning_rate: float = Field(default=2e-4, gt=0)
-    """Peak learning rate of supervised fine-tuning."""
+    """Peak learning rate, of DPO apart."""
     max_steps: int = Field(default=12, ge=1)
-    """Most optimizer steps of supervised fine-tuning."""
+    """Most optimizer steps, of DPO apart."""
     batch_size: int = Field(default=4, ge=1)
     """Examples of one optimizer step."""
     max_length: int = Field(default=256, ge=16)
@@ -340,8 +343,6 @@ class LabradorSettings(Section):
     """Steps between two measurements of the held-out loss, and between checkpoints."""
     patience: int = Field(default=2, ge=1)
     """Measurements without a lower held-out loss after which training stops."""
-    dpo: bool = False
-    """Whether preference pairs are trained on (DPO) after supervised fine-tuning."""
     dpo_beta: float = Field(default=0.1, gt=0)
     """DPO's beta: the weight of staying close to the fine-tuned model. The higher, the less the
     preferences change it."""

@@ -186,7 +186,7 @@ def test_labrador_learns_preferences_behind_the_answers(
     write_tiny_model(tmp_path / "tiny")
     labrador = LabradorSettings(
         base_model=str(tmp_path / "tiny"), rank=4, learning_rate=1e-2, max_steps=4, batch_size=2,
-        dpo=True, dpo_learning_rate=5e-3, dpo_steps=6,
+        objective="sft_dpo", dpo_learning_rate=5e-3, dpo_steps=6,
     )  # fmt: skip
     wanted = settings.model_copy(update={"labrador": labrador})
     with pytest.raises(BadInputError, match="no preference pairs"):

@@ -17,7 +17,7 @@ from guidealign.training import Checkpoint
 pytestmark = pytest.mark.slow
 
 SETTINGS = LabradorSettings(
-    rank=4, dpo=True, dpo_learning_rate=5e-3, dpo_steps=8, dpo_beta=0.5, batch_size=4,
+    rank=4, objective="sft_dpo", dpo_learning_rate=5e-3, dpo_steps=8, dpo_beta=0.5, batch_size=4,
     precision="float32", held_out_share=0.0, check_every=2,
 )  # fmt: skip
 PAIRS = [

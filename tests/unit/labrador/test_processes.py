@@ -93,10 +93,10 @@ def test_two_processes_train_the_adapters_that_one_does(
 @pytest.mark.parametrize(
     ("n", "settings", "why"),
     [
-        (1, {"dpo": True}, None),
-        (2, {"dpo": False}, None),
+        (1, {"objective": "sft_dpo"}, None),
+        (2, {"objective": "sft"}, None),
         (2, {"shard_base": True}, None),
-        (2, {"dpo": True}, "preferences are learned in one process"),
+        (2, {"objective": "sft_dpo"}, "preferences are learned in one process"),
         (1, {"shard_base": True}, "start several"),
         (2, {"shard_base": True, "quantization": "nf4"}, "LABRADOR__QUANTIZATION=none"),
     ],

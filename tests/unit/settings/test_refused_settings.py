@@ -45,6 +45,8 @@ def lines() -> list[str]:
          "safety.prices.inputs_usd", "safety.prices.input_usd"),
         ("[[serve.upstreams]]\nbase_url = 'http://x/v1'\nmodle = 'x'",
          "serve.upstreams[0].modle", "serve.upstreams[0].model"),
+        # A name that was.
+        ("[labrador]\ndpo = true", "labrador.dpo", "labrador.objective"),
         # Right name, wrong place.
         ('review_policy = "human"', "review_policy", "author.review_policy"),
     ],
@@ -130,6 +132,7 @@ def test_a_file_that_is_no_toml_is_named(file: Path, content: bytes) -> None:
         ("GUIDEALIGN_RETREIVAL__K", "GUIDEALIGN_RETRIEVAL__K"),
         ("guidealign_gates__approver", "GUIDEALIGN_GATES__APPROVERS"),
         ("GUIDEALIGN_HOMES", "GUIDEALIGN_HOME"),
+        ("GUIDEALIGN_LABRADOR__DPO", "GUIDEALIGN_LABRADOR__OBJECTIVE"),
     ],
 )
 def test_an_unknown_variable_is_told_of_and_has_no_effect(
