@@ -6,8 +6,9 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 RETRIEVER_MODEL = "guidealign-retriever"
 LABRADOR_MODEL = "guidealign-labrador"
@@ -20,6 +21,8 @@ registry of prompts."""
 
 CaseKind = Literal["harm", "over_refusal", "quality", "retrieval"]
 Verdict = Literal["promote", "hold", "inconclusive", "reject"]
+ProofVerdict = Literal["proven", "not_proven", "override", "revoked"]
+"""`proven` and `not_proven` are a gate's, `override` and `revoked` a person's."""
 
 RISK_CATEGORIES: tuple[str, ...] = (
     "Crimes_And_Illegal_Activities",
@@ -186,3 +189,35 @@ class Release:
     labrador_version: int
     policy_version: int
     policy: GuidancePolicy
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidanceProof:
+    """What is known of guidance under a policy for a model; the newest one counts."""
+
+    policy_version: int
+    model: str
+    """As `guidealign.guidance.guided_model` names it."""
+    verdict: ProofVerdict
+    actor: str
+    """The gate, or the person."""
+    reason: str
+    decision_id: int | None = None
+    """Of the gate; None: a person's word."""
+    library_version: int | None = None
+    """Whose guidelines were measured; None: nothing was."""
+    retriever_version: int | None = None
+    """That found them; None: nothing was measured."""
+    figures: dict[str, Any] = field(default_factory=dict)
+    """What was measured, by name."""
+    judge: str | None = None
+    """That judged the answers, as name/version."""
+    proof_id: int = 0
+    """0: not stored yet."""
+    created_at: datetime | None = None
+    """None: not stored yet."""
+
+    @property
+    def serves(self) -> bool:
+        """Whether guidelines are put in front of the model while the policy is live."""
+        return self.verdict in ("proven", "override")

@@ -16,6 +16,7 @@ from guidealign.db.leases import (
     retry_failed,
 )
 from guidealign.db.migrations import migrate, schema_revision, views_are_current
+from guidealign.db.proofs import read_proof, read_proofs, store_proof
 from guidealign.db.releases import (
     current_release,
     guidance_policy,
@@ -45,11 +46,14 @@ __all__ = [
     "next_open_s",
     "normalize_url",
     "prefer",
+    "read_proof",
+    "read_proofs",
     "release_by_id",
     "renew",
     "retry_failed",
     "schema_revision",
     "session_lock",
     "store_policy",
+    "store_proof",
     "views_are_current",
 ]

@@ -29,6 +29,7 @@ from guidealign.guidance.policy import (
     register_policy,
     with_k,
 )
+from guidealign.guidance.proof import guided_model
 from guidealign.guidance.query import (
     Query,
     Turn,
@@ -85,6 +86,7 @@ __all__ = [
     "estimate_tokens",
     "find_all",
     "find_place",
+    "guided_model",
     "guideline_prompt",
     "guidelines",
     "input_turns",

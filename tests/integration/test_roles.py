@@ -61,6 +61,7 @@ APP_TABLES = {
     "gateway_requests": "i",
     "gateway_retrieval_counts": "",
     "guidance_policies": "i",
+    "guidance_proofs": "i",
     "guideline_events": "",
     "guidelines": "iu",
     "imports": "iU",

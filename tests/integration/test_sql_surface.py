@@ -67,6 +67,10 @@ insert into core.releases (library_version, retriever_version, labrador_version,
 values (1, 1, 0, 1, 'gate', 'r', now() - interval '8 days'), (1, 2, 0, 1, 'gate', 'r', now());
 insert into core.promotions (model_name, action, from_version, to_version, actor, reason)
 values ('guidealign-retriever', 'promote', 0, 1, 'gate', 'r');
+insert into core.guidance_proofs (policy_version, model, verdict, decision_id, library_version,
+  retriever_version, actor, reason) values (1, 'small', 'proven', 1, 1, 1, 'gate', 'r'),
+  (1, 'large', 'override', null, null, null, 'anna', 'r'),
+  (1, 'small', 'revoked', null, null, null, 'anna', 'r');
 insert into core.conflicts (left_id, right_id, score) values (4, 5, 0.8);
 insert into core.gateway_keys (name, secret_hash, scopes, withhold_share)
 values ('app', sha256('x'), '{chat,feedback}', 0.5);
@@ -344,6 +348,11 @@ def test_models_and_money(filled: Engine) -> None:
     assert _pick(live, "retriever_version") == [(2,)]
     last_week = _answer(filled, "What is live, and what was live on a date?", 1)
     assert _pick(last_week, "retriever_version") == [(1,)]
+    proofs = _answer(filled, "For which models is guidance proven?")
+    assert _pick(proofs, "model", "verdict", "serves", "live", "library_version") == [
+        ("large", "override", True, True, None),
+        ("small", "revoked", False, True, None),
+    ]
     assert _pick(_answer(filled, "Why was a model promoted or held?"), "verdict", "n") == [
         ("promote", 10)
     ]

@@ -31,3 +31,5 @@ create or replace trigger append_only before update or delete on core.gate_decis
   for each row execute function core.refuse_change();
 create or replace trigger append_only before update or delete on core.guidance_policies
   for each row execute function core.refuse_change();
+create or replace trigger append_only before update or delete on core.guidance_proofs
+  for each row execute function core.refuse_change();
