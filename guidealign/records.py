@@ -126,6 +126,8 @@ class RetrievedGuideline:
 
 Placement = Literal["system_start", "system_end", "last_user", "topic_turn"]
 """Where guidelines stand in a conversation (docs/guidance.md has each with its cost)."""
+GuidelineForm = Literal["full", "title"]
+"""What a prompt shows of a guideline: title and text, or the title alone."""
 TopicRule = Literal["calibrated", "risk", "cosine", "always"]
 """What decides whether an input gets unsafe-topic guidelines."""
 
@@ -162,6 +164,8 @@ class GuidancePolicy:
     """Whether the guidelines of a topic's first turn stay while the topic holds."""
     max_tokens: int
     """Most that the guidelines of a request take, by estimate."""
+    form: GuidelineForm = "full"
+    """What is shown of each guideline."""
 
     def __post_init__(self) -> None:
         pairs = tuple((str(pattern), place) for pattern, place in self.placement_by_model)
@@ -169,9 +173,16 @@ class GuidancePolicy:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of the policy as JSON with sorted names."""
-        content = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(content.encode()).hexdigest()
+        """SHA-256 (hex) of the policy as JSON with sorted names.
+
+        The default form is left out: policies that were stored before there was a choice keep
+        their names.
+        """
+        content = {
+            name: value for name, value in asdict(self).items() if (name, value) != ("form", "full")
+        }
+        packed = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(packed.encode()).hexdigest()
 
     @property
     def name(self) -> str:

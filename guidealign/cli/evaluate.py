@@ -6,24 +6,22 @@ import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import SecretStr
 
 from guidealign.cli import _evaluate_tables as tables
 from guidealign.cli._progress import counted
 from guidealign.cli._shared import console, data, print_json
-from guidealign.errors import BadInputError, ConfigurationError
-from guidealign.records import LABRADOR_MODEL
-from guidealign.settings import EndpointSettings, Settings, load_settings
+from guidealign.cli._subject import registry_of, subject_of, version_of
+from guidealign.errors import BadInputError
+from guidealign.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from guidealign.evaluation import BenchmarkSubject, Reliability
+    from guidealign.evaluation import Reliability
 
 evaluate_app = typer.Typer(
     help="Run benchmarks, judge the answers, compare runs, and measure the judges.",
     no_args_is_help=True,
 )
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
-_REGISTERED = "labrador:"
 
 
 @evaluate_app.command("list")
@@ -82,7 +80,7 @@ def run(
         services["settings"] = services["settings"].model_copy(update={"evaluation": changed})
     which = BenchmarkSource(name=benchmark, source=source, sha256=sha256, limit=limit)
     judges = list(dict.fromkeys(judge or ["refusal"]))
-    registry = _registry(services["settings"])
+    registry = registry_of(services["settings"])
     with counted() as progress:
         if judges == ["likelihood"]:
             if registry is None or guided or base_url:
@@ -90,12 +88,12 @@ def run(
                     "likelihood takes `--model labrador:VERSION`, an MLflow server, and no endpoint"
                 )
             done = run_likelihood(
-                which, _version(model), registry=registry, progress=progress, **services
+                which, version_of(model), registry=registry, progress=progress, **services
             )
         else:
             if "likelihood" in judges:
                 raise BadInputError("likelihood asks nothing, so it goes with no other judge")
-            subject = _subject(model, services, base_url, api_key, served_as, guided=guided)
+            subject = subject_of(model, services, base_url, api_key, served_as, guided=guided)
             done = run_benchmark(
                 which, subject, judges, registry=registry, progress=progress, **services
             )
@@ -200,63 +198,3 @@ def _show(run_id: int, engine: Any, *, as_json: bool) -> None:
         print_json({"run": found.as_dict(), "rows": [row.as_dict() for row in rows]})
     else:
         tables.print_run(found, rows, console)
-
-
-def _subject(
-    model: str,
-    services: dict[str, Any],
-    base_url: str | None,
-    api_key: str | None,
-    served_as: str | None,
-    *,
-    guided: bool,
-) -> BenchmarkSubject:
-    from guidealign.evaluation import BenchmarkSubject
-
-    settings: Settings = services["settings"]
-    registered = model.startswith(_REGISTERED)
-    version = _version(model) if registered else 0
-    if base_url is not None:
-        name = served_as or (LABRADOR_MODEL if registered else model)
-        endpoint = EndpointSettings(
-            base_url=base_url, api_key=SecretStr(api_key or "none"), model=name
-        )
-    elif model in {"base", f"{_REGISTERED}0"}:
-        endpoint = settings.base
-    elif model == "safety":
-        endpoint = settings.safety
-    else:
-        raise BadInputError(
-            f"{model} is no endpoint of the settings: say with --base-url where it is served"
-        )
-    if endpoint.base_url is None:
-        raise ConfigurationError("that endpoint has no base_url: run `guidealign up` or set one")
-    return BenchmarkSubject(
-        endpoint=endpoint,
-        name=LABRADOR_MODEL if registered else endpoint.model,
-        version=version,
-        release=_release(services["engine"]) if guided else None,
-    )
-
-
-def _version(model: str) -> int:
-    number = model.removeprefix(_REGISTERED)
-    if not model.startswith(_REGISTERED) or not number.isdigit():
-        raise BadInputError(f"{model} is no version: give labrador:0 for the base, labrador:1, ...")
-    return int(number)
-
-
-def _release(engine: Any) -> Any:
-    from guidealign.db import current_release
-
-    release = current_release(engine)
-    if release is None:
-        raise BadInputError("nothing is served yet, so there are no guidelines: publish first")
-    return release
-
-
-def _registry(settings: Settings) -> Any:
-    from guidealign.registry import Registry
-
-    uri = settings.mlflow.tracking_uri
-    return None if uri is None else Registry(uri)

@@ -10,12 +10,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from guidealign.cli._shared import actor, console, data, print_json, services
+from guidealign.cli.guidance_measure import choose, measure
 
 guidance_app = typer.Typer(
     help="Guidance policies: how guidelines are chosen, worded and placed. A release binds one; the"
     " settings propose the next.",
     no_args_is_help=True,
 )
+guidance_app.command()(measure)
+guidance_app.command()(choose)
 
 _SHOWN_CHARS = 70
 

@@ -3,8 +3,9 @@
 Start here: `gates.judge.judge_labrador` scores a challenger and the live version on the same cases
 (`benchmarks/`), compares them case by case (`paired_statistics/`) and decides by the policy of the
 model (`policy.py`, `gates/`). `scoring.run_benchmark` has any model answer a benchmark and judges
-score the answers (`judges/`). `trust/` measures how far a model can be believed as a detector, as a
-judge, and against injections.
+score the answers (`judges/`). `guidance/` measures what guidance policies do to a model's answers,
+chooses one, and puts it before a gate. `trust/` measures how far a model can be believed as a
+detector, as a judge, and against injections.
 """
 
 from guidealign.evaluation.benchmarks import (
@@ -16,10 +17,26 @@ from guidealign.evaluation.benchmarks import (
 )
 from guidealign.evaluation.benchmarks import list_runs as list_benchmark_runs
 from guidealign.evaluation.benchmarks import read_run as read_benchmark_run
+from guidealign.evaluation.benchmarks.evaluation_set import PARTS, load_evaluation_set
 from guidealign.evaluation.benchmarks.preference import score_labrador
 from guidealign.evaluation.benchmarks.starter_cases import PreferenceCase, load_cases
 from guidealign.evaluation.gates import gate, interim_level
 from guidealign.evaluation.gates.judge import Judgement, judge_labrador, judge_retriever
+from guidealign.evaluation.guidance import (
+    TRAINED_JUDGES,
+    Budget,
+    Instruments,
+    Measurement,
+    PolicyChoice,
+    Variant,
+    VariantFigures,
+    build_instruments,
+    choose_policy,
+    guidance_page,
+    load_variants,
+    log_guidance,
+    measure_guidance,
+)
 from guidealign.evaluation.interval_chart import CheckInterval, draw_intervals
 from guidealign.evaluation.model import CheckResult, GateDecision
 from guidealign.evaluation.page import decision_page
@@ -56,9 +73,12 @@ from guidealign.evaluation.trust import (
 )
 
 __all__ = [
+    "PARTS",
+    "TRAINED_JUDGES",
     "Benchmark",
     "BenchmarkSource",
     "BenchmarkSubject",
+    "Budget",
     "CalibrationReport",
     "CheckInterval",
     "CheckPolicy",
@@ -68,17 +88,24 @@ __all__ = [
     "GateDecision",
     "GatePolicy",
     "InjectionReport",
+    "Instruments",
     "InterimPlan",
     "Judgement",
+    "Measurement",
     "Pace",
+    "PolicyChoice",
     "PreferenceCase",
     "PromptComparison",
     "Reliability",
     "ScoreRow",
     "StoredRun",
     "ThresholdReport",
+    "Variant",
+    "VariantFigures",
     "benchmark_kinds",
+    "build_instruments",
     "calibrate",
+    "choose_policy",
     "compare_prompts",
     "compare_results",
     "confusion_svg",
@@ -86,6 +113,7 @@ __all__ = [
     "draw_intervals",
     "find_threshold",
     "gate",
+    "guidance_page",
     "interim_level",
     "judge_labrador",
     "judge_retriever",
@@ -94,8 +122,12 @@ __all__ = [
     "list_benchmark_runs",
     "load_benchmark",
     "load_cases",
+    "load_evaluation_set",
     "load_policy",
     "load_run",
+    "load_variants",
+    "log_guidance",
+    "measure_guidance",
     "measure_injection",
     "measure_judge",
     "read_benchmark_run",

@@ -13,6 +13,7 @@ from guidealign.evaluation._figures import read_figures
 from guidealign.evaluation._templates import page_templates
 from guidealign.evaluation.interval_chart import CheckInterval, draw_intervals
 from guidealign.evaluation.model import CheckResult
+from guidealign.records import GUIDANCE_POLICY
 
 _VERDICTS = {
     "promote": "is shown to be good enough to serve",
@@ -29,7 +30,12 @@ def decision_page(decision_id: int, *, engine: Engine) -> str:
         BadInputError: there is no such decision.
     """
     figures = read_figures(decision_id, engine=engine)
-    return _template().render(f=figures, verdict_says=_VERDICTS.get(figures.verdict, ""))
+    is_policy = figures.model_name.startswith(f"{GUIDANCE_POLICY}/")
+    return _template().render(
+        f=figures,
+        verdict_says=_VERDICTS.get(figures.verdict, ""),
+        version=_policy_version if is_policy else _version,
+    )
 
 
 def _draw_check(check: CheckResult) -> Markup:
@@ -45,6 +51,10 @@ def _moment(value: datetime | None) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if value else "-"
 
 
+def _policy_version(number: int) -> str:
+    return "no guidance" if number == 0 else f"policy {number}"
+
+
 def _version(number: int) -> str:
     return "the untrained base" if number == 0 else f"version {number}"
 
@@ -55,7 +65,6 @@ def _template() -> Template:
     made.filters |= {
         "number": _number,
         "moment": _moment,
-        "version": _version,
         "named": lambda name: name.replace("_", " "),
     }
     made.globals["draw_check"] = _draw_check

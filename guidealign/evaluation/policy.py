@@ -39,6 +39,9 @@ class CheckPolicy(BaseModel):
     effect: float | None = Field(default=None, gt=0)
     """`be_better`: the smallest gain of interest, at which power is stated. `not_be_worse` has
     none: its smallest loss of interest is the margin, its power that of two equal models."""
+    power_at: float | None = Field(default=None, gt=0)
+    """`not_be_worse`: the true gain at which power is stated in place of two equal models', where
+    a gain is hoped for."""
     level: float = Field(default=0.025, gt=0, lt=0.5)
     """Chance, over all looks together, to pass with a true gain that is not beyond the bar."""
     min_power: float = Field(default=0.8, gt=0, lt=1)
@@ -58,7 +61,7 @@ class CheckPolicy(BaseModel):
     @property
     def target(self) -> float:
         """The true gain for which power is stated."""
-        return self.effect or 0.0
+        return self.effect or self.power_at or 0.0
 
     @property
     def smallest_effect(self) -> float:
@@ -78,6 +81,10 @@ class CheckPolicy(BaseModel):
                 )
         elif self.effect is None or self.effect <= self.margin:
             raise ValueError(f"gate {self.name!r} needs an effect beyond its margin {self.margin}")
+        elif self.power_at is not None:
+            raise ValueError(
+                f"gate {self.name!r} must be better: its power is stated at its effect"
+            )
         return self
 
 

@@ -25,6 +25,7 @@ from guidealign.guidance.offline import ReleaseGuidance
 from guidealign.guidance.policy import (
     PolicyChange,
     policy_changes,
+    policy_sections,
     proposed_policy,
     register_policy,
     with_k,
@@ -99,6 +100,7 @@ __all__ = [
     "overlay",
     "placement_for",
     "policy_changes",
+    "policy_sections",
     "proposed_policy",
     "query_of_turns",
     "register_policy",

@@ -7,7 +7,7 @@ from typing import Any
 
 from guidealign.records import GUIDANCE_POLICY, GuidancePolicy
 from guidealign.registry import Registry
-from guidealign.settings import Settings
+from guidealign.settings import RetrievalSettings, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,15 @@ def proposed_policy(settings: Settings) -> GuidancePolicy:
         context_weight=worded.context_weight,
         sticky=worded.sticky,
         max_tokens=worded.max_tokens,
+        form=worded.form,
     )
+
+
+def policy_sections(policy: GuidancePolicy) -> dict[str, dict[str, Any]]:
+    """The settings that propose a policy, by section: `proposed_policy` backwards."""
+    worded = asdict(policy) | {"placement_by_model": dict(policy.placement_by_model)}
+    chosen = {name: worded.pop(name) for name in RetrievalSettings.model_fields}
+    return {"retrieval": chosen, "guidance": worded}
 
 
 def policy_changes(old: GuidancePolicy, new: GuidancePolicy) -> list[PolicyChange]:

@@ -111,7 +111,11 @@ def compose(
 
 def guideline_prompt(guidelines: Sequence[Worded], policy: GuidancePolicy) -> str:
     """The preamble, then the guidelines, numbered."""
-    return f"{policy.preamble}\n\n{numbered(f'{g.title}: {g.text}' for g in guidelines)}"
+    return f"{policy.preamble}\n\n{numbered(_shown(g, policy) for g in guidelines)}"
+
+
+def _shown(guideline: Worded, policy: GuidancePolicy) -> str:
+    return guideline.title if policy.form == "title" else f"{guideline.title}: {guideline.text}"
 
 
 def numbered(lines: Iterable[str]) -> str:
@@ -157,7 +161,7 @@ def within_budget(
     tokens = policy.max_tokens if room is None else min(policy.max_tokens, room)
     left = tokens - estimate_tokens(guideline_prompt((), policy)) - _OVERHEAD_TOKENS
     for guideline in guidelines:
-        cost = estimate_tokens(f"{guideline.title}: {guideline.text}") + _OVERHEAD_TOKENS
+        cost = estimate_tokens(_shown(guideline, policy)) + _OVERHEAD_TOKENS
         if cost <= left:
             kept.append(guideline)
             left -= cost

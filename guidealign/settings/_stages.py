@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from guidealign.records import Placement, TopicRule
+from guidealign.records import GuidelineForm, Placement, TopicRule
 from guidealign.settings._endpoints import BudgetSettings
 from guidealign.settings._fields import Section
 
@@ -248,6 +248,8 @@ class GuidanceSettings(Section):
 
     preamble: str = Field(default=_PREAMBLE, min_length=1, max_length=4_000)
     """Words in front of the numbered guidelines."""
+    form: GuidelineForm = "full"
+    """What a prompt shows of a guideline: its title and text, or its title alone."""
     placement: Placement = "topic_turn"
     """Place of the guidelines in a conversation (docs/guidance.md): the start or the end of the
     system message, the end of the user's last message, or the end of the message at which the topic
@@ -362,6 +364,9 @@ class GateSettings(Section):
     labrador_cases: int | None = Field(default=None, ge=1)
     """Cases of the starter benchmark that a Labrador is scored on; fewer than the policy asks for
     do not promote. Not set: all."""
+    guidance_cases: int | None = Field(default=None, ge=6)
+    """Cases of the evaluation set's part `gating` on which a guidance policy is compared with no
+    guidance; fewer than the policy file asks for prove nothing. Not set: all."""
     bootstrap_resamples: int = Field(default=10_000, ge=100)
     """Resamples of the bootstrap behind a gate's intervals."""
     approvers: list[str] = Field(default_factory=list)

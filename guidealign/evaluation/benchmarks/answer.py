@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -22,6 +22,8 @@ from guidealign.settings import Settings
 
 Progress = Callable[[int, int], object]
 """Told how many cases are done, and how many there are."""
+Allow = Callable[[], bool]
+"""Asked before each case whether one more may be asked."""
 _ASKED_AT_ONCE = 32
 _REASON_CHARS = 300
 
@@ -39,12 +41,15 @@ class _Asker:
     """None: the cases are asked as they are."""
     max_tokens: int
     tell: Callable[[], object]
+    allow: Allow = lambda: True
     away: list[TransientError] = field(default_factory=list)
     """Why the server is given up; the cases behind it are not tried one by one."""
 
     def __call__(self, case: BenchmarkCase) -> None:
         if self.away:
             raise self.away[0]
+        if not self.allow():
+            return
         given: list[int] = []
         answer = self._row(case)
         try:
@@ -108,7 +113,7 @@ class _Asker:
         }
 
 
-def answer_benchmark(
+def answer_benchmark(  # noqa: PLR0913 - what, whom, how much of it, and where it is kept
     benchmark: Benchmark,
     subject: BenchmarkSubject,
     *,
@@ -116,6 +121,8 @@ def answer_benchmark(
     settings: Settings,
     registry: Registry | None = None,
     progress: Progress | None = None,
+    only: Collection[str] | None = None,
+    allow: Allow = lambda: True,
 ) -> StoredRun:
     """Asks all cases that were not asked yet, greedily, and returns the run.
 
@@ -130,21 +137,26 @@ def answer_benchmark(
         settings: `evaluation.max_tokens` bounds an answer.
         registry: where the retriever is; needed with guidelines only.
         progress: told after each case, those of earlier times included.
+        only: ids of the cases to ask now; None: all of them.
+        allow: what it does not allow stays unasked, for another time.
 
     Raises:
         ServiceUnavailableError: the server is away; the answers that came are stored.
         ConfigurationError: guidelines are wanted, and there is no registry to find them with.
     """
-    guidance = _guidance(subject, engine, settings, registry)
+    if subject.release is not None and registry is None:
+        raise ConfigurationError("guidelines take the registry: run `guidealign up`")
     max_tokens = settings.evaluation.max_tokens
     run = store.open_run(engine, benchmark, subject, asked=f"greedy-{max_tokens}")
     # Whoever else would answer in its place is another model.
     endpoint = subject.endpoint.model_copy(update={"fallbacks": []})
     with store.asking(engine, run.run_id), ChatClient(endpoint, stage="evaluate") as client:
         known = {answer.case_id for answer in store.read_answers(engine, run.run_id)}
-        missing = [case for case in benchmark.cases if case.case_id not in known]
-        tell = _counter(progress, len(known), len(benchmark.cases))
-        asker = _Asker(engine, client, run.run_id, guidance, max_tokens, tell)
+        wanted = [case for case in benchmark.cases if only is None or case.case_id in only]
+        missing = [case for case in wanted if case.case_id not in known]
+        guidance = _guidance(subject, engine, settings, registry) if missing else None
+        tell = _counter(progress, len(wanted) - len(missing), len(wanted))
+        asker = _Asker(engine, client, run.run_id, guidance, max_tokens, tell, allow)
         for start in range(0, len(missing), _ASKED_AT_ONCE):
             run_many(missing[start : start + _ASKED_AT_ONCE], asker, endpoint.concurrency)
     log.info("benchmark answered", run=run.run_id, benchmark=benchmark.name, new=len(missing))
@@ -154,11 +166,10 @@ def answer_benchmark(
 def _guidance(
     subject: BenchmarkSubject, engine: Engine, settings: Settings, registry: Registry | None
 ) -> ReleaseGuidance | None:
-    if subject.release is None:
+    release = subject.guided_by
+    if release is None or registry is None:
         return None
-    if registry is None:
-        raise ConfigurationError("guidelines take the registry: run `guidealign up`")
-    return load_guidance(subject.release, engine=engine, settings=settings, registry=registry)
+    return load_guidance(release, engine=engine, settings=settings, registry=registry)
 
 
 def _counter(progress: Progress | None, done: int, total: int) -> Callable[[], object]:

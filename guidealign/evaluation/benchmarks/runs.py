@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from guidealign.evaluation.benchmarks.model import BenchmarkCase
-from guidealign.records import UNTRAINED_VERSION, CaseKind, Release
+from guidealign.records import UNTRAINED_VERSION, CaseKind, GuidancePolicy, Release
 from guidealign.settings import EndpointSettings
 
 
@@ -22,12 +22,30 @@ class BenchmarkSubject:
     version: int = UNTRAINED_VERSION
     release: Release | None = None
     """Whose guidelines are put in front of the prompts; None: none are."""
+    policy: GuidancePolicy | None = None
+    """Under which they are chosen and worded; None: under the release's own."""
 
     @property
     def model_name(self) -> str:
-        """Name of the model; with guidelines another one than without, so that they never mix."""
+        """Name of the model; with guidelines another one than without, so that they never mix.
+
+        Under a policy of its own it names what decides its guidelines: the policy, the library and
+        the retriever.
+        """
         release = self.release
-        return self.name if release is None else f"{self.name}+release-{release.release_id}"
+        if release is None:
+            return self.name
+        if self.policy is None:
+            return f"{self.name}+release-{release.release_id}"
+        parts = (self.policy.name, release.library_version, release.retriever_version)
+        return f"{self.name}+policy-{'-'.join(map(str, parts))}"
+
+    @property
+    def guided_by(self) -> Release | None:
+        """The release under the policy that counts; None: nothing is put in front."""
+        if self.release is None or self.policy is None:
+            return self.release
+        return replace(self.release, policy=self.policy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +93,8 @@ class BenchmarkAnswer:
     answers: tuple[str, ...] | None
     reason: str | None
     latency_ms: float
+    guideline_ids: tuple[int, ...] = ()
+    """That stood in front of the prompt."""
 
     @property
     def prompt(self) -> str:
@@ -95,6 +115,7 @@ class BenchmarkAnswer:
             turns=tuple(row["turns"]),
             answers=None if answers is None else tuple(answers),
             latency_ms=row["latency_ms"],
+            guideline_ids=tuple(row["guideline_ids"]),
         )
 
 

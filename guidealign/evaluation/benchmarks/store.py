@@ -39,7 +39,7 @@ _ADD_ANSWER = text(
     " :latency_ms) on conflict do nothing"
 )
 _ANSWERS = text(
-    "select case_id, category, kind, cluster, turns, answers, reason, latency_ms"
+    "select case_id, category, kind, cluster, turns, answers, reason, latency_ms, guideline_ids"
     " from core.evaluation_answers where run_id = :id order by case_id"
 )
 

@@ -2,7 +2,7 @@
 
 from guidealign.evaluation.gates._checks import check_all, check_once
 from guidealign.evaluation.gates._conclude import conclude
-from guidealign.evaluation.gates._decide import gate
+from guidealign.evaluation.gates._decide import decide, gate
 from guidealign.evaluation.gates._interim_analyses import interim_level
 
-__all__ = ["check_all", "check_once", "conclude", "gate", "interim_level"]
+__all__ = ["check_all", "check_once", "conclude", "decide", "gate", "interim_level"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import structlog
 from sqlalchemy import Engine
@@ -23,7 +25,37 @@ from guidealign.records import EvaluationRun
 from guidealign.registry import Registry
 from guidealign.settings import GateSettings, Settings
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
 log = structlog.get_logger()
+
+
+def decide(  # noqa: PLR0913 - whom, by which policy, on what, and where it is kept
+    model_name: str,
+    versions: tuple[int, int],
+    policy: GatePolicy,
+    *,
+    challenger: Runs,
+    champion: Runs,
+    engine: Engine,
+    settings: GateSettings,
+    unusable: Mapping[str, str] = _NONE,
+) -> GateDecision:
+    """Decides about what is no registered model, and stores the decision as `gate` does.
+
+    Args:
+        model_name: whose decisions are counted together as looks.
+        versions: of challenger and champion.
+        policy: what to show.
+        challenger: its runs; none: nothing was measured.
+        champion: of the same benchmarks, metrics and evaluators.
+        engine: the guidealign database.
+        settings: bootstrap and seed.
+        unusable: metrics whose judge cannot be trusted, and why; their checks pass nothing.
+    """
+    draft = _draft(model_name, versions, policy)
+    runs = (as_runs(challenger), as_runs(champion))
+    return _decide_once(draft, policy, runs, engine, settings, unusable)
 
 
 def gate(
@@ -51,16 +83,7 @@ def gate(
     versions = [{run.version for run in runs} for runs in (ours, theirs)]
     if any(len(found) != 1 for found in versions):
         raise ConfigurationError("each side of a gate is the runs of one version")
-    draft = GateDecision(
-        decision_id=0,
-        model_name=model_name,
-        challenger_version=versions[0].pop(),
-        champion_version=versions[1].pop(),
-        verdict="hold",
-        reason="",
-        evidence=(),
-        unit=policy.unit,
-    )
+    draft = _draft(model_name, (versions[0].pop(), versions[1].pop()), policy)
     decision = _decide_once(draft, policy, (ours, theirs), engine, settings.gates)
     registry.log_evaluation(
         model_name,
@@ -78,21 +101,40 @@ def gate(
     return decision
 
 
+def _draft(model_name: str, versions: tuple[int, int], policy: GatePolicy) -> GateDecision:
+    return GateDecision(
+        decision_id=0,
+        model_name=model_name,
+        challenger_version=versions[0],
+        champion_version=versions[1],
+        verdict="hold",
+        reason="",
+        evidence=(),
+        unit=policy.unit,
+    )
+
+
 def _decide_once(
     draft: GateDecision,
     policy: GatePolicy,
     runs: tuple[tuple[EvaluationRun, ...], tuple[EvaluationRun, ...]],
     engine: Engine,
     settings: GateSettings,
+    unusable: Mapping[str, str] = _NONE,
 ) -> GateDecision:
-    digest = _digest(policy, runs, settings)
+    digest = _digest(policy, runs, settings, unusable)
     # Two at once would both take themselves for the same look.
     with guard_database(), store.deciding(engine, draft.model_name):
         known = store.find_decision(engine, draft, digest)
         if known:
             return known
         look = store.count_looks(engine, draft) + 1
-        evidence = check_all(policy, *runs, settings, look=look)
+        evidence = tuple(
+            replace(check, outcome="unusable", reason=unusable[check.metric])
+            if check.metric in unusable
+            else check
+            for check in check_all(policy, *runs, settings, look=look)
+        )
         verdict, reason = conclude(evidence)
         evaluator = " + ".join(sorted({run.evaluator for run in runs[0]}))
         return store.save_decision(
@@ -126,12 +168,15 @@ def _digest(
     policy: GatePolicy,
     runs: tuple[tuple[EvaluationRun, ...], tuple[EvaluationRun, ...]],
     settings: GateSettings,
+    unusable: Mapping[str, str],
 ) -> str:
-    content = {
+    content: dict[str, object] = {
         "policy": policy.model_dump(mode="json"),
         "bootstrap": [settings.bootstrap_resamples, settings.seed],
         "runs": [sorted(_content(run) for run in side) for side in runs],
     }
+    if unusable:
+        content["unusable"] = dict(unusable)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

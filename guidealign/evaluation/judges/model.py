@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -14,6 +15,8 @@ from guidealign.settings import EndpointSettings
 Keep = Callable[[int, float | str], object]
 """Given the number of what was judged, and its score, or the reason why it has none."""
 Winner = Literal["first", "second", "tie"]
+_GUIDED = re.compile(r"\+(?:release|policy)-")
+"""Before what a subject's name says of its guidelines."""
 
 
 class PromptAnswer(Protocol):
@@ -96,7 +99,7 @@ def refuse_self(
     Raises:
         ConfigurationError: one of them is the judge, or may be.
     """
-    named = {name.partition("+release-")[0].casefold() for name in candidates}
+    named = {_GUIDED.split(name)[0].casefold() for name in candidates}
     if judge.model.casefold() in named:
         raise ConfigurationError(
             f"{judge.model} would judge its own answers: set another model as evaluation.judge"

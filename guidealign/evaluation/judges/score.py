@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Engine
@@ -14,7 +14,7 @@ from guidealign.evaluation import store
 from guidealign.evaluation.benchmarks import BenchmarkAnswer, StoredRun, read_answers
 from guidealign.evaluation.judges.language_model import AnswerPair, PairJudge
 from guidealign.evaluation.judges.model import Judge, PairVerdict
-from guidealign.records import CaseScore, EvaluationRun, Unscored
+from guidealign.records import CaseKind, CaseScore, EvaluationRun, Unscored
 
 Progress = Callable[[int, int], object]
 """Told how many cases are judged, and how many there are."""
@@ -52,17 +52,32 @@ class _Keeper:
 
 
 def score_answers(
-    run: StoredRun, judge: Judge, *, engine: Engine, progress: Progress | None = None
+    run: StoredRun,
+    judge: Judge,
+    *,
+    engine: Engine,
+    progress: Progress | None = None,
+    kinds: Collection[CaseKind] | None = None,
+    unfinished: bool = False,
 ) -> EvaluationRun:
     """What a judge says of a run's answers; what it has said before is not asked again.
 
     A case that the model did not answer has no score, and its reason is kept.
 
+    Args:
+        run: the answers.
+        judge: who is asked.
+        engine: the guidealign database.
+        progress: told how far it is.
+        kinds: of the cases whose answers are judged; None: all.
+        unfinished: whether a run that has only some of its answers will do.
+
     Raises:
         BadInputError: the run is not finished.
         TransientError: the judge is away; what it said is stored.
     """
-    answers = _all_answers(run, engine)
+    answers = read_answers(engine, run.run_id) if unfinished else _all_answers(run, engine)
+    answers = [answer for answer in answers if kinds is None or answer.kind in kinds]
     planned = _planned(run, judge.metric, f"{judge.fingerprint}:{run.how}", judge.model)
     missing = _missing(planned, answers, engine)
     keeper = _Keeper(engine, planned, len(answers) - len(missing), len(answers), progress)

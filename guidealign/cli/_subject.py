@@ -1,0 +1,104 @@
+"""The model that a command asks: an endpoint of the settings, or one given by its address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from guidealign.errors import BadInputError, ConfigurationError
+from guidealign.records import LABRADOR_MODEL, Release
+from guidealign.settings import EndpointSettings, Settings
+
+if TYPE_CHECKING:
+    from guidealign.evaluation import BenchmarkSubject
+
+REGISTERED = "labrador:"
+
+
+def subject_of(
+    model: str,
+    services: dict[str, Any],
+    base_url: str | None = None,
+    api_key: str | None = None,
+    served_as: str | None = None,
+    *,
+    guided: bool = False,
+) -> BenchmarkSubject:
+    """Whom to ask.
+
+    Args:
+        model: `base`, `safety`, `labrador` (the live one), `labrador:VERSION`, or a name.
+        services: engine and settings.
+        base_url: where it is served, with /v1; None: as the settings have it.
+        api_key: for `base_url`.
+        served_as: what the endpoint calls it; None: as it is named.
+        guided: with the served release's guidelines in front.
+
+    Raises:
+        BadInputError: there is no such endpoint, or nothing is served that it needs.
+        ConfigurationError: the endpoint has no address.
+    """
+    from guidealign.evaluation import BenchmarkSubject
+
+    settings: Settings = services["settings"]
+    registered = model.startswith(REGISTERED)
+    version = version_of(model) if registered else 0
+    if base_url is not None:
+        name = served_as or (LABRADOR_MODEL if registered else model)
+        endpoint = EndpointSettings(
+            base_url=base_url, api_key=SecretStr(api_key or "none"), model=name
+        )
+    elif model in {"base", f"{REGISTERED}0"}:
+        endpoint = settings.base
+    elif model == "safety":
+        endpoint = settings.safety
+    elif model == "labrador":
+        endpoint, registered = settings.labrador_server, True
+        version = live_release(services["engine"]).labrador_version
+    else:
+        raise BadInputError(
+            f"{model} is no endpoint of the settings: say with --base-url where it is served"
+        )
+    if endpoint.base_url is None:
+        raise ConfigurationError("that endpoint has no base_url: run `guidealign up` or set one")
+    return BenchmarkSubject(
+        endpoint=endpoint,
+        name=LABRADOR_MODEL if registered else endpoint.model,
+        version=version,
+        release=live_release(services["engine"]) if guided else None,
+    )
+
+
+def version_of(model: str) -> int:
+    """The number in `labrador:VERSION`.
+
+    Raises:
+        BadInputError: it is no version.
+    """
+    number = model.removeprefix(REGISTERED)
+    if not model.startswith(REGISTERED) or not number.isdigit():
+        raise BadInputError(f"{model} is no version: give labrador:0 for the base, labrador:1, ...")
+    return int(number)
+
+
+def live_release(engine: Any) -> Release:
+    """What is served.
+
+    Raises:
+        BadInputError: nothing is.
+    """
+    from guidealign.db import current_release
+
+    release = current_release(engine)
+    if release is None:
+        raise BadInputError("nothing is served yet, so there are no guidelines: publish first")
+    return release
+
+
+def registry_of(settings: Settings) -> Any:
+    """MLflow's registry; None: there is no server."""
+    from guidealign.registry import Registry
+
+    uri = settings.mlflow.tracking_uri
+    return None if uri is None else Registry(uri)
