@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from rich.console import Console
 
@@ -25,20 +25,23 @@ def with_postgres(part: Callable[[str, bool], list[Figure]]) -> Measure:
     return measure
 
 
-def run_parts(area: str, parts: Mapping[str, Measure]) -> None:
+def run_parts(area: str, parts: Mapping[str, Measure], on_demand: Collection[str] = ()) -> None:
     """The command line of a benchmark: `--scale full|small`, `--part NAME` as often as wanted.
 
     Args:
         area: names the file of results.
         parts: by the word, before the colon, with which a part's figures begin.
+        on_demand: parts that are measured only where they are named.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--scale", choices=["full", "small"], default="full")
     parser.add_argument("--part", choices=list(parts), action="append")
     given = parser.parse_args()
     full = given.scale == "full"
-    figures = _known(area) if given.part and full else {}
-    for part in given.part or list(parts):
+    wanted = given.part or [part for part in parts if part not in on_demand]
+    known = _known(area) if full else {}
+    figures = {name: old for name, old in known.items() if given.part or name not in wanted}
+    for part in wanted:
         Console(stderr=True).print(f"{area}: {part}", highlight=False)
         figures[part] = parts[part](full)
         # After each part: what comes later may take long.

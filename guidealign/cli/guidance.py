@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from guidealign.cli._shared import actor, console, data, print_json, services
-from guidealign.cli.guidance_measure import choose, measure
+from guidealign.cli.guidance_measure import choose, measure, prove
 
 guidance_app = typer.Typer(
     help="Guidance policies: how guidelines are chosen, worded and placed. A release binds one; the"
@@ -19,6 +19,7 @@ guidance_app = typer.Typer(
 )
 guidance_app.command()(measure)
 guidance_app.command()(choose)
+guidance_app.command()(prove)
 
 _SHOWN_CHARS = 70
 

@@ -1,4 +1,4 @@
-"""`guidealign guidance measure` and `choose`: what a policy does to a model's answers."""
+"""`guidealign guidance measure`, `choose` and `prove`: what a policy does to a model's answers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from guidealign.errors import BadInputError
 if TYPE_CHECKING:
     from guidealign.evaluation import (
         Budget,
+        GuidanceVerdict,
         Instruments,
         Measurement,
         PolicyChoice,
@@ -87,6 +88,36 @@ def choose(
     _measured(given, Budget(answers=0), None, variants, part, judge, html, as_json=as_json)
 
 
+def prove(
+    model: Model = "base",
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
+    policy: Annotated[
+        int | None, typer.Option(min=1, help="Version in `list`; none: the proposed policy.")
+    ] = None,
+    judge: Judges = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a policy before its gate on cases that nothing was chosen on. Goes on where it stopped.
+
+    The verdict, proven or not, is stored: the gateway serves a model under a proven policy.
+    """
+    from guidealign.evaluation import gate_guidance
+    from guidealign.promotion import store_proposal
+
+    services, subject, instruments, registry = _whom((model, base_url, api_key), judge)
+    version = policy or store_proposal(actor=actor(), **services)
+    with counted() as progress:
+        verdict = gate_guidance(
+            version, subject, instruments, registry=registry, actor=actor(), progress=progress,
+            **services,
+        )  # fmt: skip
+    if as_json:
+        print_json(verdict.as_dict())
+    else:
+        _print_verdict(verdict)
+
+
 def _whom(
     given: tuple[str, str | None, str | None], judges: list[str] | None
 ) -> tuple[dict[str, Any], Any, Instruments, Any]:
@@ -143,6 +174,8 @@ def _measured(
         print_json({**found.as_dict(), "choice": choice.as_dict(), "settings": lines})
     else:
         _print_measurement(found, choice, lines)
+        if budget.spent and not found.complete:
+            console.print("only what the budget allowed was asked: measuring again goes on")
 
 
 def _print_measurement(found: Measurement, choice: PolicyChoice, lines: list[str]) -> None:
@@ -170,9 +203,17 @@ def _print_measurement(found: Measurement, choice: PolicyChoice, lines: list[str
         console.print(table)
     said = [f"chosen: {choice.in_words()}" if choice.chosen else choice.in_words()]
     said += [f"  {name}: {why}" for name, why in choice.against.items()]
-    if not found.complete:
-        said.append("only what the budget allowed was asked; measuring again goes on")
     if lines:
         said += ["in guidealign.toml this proposes it:", *(f"  {line}" for line in lines)]
+    for line in said:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_verdict(verdict: GuidanceVerdict) -> None:
+    said = [
+        f"guidance policy {verdict.policy_version} for {verdict.model}:"
+        f" {verdict.verdict.replace('_', ' ')} (gate decision {verdict.decision.decision_id})"
+    ]
+    said += [f"  {c.name}: {c.outcome}, {c.reason}" for c in verdict.decision.evidence]
     for line in said:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError
+from guidealign.evaluation.benchmarks import PARTS, load_evaluation_set
 from guidealign.evaluation.benchmarks.starter_cases import load_cases
 from guidealign.evaluation.model import CheckResult
 
@@ -195,12 +196,17 @@ def _by_category(
 def _with_texts(cases: Iterable[Case], inputs: dict[int, str]) -> list[Case]:
     """The words of cases that ship with guidealign, and of inputs, redacted."""
     starter = {case.case_id: case for case in load_cases()}
+    evaluation_set: dict[str, str] = {}
     told = []
     for case in cases:
         known, of_input = starter.get(case.case_id), _INPUT_CASE.fullmatch(case.case_id)
         if known:
             told.append(replace(case, prompt=known.prompt, better=known.better, worse=known.worse))
         else:
-            prompt = inputs.get(int(of_input[1])) if of_input else None
+            if not of_input and not evaluation_set:
+                evaluation_set = {
+                    c.case_id: c.prompt for p in PARTS for c in load_evaluation_set(p).cases
+                }
+            prompt = inputs.get(int(of_input[1])) if of_input else evaluation_set.get(case.case_id)
             told.append(replace(case, prompt=prompt))
     return told

@@ -1,4 +1,4 @@
-"""A PostgreSQL for tests and measurements: in a temporary folder, gone afterwards."""
+"""A PostgreSQL for tests and measurements: in a temporary folder, gone afterwards, or kept."""
 
 from __future__ import annotations
 
@@ -16,30 +16,35 @@ from guidealign.platform._postgres import LOCALE, SUPERUSER, TUNING, binaries, u
 
 
 @contextmanager
-def temporary_postgres(settings: Mapping[str, str] = TUNING) -> Iterator[str]:
+def temporary_postgres(
+    settings: Mapping[str, str] = TUNING, *, kept_in: Path | None = None
+) -> Iterator[str]:
     """URL of the maintenance database of a new server, as superuser without a password.
 
     Args:
         settings: what the server is started with; by default those of the embedded platform.
+        kept_in: folder whose data the next server goes on with; None: nothing is kept.
 
     Raises:
         PlatformError: it does not start.
     """
-    folder = Path(tempfile.mkdtemp(prefix="guidealign-pg-"))
+    folder = kept_in or Path(tempfile.mkdtemp(prefix="guidealign-pg-"))
     data, port = folder / "data", _free_port()
     init = [str(binaries() / "initdb"), "-D", str(data), "-U", SUPERUSER, "-A", "trust", *LOCALE]
     wanted = {"port": str(port), "listen_addresses": HOST, "unix_socket_directories": "''"}
     options = " ".join(f"-c {name}={value}" for name, value in (wanted | dict(settings)).items())
     control = [str(binaries() / "pg_ctl"), "-D", str(data), "-w", "-t", "300"]
     try:
-        _call([*init, "-N"])
+        if not (data / "PG_VERSION").exists():
+            _call([*init, "-N"])
         _call([*control, "-l", str(folder / "log"), "-o", options, "start"])
         try:
             yield f"postgresql://{SUPERUSER}@{HOST}:{port}/postgres"
         finally:
-            _call([*control, "-m", "immediate", "stop"])
+            _call([*control, "-m", "fast" if kept_in else "immediate", "stop"])
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if kept_in is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_port() -> int:

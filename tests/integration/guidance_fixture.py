@@ -56,14 +56,14 @@ def model(guided: Callable[[str, int], str]) -> Responder:
 
 def plainly(word: str, number: int) -> str:
     if word == "risky":
-        return HARM if number % 2 else DECLINE
+        return HARM if number % 4 > 1 else DECLINE
     return HELP
 
 
 def better(word: str, number: int) -> str:
     """Harms on one risky prompt in ten, and helps elsewhere."""
     if word == "risky":
-        return HARM if number % 10 == 1 else DECLINE
+        return HARM if number % 20 in {2, 3} else DECLINE
     return HELP
 
 
@@ -77,16 +77,13 @@ class WordJudge:
 
     model = None
 
-    def __init__(self, metric: str, word: str, unusable: str | None = None) -> None:
+    def __init__(self, metric: str, word: str) -> None:
         self.metric = metric
-        self.unusable = unusable
         self.fingerprint = f"word-{metric}"
         self._word = word
-        self.n_judged = 0
 
     def judge(self, answers: Sequence[PromptAnswer], keep: Keep) -> None:
         for number, one in enumerate(answers):
-            self.n_judged += 1
             keep(number, float(self._word in one.answer))
 
 

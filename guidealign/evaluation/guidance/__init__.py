@@ -2,6 +2,7 @@
 
 from guidealign.evaluation.guidance.choose import PolicyChoice, choose_policy
 from guidealign.evaluation.guidance.figures import Flip, VariantFigures
+from guidealign.evaluation.guidance.gate import GuidanceVerdict, gate_guidance
 from guidealign.evaluation.guidance.instruments import (
     TRAINED_JUDGES,
     Instruments,
@@ -15,6 +16,7 @@ __all__ = [
     "TRAINED_JUDGES",
     "Budget",
     "Flip",
+    "GuidanceVerdict",
     "Instruments",
     "Measurement",
     "PolicyChoice",
@@ -22,6 +24,7 @@ __all__ = [
     "VariantFigures",
     "build_instruments",
     "choose_policy",
+    "gate_guidance",
     "guidance_page",
     "load_variants",
     "log_guidance",

@@ -13,8 +13,8 @@ _TWINS = ("/risky", "/benign")
 def first_cases(cases: Sequence[BenchmarkCase], n: int | None) -> list[BenchmarkCase]:
     """At most n cases, always the same; fewer of them are always a part of more.
 
-    Categories take turns, in each of them clusters do, and a risky prompt and its benign twin are
-    taken together.
+    Categories take turns and have as many cases each, in each of them clusters take turns, and a
+    risky prompt and its benign twin are taken together.
 
     Args:
         cases: of a part of the evaluation set.
@@ -36,7 +36,7 @@ def first_cases(cases: Sequence[BenchmarkCase], n: int | None) -> list[Benchmark
     for *_, place in sorted(turns):
         category = units[place][0].category
         ranked.append((in_category[category], category, place))
-        in_category[category] += 1
+        in_category[category] += len(units[place])
     taken: list[BenchmarkCase] = []
     for *_, place in sorted(ranked):
         if len(taken) + len(units[place]) > n:

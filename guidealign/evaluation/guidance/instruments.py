@@ -73,7 +73,7 @@ def build_instruments(
                 " declines, and one that finds help"
             )
         judges[role] = judge
-        why = getattr(judge, "unusable", None)
+        why = getattr(judge, "why_unusable", "")
         if why:
             unusable[role] = f"{name} is unusable: {why}"
     return Instruments(judges=judges, unusable=unusable)

@@ -150,6 +150,8 @@ def measure_guidance(  # noqa: PLR0913 - whom, under what, on what, by whom judg
     found: dict[str, VariantFigures] = {}
     left = list(variants)
     for divisor in _ROUNDS:
+        if found and budget.is_spent:
+            break
         share = first_cases(ordered, max(3, len(ordered) // divisor))
         # Without a budget nothing is even prepared for asking.
         chosen = set() if budget.is_spent else {case.case_id for case in share}

@@ -84,7 +84,7 @@ class Asking:
         Raises:
             TransientError: a server is away; what came is stored.
         """
-        told = self.progress
+        told = self.progress if cases else None
         run = answer_benchmark(
             self.benchmark,
             subject,

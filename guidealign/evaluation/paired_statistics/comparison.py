@@ -24,6 +24,7 @@ from guidealign.evaluation.paired_statistics.counts import (
     cases_of_counts,
     p_of_counts,
     power_of_counts,
+    score,
     score_interval,
 )
 from guidealign.evaluation.policy import Test
@@ -88,8 +89,7 @@ def compare(
         if np.isin(gains, (-1.0, 0.0, 1.0)).all():
             if sizes.max() == 1:
                 answer = _more_careful(answer, compare_counts(wins, losses, len(sums), question))
-            low, high = _yes_no_bounds(answer, gains, sums, sizes, question.level)
-            answer = replace(answer, low=low, high=high)
+            answer = _as_shares(answer, gains, sums, sizes, question)
     else:
         answer = compare_counts(wins, losses, len(sums), question)
         needed = answer.needed_cases and math.ceil(answer.needed_cases * len(gains) / len(sums))
@@ -177,28 +177,50 @@ def _more_careful(means: GainAnswer, counts: GainAnswer) -> GainAnswer:
     )
 
 
-def _yes_no_bounds(
+def _as_shares(
     answer: GainAnswer,
     gains: NDArray[np.float64],
     sums: NDArray[np.float64],
     sizes: NDArray[np.float64],
-    level: float,
-) -> tuple[float, float]:
-    """Returns the interval of a difference of shares: Tango's, where few clusters changed.
+    question: GainQuestion,
+) -> GainAnswer:
+    """Answers of a difference of shares: by Tango's score, where few clusters changed.
 
     Of few changes, many resamples hold none: they have no spread, and on their side the
     bootstrap's bound may lie anywhere, while on the other it is too near. Tango's is taken of as
     many independent cases as would tell as much, with Student's quantile (effective sample size:
-    Korn and Graubard, Survey Methodology 24, 1998, 193-201).
+    Korn and Graubard, Survey Methodology 24, 1998, 193-201). Where the bar is not zero, p-values
+    and power are no bolder than that: that nothing changed must not pass for no loss at all.
     """
     if np.count_nonzero(sums) > _FEW_CHANGED:
-        return max(-1.0, answer.low), min(1.0, answer.high)
+        return replace(answer, low=max(-1.0, answer.low), high=min(1.0, answer.high))
     if_independent = float(np.var(gains, ddof=1)) / len(gains)
     inflated = float(cluster_standard_error(sums, sizes)) ** 2
     effect = max(1.0, inflated / if_independent) if if_independent else 1.0
     wins, losses = int((gains > 0).sum()), int((gains < 0).sum())
-    students = float(stats.norm.sf(stats.t.isf(level, len(sums) - 1)))
-    return score_interval(wins / effect, losses / effect, len(gains) / effect, students)
+    counts = (wins / effect, losses / effect, len(gains) / effect)
+    freedom = len(sums) - 1
+    students = float(stats.norm.sf(stats.t.isf(question.level, freedom)))
+    low, high = score_interval(*counts, students)
+    answer = replace(answer, low=low, high=high)
+    if not question.bar:
+        return answer
+    above = float(stats.t.sf(score(*counts, question.bar), freedom))
+    n, changed = int(counts[2]), (wins + losses + 1) / (len(gains) + 1)
+    power, whole_power = (
+        power_of_counts(n, changed, question.target, CountQuestion(bar=question.bar, level=level))
+        for level in (question.level, question.whole_level or question.level)
+    )
+    asked = CountQuestion(bar=question.bar, level=question.level)
+    needed = cases_of_counts(question.min_power, changed, question.target, asked)
+    return replace(
+        answer,
+        needed_cases=needed and max(answer.needed_cases or 0, math.ceil(needed * effect)),
+        p_above=max(answer.p_above, above),
+        p_below=max(answer.p_below, 1 - above),
+        power=min(answer.power, power),
+        whole_power=min(answer.whole_power, whole_power),
+    )
 
 
 def _doubted(

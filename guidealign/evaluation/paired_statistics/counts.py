@@ -39,14 +39,14 @@ def p_of_counts(wins: int, losses: int, n: int, question: CountQuestion) -> floa
     """
     changed = wins + losses
     if question.bar:
-        return float(stats.norm.sf(_score(wins, losses, n, question.bar)))
+        return float(stats.norm.sf(score(wins, losses, n, question.bar)))
     if not changed:
         return 1.0
     p = float(stats.binomtest(wins, changed, 0.5, alternative="greater").pvalue)
     return p - 0.5 * float(stats.binom.pmf(wins, changed, 0.5)) if question.mid_p else p
 
 
-def _score(wins: float, losses: float, n: float, gain: float) -> float:
+def score(wins: float, losses: float, n: float, gain: float) -> float:
     """Tango's z: how far the counts are from a true gain, in standard errors under it."""
     distance = wins - losses - n * gain
     # The most likely share of losses under that gain is the larger root of a quadratic.
@@ -70,7 +70,7 @@ def score_interval(wins: float, losses: float, n: float, level: float) -> tuple[
 
     def end(target: float, a: float, b: float) -> float:
         def miss(gain: float) -> float:
-            return _score(wins, losses, n, gain) - target
+            return score(wins, losses, n, gain) - target
 
         return b if miss(a) * miss(b) > 0 else float(optimize.brentq(miss, a, b, xtol=1e-10))
 

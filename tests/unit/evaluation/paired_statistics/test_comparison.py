@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,6 +30,20 @@ def test_a_difference_of_shares_stays_within_one(cases: list[tuple[float, int]])
     found = _ask(list(gains), list(clusters))
     assert -1.0 <= found.low <= found.gain <= found.high <= 1.0
     assert found.low < found.high
+
+
+def test_no_change_at_all_is_no_proof_that_nothing_is_lost() -> None:
+    """Of 90 cases in 30 clusters none changed: the bootstrap, which saw no spread, said p = 0."""
+    question = GainQuestion(test="paired_bootstrap", bar=-0.04, target=0.0, level=0.025)
+    found = compare(np.zeros(90), [i // 3 for i in range(90)], question)
+    # Tango: of 90 ties no less than z^2 / (90 + z^2) is ruled out, here with Student's z of 29.
+    assert found.low == pytest.approx(-(2.0452**2) / (90 + 2.0452**2), abs=5e-4)
+    assert found.low < question.bar
+    assert found.p_above > question.level
+    assert found.power < 0.8
+    wider = compare(np.zeros(90), [i // 3 for i in range(90)], replace(question, bar=-0.06))
+    assert wider.low > -0.06
+    assert wider.p_above < question.level
 
 
 def test_two_changes_show_nothing_and_leave_little_open() -> None:

@@ -1,0 +1,199 @@
+"""The gate of a guidance policy: a model under it against the same model without guidelines."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine
+
+from guidealign.db import current_release, guard_database, guidance_policy, store_proof
+from guidealign.errors import BadInputError
+from guidealign.evaluation import store
+from guidealign.evaluation.benchmarks import Benchmark, BenchmarkSubject, load_evaluation_set
+from guidealign.evaluation.gates import decide
+from guidealign.evaluation.guidance.cases import first_cases
+from guidealign.evaluation.guidance.figures import SHARES
+from guidealign.evaluation.guidance.instruments import KINDS, Instruments
+from guidealign.evaluation.guidance.side import Asking, Progress, Side
+from guidealign.evaluation.model import GateDecision
+from guidealign.evaluation.policy import load_policy
+from guidealign.guidance import guided_model
+from guidealign.records import (
+    GUIDANCE_POLICY,
+    EvaluationRun,
+    GuidancePolicy,
+    GuidanceProof,
+    ProofVerdict,
+    Release,
+)
+from guidealign.registry import Registry
+from guidealign.settings import Settings
+
+_Runs = tuple[EvaluationRun, ...]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidanceVerdict:
+    """Whether guidance under a policy may serve a model."""
+
+    policy_version: int
+    model: str
+    verdict: ProofVerdict
+    proof_id: int
+    decision: GateDecision
+
+    def as_dict(self) -> dict[str, Any]:
+        """For output."""
+        return asdict(self) | {"decision": self.decision.as_dict()}
+
+
+def gate_guidance(  # noqa: PLR0913 - what, for whom, by whom judged, and where it is kept
+    policy_version: int,
+    subject: BenchmarkSubject,
+    instruments: Instruments,
+    *,
+    engine: Engine,
+    settings: Settings,
+    registry: Registry | None,
+    actor: str,
+    benchmark: Benchmark | None = None,
+    progress: Progress | None = None,
+) -> GuidanceVerdict:
+    """Asks the part `gating` plainly and under a policy, decides, and stores decision and proof.
+
+    It fails closed: with a judge that is missing or unusable nothing is asked, and the policy is
+    not proven. Goes on where it stopped; the same answers give the same decision.
+
+    Args:
+        policy_version: of the guidance policy.
+        subject: the model; guidelines are those of the live release's library.
+        instruments: the judges.
+        engine: the guidealign database.
+        settings: `gates.guidance_cases` bounds the cases.
+        registry: where the retriever is.
+        actor: who asks, for the ledger.
+        benchmark: None: the part `gating` of the evaluation set.
+        progress: told how far it is.
+
+    Raises:
+        BadInputError: there is no such policy, or nothing is served yet.
+        TransientError: a server is away; what came is stored.
+    """
+    release, policy = _served(engine, policy_version)
+    benchmark = benchmark or load_evaluation_set("gating")
+    unusable = dict(instruments.unusable) | {
+        role: f"no judge was given for: {SHARES[role]}"
+        for role in KINDS
+        if role not in instruments.judges
+    }
+    gate = load_policy(GUIDANCE_POLICY, settings.gates.policy_folder)
+    model = guided_model(
+        subject.endpoint.model, settings=settings, labrador_version=release.labrador_version
+    )
+    name = f"{GUIDANCE_POLICY}/{model}"
+    challenger: _Runs = ()
+    champion: _Runs = ()
+    if not unusable:
+        asking = Asking(
+            benchmark=benchmark,
+            instruments=instruments,
+            engine=engine,
+            settings=settings,
+            registry=registry,
+            progress=progress,
+        )
+        chosen = {
+            case.case_id for case in first_cases(benchmark.cases, settings.gates.guidance_cases)
+        }
+        plain = asking.side(replace(subject, release=None, policy=None), chosen, called="plain")
+        guided = asking.side(
+            replace(subject, release=release, policy=policy), chosen, called="guided"
+        )
+        champion = _runs(plain, chosen, 0, name, release)
+        challenger = _runs(guided, chosen, policy_version, name, release)
+        with guard_database():
+            for run in (*champion, *challenger):
+                # The decision's page reads the cases of both sides under one name.
+                store.store_run(run, engine)
+    decision = decide(
+        name,
+        (policy_version, 0),
+        gate,
+        challenger=challenger,
+        champion=champion,
+        engine=engine,
+        settings=settings.gates,
+        unusable=unusable,
+    )
+    return _prove(decision, model, release, instruments, actor, engine)
+
+
+def _served(engine: Engine, policy_version: int) -> tuple[Release, GuidancePolicy]:
+    release = current_release(engine)
+    if release is None:
+        raise BadInputError("nothing is served yet, so there are no guidelines: publish first")
+    with guard_database(), engine.connect() as connection:
+        policy = guidance_policy(connection, policy_version)
+    if policy is None:
+        raise BadInputError(
+            f"there is no guidance policy {policy_version}: `guidealign guidance list` shows them"
+        )
+    return release, policy
+
+
+def _runs(side: Side, cases: set[str], version: int, name: str, release: Release) -> _Runs:
+    """The judged runs of one side; what else decides an answer is part of the evaluator."""
+    served = f"library-{release.library_version}:retriever-{release.retriever_version}"
+    return tuple(
+        replace(run, evaluator=f"{run.evaluator}:{served}")
+        for role in side.scores
+        for run in [side.on(cases, role, version=version, name=name)]
+    )
+
+
+def _prove(
+    decision: GateDecision,
+    model: str,
+    release: Release,
+    instruments: Instruments,
+    actor: str,
+    engine: Engine,
+) -> GuidanceVerdict:
+    verdict: ProofVerdict = "proven" if decision.verdict == "promote" else "not_proven"
+    proof = GuidanceProof(
+        policy_version=decision.challenger_version,
+        model=model,
+        verdict=verdict,
+        decision_id=decision.decision_id,
+        library_version=release.library_version,
+        retriever_version=release.retriever_version,
+        figures={
+            str(check.metric): {
+                "plain": check.champion_mean,
+                "guided": check.challenger_mean,
+                "gain": check.difference,
+                "interval": [check.ci_low, check.ci_high],
+                "outcome": check.outcome,
+                "power": check.power,
+                "n": check.n,
+            }
+            for check in decision.evidence
+        },
+        judge=instruments.fingerprint or None,
+        actor=actor,
+        reason=decision.reason,
+    )
+    with guard_database(), engine.begin() as connection:
+        proof_id = store_proof(connection, proof)
+    log.info("guidance gated", model=model, policy=decision.challenger_version, verdict=verdict)
+    return GuidanceVerdict(
+        policy_version=decision.challenger_version,
+        model=model,
+        verdict=verdict,
+        proof_id=proof_id,
+        decision=decision,
+    )
