@@ -159,6 +159,8 @@ def gateway(
         "GUIDEALIGN_HOME": str(home),
         "GUIDEALIGN_DATABASE_URL": url,
         "GUIDEALIGN_SERVE__PORT": str(port),
+        # The peers put in front whatever they are given.
+        "GUIDEALIGN_SERVE__UNPROVEN": "inject",
         "GUIDEALIGN_SERVE__UPSTREAMS": json.dumps(upstreams),
         "PYTHONPATH": str(ROOT),
     }

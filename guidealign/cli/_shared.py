@@ -40,22 +40,24 @@ def services() -> dict[str, Any]:
 
 
 def tell_proposal(settings: Settings, where: Console = console) -> None:
-    """Says, where it is so, that the settings propose another guidance policy than the live one.
+    """Says, where it is so, that the settings propose another guidance policy than the live one,
+    and for which models the live one is not proven.
 
     Where the database cannot be asked, nothing is said: other lines say that.
     """
     from guidealign.db import make_engine
-    from guidealign.promotion import proposal
+    from guidealign.promotion import proposal, proven
 
     if settings.database_url is None:
         return
     engine = make_engine(settings.require_database_url())
     try:
-        said = proposal(engine=engine, settings=settings).in_words()
+        found = proven(engine=engine, settings=settings)
+        said = [found and found.in_words(), proposal(engine=engine, settings=settings).in_words()]
     except GuidealignError:
         return
-    if said is not None:
-        where.print(said, highlight=False, soft_wrap=True, markup=False)
+    for line in filter(None, said):
+        where.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def actor() -> str:

@@ -158,7 +158,7 @@ def _print_doors(settings: Settings, console: Console) -> None:
     console.print(f"MLflow   {settings.mlflow.tracking_uri}")
     console.print(
         f"Gateway  http://{settings.serve.host}:{settings.serve.port}/v1   (OpenAI's API with"
-        " guidelines in front; a key: guidealign keys create my-app)",
+        " guidelines where they are proven; a key: guidealign keys create my-app)",
         highlight=False,
     )
     console.print("SQL      guidealign psql   (as analyst; try: select * from library.coverage;)")

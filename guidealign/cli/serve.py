@@ -18,7 +18,7 @@ def serve(
         bool, typer.Option("--no-keys", help="Ask for no keys: on a loopback address only.")
     ] = False,
 ) -> None:
-    """Serve OpenAI's API with guidelines in front of every model, until Ctrl-C."""
+    """Serve OpenAI's API with guidelines in front of models they are proven for, until Ctrl-C."""
     from guidealign.serving import serve as run_gateway
 
     # Worker processes read the settings themselves.

@@ -30,7 +30,7 @@ from guidealign.guidance.policy import (
     register_policy,
     with_k,
 )
-from guidealign.guidance.proof import guided_model
+from guidealign.guidance.proof import guided_model, unproven_models
 from guidealign.guidance.query import (
     Query,
     Turn,
@@ -106,6 +106,7 @@ __all__ = [
     "register_policy",
     "require_candidate",
     "turns_of",
+    "unproven_models",
     "user_turns",
     "with_k",
     "within_budget",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CURRENT = "current.json"
 _VECTORS, _GUIDELINES = "vectors.npy", "guidelines.json"
-_FORMAT = 2
+_FORMAT = 3
 
 
 def save(
@@ -39,8 +39,8 @@ def save(
     import numpy as np
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    content = json.dumps(_packed(release, texts, overlay), ensure_ascii=False).encode()
-    name = f"release-{release.release_id}-{hashlib.sha256(content).hexdigest()[:16]}"
+    content = json.dumps(_packed(release, texts), ensure_ascii=False).encode()
+    name = f"{_prefix(release)}{hashlib.sha256(content).hexdigest()[:16]}"
     target = folder / name
     if not target.is_dir():
         scratch = folder / f".{name}.{os.getpid()}"
@@ -52,14 +52,35 @@ def save(
         except OSError:
             # Another process of this gateway was first.
             shutil.rmtree(scratch, ignore_errors=True)
-    pointer = {"name": name, "digests": {f: _digest(target / f) for f in (_GUIDELINES, _VECTORS)}}
-    scratch_file = folder / f".{_CURRENT}.{os.getpid()}"
-    scratch_file.write_text(json.dumps(pointer), encoding="utf-8")
-    scratch_file.replace(folder / _CURRENT)
+    digests = {f: _digest(target / f) for f in (_GUIDELINES, _VECTORS)}
+    _point(folder, {"name": name, "digests": digests}, overlay)
     for other in folder.glob("release-*"):
         if other.name != name:
             shutil.rmtree(other, ignore_errors=True)
     return target / _VECTORS
+
+
+def update(folder: Path, release: Release, overlay: Overlay) -> None:
+    """Writes what was decided since about the last good release, where it is the one given.
+
+    Raises:
+        OSError: the folder cannot be read or written.
+    """
+    known = json.loads((folder / _CURRENT).read_text(encoding="utf-8"))
+    if known["name"].startswith(_prefix(release)):
+        _point(folder, known, overlay)
+
+
+def _prefix(release: Release) -> str:
+    return f"release-{release.release_id}-"
+
+
+def _point(folder: Path, known: dict[str, Any], overlay: Overlay) -> None:
+    """Makes a release the last good one, in one step."""
+    decided = {name: sorted(values) for name, values in asdict(overlay).items()}
+    scratch = folder / f".{_CURRENT}.{os.getpid()}"
+    scratch.write_text(json.dumps(known | {"overlay": decided}), encoding="utf-8")
+    scratch.replace(folder / _CURRENT)
 
 
 def load(folder: Path, *, exact_up_to: int) -> Snapshot | None:
@@ -82,6 +103,12 @@ def load(folder: Path, *, exact_up_to: int) -> Snapshot | None:
         vectors = np.load(place / _VECTORS, mmap_mode="r")
         if packed["format"] != _FORMAT:
             return None
+        decided = known["overlay"]
+        overlay = Overlay(
+            retired=frozenset(decided["retired"]),
+            conflicts=frozenset((a, b) for a, b in decided["conflicts"]),
+            proven_for=frozenset(decided["proven_for"]),
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{folder} holds no release that can be read: remove it") from error
     return held(
@@ -93,10 +120,7 @@ def load(folder: Path, *, exact_up_to: int) -> Snapshot | None:
             categories=tuple(packed["categories"]),
         ),
         vectors,
-        Overlay(
-            retired=frozenset(packed["retired"]),
-            conflicts=frozenset((a, b) for a, b in packed["conflicts"]),
-        ),
+        overlay,
         exact_up_to=exact_up_to,
     )
 
@@ -128,7 +152,7 @@ def mapped(file: Path) -> NDArray[np.float32]:
     return vectors
 
 
-def _packed(release: Release, texts: Texts, overlay: Overlay) -> dict[str, Any]:
+def _packed(release: Release, texts: Texts) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "release": asdict(release),
@@ -136,8 +160,6 @@ def _packed(release: Release, texts: Texts, overlay: Overlay) -> dict[str, Any]:
         "titles": texts.titles,
         "texts": texts.texts,
         "categories": texts.categories,
-        "retired": sorted(overlay.retired),
-        "conflicts": sorted(overlay.conflicts),
     }
 
 

@@ -27,6 +27,7 @@ from guidealign.guidance.canary import CandidateFollower
 from guidealign.guidance.finder import Live, asked_of_turns
 from guidealign.guidance.loading import Loader, ReleaseLoader
 from guidealign.guidance.model import Found
+from guidealign.guidance.proof import is_guided, unproven_models
 from guidealign.guidance.worker import Embed, Search, Worker
 from guidealign.records import Release, RetrievedGuideline
 from guidealign.settings import Settings
@@ -71,6 +72,7 @@ class Guidance:
         self._live: Live | None = None
         self._taken_at = 0.0
         self._stamp: store.Stamp | None = None
+        self._told: object = None
         self._fault: str | None = "nothing has been loaded yet"
         self._database_answers = False
         self._stop = threading.Event()
@@ -87,6 +89,7 @@ class Guidance:
         """
         if not self.refresh():
             self._load_last_good()
+            self._tell_unproven()
         self._thread = threading.Thread(target=self._follow, daemon=True, name="gateway-releases")
         self._thread.start()
 
@@ -102,6 +105,23 @@ class Guidance:
         """What is live here; None: nothing could be loaded yet."""
         live = self._live
         return live.snapshot.release if live else None
+
+    def is_guided(self, found: Found, model: str) -> bool:
+        """Whether what was found is put in front of a model.
+
+        Args:
+            found: by this engine.
+            model: as its upstream is asked for it.
+        """
+        return is_guided(found, model, self._settings)
+
+    @property
+    def unproven(self) -> tuple[str, ...]:
+        """Models behind the gateway that the live policy is not proven for."""
+        live = self._live
+        if live is None:
+            return ()
+        return unproven_models(live.release, live.snapshot.overlay.proven_for, self._settings)
 
     @property
     def fault(self) -> str | None:
@@ -298,6 +318,7 @@ class Guidance:
         if stamp != self._stamp:
             self._follow_release(stamp.release)
             self._stamp = stamp
+            self._tell_unproven()
         self._candidate.follow(stamp, self._require_live())
 
     def _follow_release(self, release: Release | None) -> None:
@@ -313,6 +334,15 @@ class Guidance:
         self._live, self._taken_at = live, time.monotonic()
         release = live.snapshot.release
         log.info("gateway_release", release=release.release_id, n=self.n_guidelines)
+
+    def _tell_unproven(self) -> None:
+        """Once at the start, and again when it is another policy or other models."""
+        release, unproven = self.release, self.unproven
+        said = (release and release.policy_version, unproven)
+        if unproven and said != self._told:
+            mode = self._settings.serve.unproven
+            log.warning("guidance_unproven", policy=said[0], models=unproven, unproven=mode)
+        self._told = said
 
     def _load_last_good(self) -> None:
         try:

@@ -158,6 +158,7 @@ class Live:
             turn=asked.first_turn + place,
             reason=choice.reason,
             canary_id=self.canary_id,
+            proven_for=self.snapshot.overlay.proven_for,
         )
 
     def _choices(

@@ -71,14 +71,19 @@ class ReleaseLoader:
             )
 
     def refreshed(self, live: Live) -> Live:
-        """The same with what people have decided since; `live` itself where that is nothing.
+        """The same with what was decided since, also on disk; `live` itself where that is nothing.
 
         Raises:
             ServiceUnavailableError: the database does not answer.
         """
-        overlay = store.overlay(self._engine, live.snapshot.release.library_version)
+        overlay = store.overlay(self._engine, live.release)
         if overlay == live.snapshot.overlay:
             return live
+        try:
+            _disk.update(self._folder, live.release, overlay)
+        except (OSError, ValueError, KeyError) as error:
+            # It serves from memory; only a restart without the database would miss it.
+            log.warning("gateway_snapshot_not_kept", error=type(error).__name__)
         return replace(live, snapshot=replace(live.snapshot, overlay=overlay))
 
     def last_good(self) -> Live | None:
@@ -101,7 +106,7 @@ class ReleaseLoader:
         return encoder
 
     def _read(self, release: Release) -> Snapshot:
-        overlay = store.overlay(self._engine, release.library_version)
+        overlay = store.overlay(self._engine, release)
         texts, vectors = _embedded(self._engine, release)
         try:
             file = _disk.save(self._folder, release, texts, vectors, overlay)
@@ -122,7 +127,7 @@ def read_snapshot(engine: Engine, release: Release, *, exact_up_to: int) -> Snap
         IntegrityError: nothing of the release's library is embedded under its retriever.
         ServiceUnavailableError: the database does not answer.
     """
-    overlay = store.overlay(engine, release.library_version)
+    overlay = store.overlay(engine, release)
     if store.count_embedded(engine, release, up_to=exact_up_to) > exact_up_to:
         return searched_elsewhere(release, overlay)
     texts, vectors = _embedded(engine, release)

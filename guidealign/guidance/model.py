@@ -52,5 +52,7 @@ class Found:
     """The database could not be asked: the last good release answers."""
     canary_id: int | None = None
     """Of the candidate release that found them; None: what is live did."""
+    proven_for: frozenset[str] = frozenset()
+    """Models that the policy is proven or vouched for."""
     encode_s: float = 0.0
     """Of the retrieval, spent in the encoder."""

@@ -1,10 +1,16 @@
-"""For which model guidance is proven: how models are named, and which ones are served here."""
+"""Guidelines are put in front of a model for which the policy is proven, or vouched for.
+
+A request to any other model is looked up and recorded, and goes on unchanged.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from guidealign.records import LABRADOR_MODEL, UNTRAINED_VERSION
+from guidealign.guidance.model import Found
+from guidealign.records import LABRADOR_MODEL, UNTRAINED_VERSION, Release
 from guidealign.settings import Settings
 
 
@@ -35,3 +41,48 @@ def _labrador_base(settings: Settings) -> str:
     chosen = wanted.base_gguf or settings.platform.base_gguf
     # As the embedded server names it, which follows links.
     return chosen.expanduser().resolve().stem if chosen else Path(PACKAGES["base"].file).stem
+
+
+def is_guided(found: Found, name: str, settings: Settings) -> bool:
+    """Whether what was found is put in front of a model.
+
+    Args:
+        found: under the release, or the candidate, that answers.
+        name: as the upstream is asked for it.
+        settings: of the installation.
+    """
+    if settings.serve.unproven == "inject":
+        return True
+    version = found.release.labrador_version
+    return guided_model(name, settings=settings, labrador_version=version) in found.proven_for
+
+
+def unproven_models(
+    release: Release, proven_for: Collection[str], settings: Settings
+) -> tuple[str, ...]:
+    """Of the models behind the gateway, those that a policy is not proven or vouched for.
+
+    An upstream for any model of a pattern counts as one, `*`, until one that fits it is proven.
+
+    Args:
+        release: of whose version Labrador is.
+        proven_for: by the policy that is asked about.
+        settings: of the installation.
+    """
+    named = [
+        guided_model(name, settings=settings, labrador_version=release.labrador_version)
+        for name in _served_names(settings)
+    ]
+    return tuple(
+        name
+        for name in dict.fromkeys(named)
+        if not any(fnmatchcase(model, name) for model in proven_for)
+    )
+
+
+def _served_names(settings: Settings) -> list[str]:
+    upstreams = settings.serve.upstreams
+    if upstreams:
+        return [name for one in upstreams for name in ([one.model] if one.model else one.models)]
+    own = (settings.base, settings.safety, settings.labrador_server)
+    return [endpoint.model for endpoint in own if endpoint.base_url]

@@ -19,11 +19,13 @@ _SPARE = 40
 
 @dataclass(frozen=True, kw_only=True)
 class Overlay:
-    """What people have decided about guidelines since the release was made."""
+    """What was decided about a release and its guidelines since it was made."""
 
     retired: frozenset[int] = frozenset()
     conflicts: frozenset[tuple[int, int]] = frozenset()
     """Open ones, the lower id first: never served together."""
+    proven_for: frozenset[str] = frozenset()
+    """Models that the release's policy is proven or vouched for; what is not known is not here."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, text
 
-from guidealign.db import guard_database, latest_release
+from guidealign.db import guard_database, latest_release, read_proofs
 from guidealign.guidance.snapshot import Overlay, Texts
 from guidealign.records import GuidancePolicy, Release
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _CHANGES = text(
     "select (select max(id) from core.guideline_events),"
     " (select count(*) from core.conflicts where status = 'open'),"
-    " (select max(decided_at) from core.conflicts)"
+    " (select max(decided_at) from core.conflicts), (select max(id) from core.guidance_proofs)"
 )
 _RETIRED = text(
     "select id from core.guidelines where state = 'retired' and served @> cast(:version as int)"
@@ -124,17 +124,20 @@ def count_embedded(engine: Engine, release: Release, *, up_to: int) -> int:
         return int(connection.execute(_EMBEDDED, values).scalar_one())
 
 
-def overlay(engine: Engine, library_version: int) -> Overlay:
-    """What people have decided about a version's guidelines since it was published.
+def overlay(engine: Engine, release: Release) -> Overlay:
+    """What was decided about a release and its guidelines since it was made.
 
     Raises:
         ServiceUnavailableError: the database does not answer.
     """
     with guard_database(), engine.connect() as connection:
-        retired = connection.execute(_RETIRED, {"version": library_version}).scalars()
+        retired = connection.execute(_RETIRED, {"version": release.library_version}).scalars()
         conflicts = connection.execute(_CONFLICTS)
+        proofs = read_proofs(connection, release.policy_version)
         return Overlay(
-            retired=frozenset(retired), conflicts=frozenset((a, b) for a, b in conflicts)
+            retired=frozenset(retired),
+            conflicts=frozenset((a, b) for a, b in conflicts),
+            proven_for=frozenset(proof.model for proof in proofs if proof.serves),
         )
 
 

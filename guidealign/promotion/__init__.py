@@ -20,6 +20,7 @@ from guidealign.promotion.policy import (
     proposal,
     store_proposal,
 )
+from guidealign.promotion.proof import Proven, proven, vouch
 from guidealign.promotion.reconcile import reconcile
 from guidealign.promotion.store import Note
 from guidealign.promotion.switch import (
@@ -49,6 +50,7 @@ __all__ = [
     "Note",
     "PolicyRow",
     "Proposal",
+    "Proven",
     "SwitchResult",
     "WatchResult",
     "adopt_library",
@@ -62,10 +64,12 @@ __all__ = [
     "model_lineage",
     "promote_by_hand",
     "proposal",
+    "proven",
     "recent_decisions",
     "recent_moves",
     "reconcile",
     "rollback",
     "store_proposal",
+    "vouch",
     "watch_promotions",
 ]

@@ -44,7 +44,8 @@ _COUNTS = """
 _SERVED = {
     # A server that has several versions names them behind the model's name.
     True: "(r.model = :served or r.model like :served || '-%')",
-    False: "r.mode = 'inject'",
+    # Of unproven models guidelines are only looked up.
+    False: "r.mode = 'inject' and r.guidance <> 'monitored'",
 }
 _LAST_LOOK = text(
     "select look, n_since from core.watch_looks where promotion_id = :promotion_id"

@@ -19,6 +19,7 @@ from guidealign.errors import BadInputError
 from guidealign.guidance import PolicyChange, policy_changes, proposed_policy, register_policy
 from guidealign.promotion import store
 from guidealign.promotion._steps import planned_versions, require_embedded
+from guidealign.promotion.proof import require_proven, require_reason, vouch_for_named
 from guidealign.promotion.store import Move, Note
 from guidealign.records import GUIDANCE_POLICY, GuidancePolicy, Release
 from guidealign.registry import Registry
@@ -26,8 +27,10 @@ from guidealign.settings import Settings
 
 log = structlog.get_logger()
 _LIST = text(
-    "select version, digest, created_at, actor, policy, live, first_release"
-    " from library.guidance_policies order by version desc"
+    "select version, digest, created_at, actor, policy, live, first_release,"
+    " array(select p.model from library.guidance_proofs p where p.policy_version = g.version"
+    " and p.serves order by p.model) as proven_for"
+    " from library.guidance_policies g order by version desc"
 )
 
 
@@ -44,6 +47,8 @@ class PolicyRow:
     live: bool
     first_release: int | None
     """The first release that served it; None: none did."""
+    proven_for: list[str]
+    """Models that it is served to while it is live."""
 
 
 def list_policies(*, engine: Engine) -> list[PolicyRow]:
@@ -102,16 +107,31 @@ def store_proposal(*, engine: Engine, settings: Settings, actor: str) -> int:
 
 
 def adopt_policy(
-    policy: GuidancePolicy, *, engine: Engine, settings: Settings, registry: Registry, note: Note
+    policy: GuidancePolicy,
+    *,
+    engine: Engine,
+    settings: Settings,
+    registry: Registry,
+    note: Note,
+    unproven: bool = False,
 ) -> Release:
     """Serves a guidance policy with the live library and models.
 
+    Args:
+        policy: that is served.
+        engine: of the guidealign database.
+        settings: of the installation.
+        registry: keeps its words.
+        note: who, and why.
+        unproven: it need not be proven for a model behind the gateway: `note` vouches for each
+            that is known by name.
+
     Raises:
-        BadInputError: it is live already, nothing was ever released, or no reason was given.
+        BadInputError: it is live already, proven for no model behind the gateway, nothing was ever
+            released, or no reason was given.
         ServiceUnavailableError: the database or the registry does not answer; nothing has moved.
     """
-    if not note.reason.strip():
-        raise BadInputError("a policy is adopted with a reason (--reason)")
+    require_reason(note)
     register_policy(policy, registry)
     with guard_database(), store.switch_lock(engine), engine.begin() as connection:
         live = _require_live(connection)
@@ -121,6 +141,10 @@ def adopt_policy(
                 f"guidance policy {version} ({policy.name}) is live already: change [retrieval] or"
                 " [guidance] in guidealign.toml first"
             )
+        if unproven:
+            vouch_for_named(connection, live, version, settings, note)
+        else:
+            require_proven(connection, live, version, settings)
         return _move(connection, live, version, "promote", note, settings)
 
 

@@ -24,13 +24,14 @@ class GuidedMessages:
     """A conversation with its guidelines in place."""
 
     messages: list[dict[str, Any]]
-    """To be sent to the model; as they were where `status` is `abstained`."""
+    """To be sent to the model; as they were unless `status` is `injected`."""
     guidelines: tuple[RetrievedGuideline, ...]
     release: Release | None
     status: str
-    """injected or abstained."""
+    """injected, abstained, or monitored: found, and not in place, for the policy is not proven for
+    the model."""
     reason: str | None = None
-    """Why it abstained."""
+    """Why nothing is in place."""
     stale: bool = False
     """The database could not be asked: the last good release answered."""
     canary_id: int | None = None
@@ -39,6 +40,9 @@ class GuidedMessages:
 
 class Guide:
     """Finds guidelines under what is live, and puts them in front of conversations.
+
+    As the gateway does, it puts them in front of models for which the live policy is proven, or
+    vouched for; `serve.unproven` says what becomes of others.
 
     It follows promotions like the gateway does, and is safe to use from several threads. Close it
     when done, or use it in a `with` block.
@@ -87,7 +91,8 @@ class Guide:
 
         Args:
             messages: a user's text, or a conversation in OpenAI's form; it is not changed.
-            model: its name decides where guidelines go; empty: where the policy puts them.
+            model: its name decides whether guidelines are put in place, and where; for no name
+                the policy is proven.
             k: most guidelines; None: as the release has it.
             risks: categories to look among; None: all.
             release: `candidate` asks the one on trial. The gateway draws a share of each key's
@@ -133,12 +138,18 @@ class Guide:
                 reason="no-user-text",
             )
         kept, policy = found.guidelines, found.release.policy
+        status, reason = "abstained", found.reason
+        if kept and self._guidance.is_guided(found, model):
+            conversation = compose(conversation, kept, policy, model=model, turn=found.turn)
+            status = "injected"
+        elif kept:
+            status, reason = "monitored", "unproven"
         return GuidedMessages(
-            messages=compose(conversation, kept, policy, model=model, turn=found.turn),
+            messages=conversation,
             guidelines=kept,
             release=found.release,
-            status="injected" if kept else "abstained",
-            reason=found.reason,
+            status=status,
+            reason=reason,
             stale=found.stale,
             canary_id=found.canary_id,
         )

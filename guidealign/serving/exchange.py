@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ from guidealign.serving.telemetry import RequestSpans, RequestTelemetry, Telemet
 from guidealign.settings import Settings
 
 log = structlog.get_logger()
+_GIVEN = ("injected", "withheld")
 _LIMIT_FIELDS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 
 
@@ -89,6 +90,9 @@ class Exchange:
     """None: there is no tracing."""
     occurred_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     guided: Guided = field(default_factory=lambda: Guided(status="off"))
+    """As it is for the upstream that was asked last."""
+    chosen: Guided | None = None
+    """Whatever the model is; None: not looked up yet."""
     found: Found | None = None
     """None: no guidelines were looked up."""
     query: Query | None = None
@@ -135,7 +139,8 @@ class Exchange:
         self.turns = self.api.turns(self.body)
         self.query = query_of_turns(self.turns)
         begun = time.monotonic()
-        self.guided = await self._guided(self._room(upstreams[0]))
+        self.chosen = await self._guided(self._room(upstreams[0]))
+        self.guided = self._guided_for(upstreams[0])
         self.retrieval_s = time.monotonic() - begun
         if self.spans is not None and self.guided.status != "off":
             self.spans.retrieved(self.guided, self.query, self.retrieval_s)
@@ -146,6 +151,19 @@ class Exchange:
         if context is None:
             return None
         return context - estimate_tokens(self.body.text) - (self._answer_limit() or 0)
+
+    def answered_by(self, upstream: Upstream) -> None:
+        """Notes whose answer it is: it need not be the one that was asked last."""
+        self.upstream, self.guided = upstream, self._guided_for(upstream)
+
+    def _guided_for(self, upstream: Upstream) -> Guided:
+        """What was chosen, as far as the policy is proven for the model behind an upstream."""
+        chosen, found = self.chosen or self.guided, self.found
+        if chosen.status not in _GIVEN or found is None:
+            return chosen
+        if self.parts.guidance.is_guided(found, upstream.settings.model or self.model):
+            return chosen
+        return replace(chosen.as_status("monitored"), reason="unproven")
 
     async def _guided(self, room: int | None) -> Guided:
         guidance, policy, wanted = self.parts.guidance, self.policy, self.overrides
@@ -205,6 +223,7 @@ class Exchange:
     def body_for(self, upstream: Upstream) -> bytes:
         """The request as an upstream gets it."""
         edits: list[Edit] = []
+        self.guided = self._guided_for(upstream)
         injected = self.guided.injected
         if injected and self.found is not None:
             asked_for = upstream.settings.model or self.model
@@ -227,7 +246,7 @@ class Exchange:
         self._recorded = True
         policy, guided, now = self.policy, self.guided, time.monotonic()
         release = guided.release
-        drawn = policy.mode == "inject" and policy.withhold_share > 0 and bool(guided.guidelines)
+        drawn = guided.status in _GIVEN and policy.withhold_share > 0
         record = GatewayRequest(
             response_id=self.response_id,
             key_id=policy.key_id,

@@ -94,7 +94,8 @@ async def _asked(
         exchange.body_for,
     )
     exchange.answered_at = time.monotonic()
-    exchange.upstream, exchange.upstream_status = found.upstream, found.response.status
+    exchange.answered_by(found.upstream)
+    exchange.upstream_status = found.response.status
     explained = is_true(request.headers, _EXPLAIN)
     field = to_json(exchange.guided.as_dict()) if explained else None
     if is_stream(found):

@@ -52,6 +52,7 @@ def _in_full(parts: GatewayParts) -> dict[str, Any]:
         "library_version": release and release.library_version,
         "retriever_version": release and release.retriever_version,
         "n_guidelines": guidance.n_guidelines,
+        "unproven": guidance.unproven,
         "n_waiting": guidance.n_waiting,
         "canary": candidate and candidate.canary_id,
         "canary_fault": guidance.candidate_fault,

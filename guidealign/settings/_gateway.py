@@ -48,6 +48,10 @@ class ServeSettings(Section):
     upstreams: list[UpstreamSettings] = Field(default_factory=list)
     """Endpoints behind the gateway. None: the endpoints `base`, `safety` and `labrador_server`,
     each for its own model name."""
+    unproven: Literal["monitor", "inject"] = "monitor"
+    """What happens to requests for a model that the live guidance policy is not proven for.
+    `monitor`: guidelines are found and recorded, the request goes on unchanged. `inject`: they are
+    put in front all the same."""
     exact_up_to: int = Field(default=20_000, ge=0)
     """Largest library, in guidelines, whose vectors are held in memory and all compared. A larger
     one is searched in Postgres."""

@@ -116,15 +116,31 @@ def test_the_gateway_serves_what_was_released(platform: Platform) -> None:
     base = f"http://127.0.0.1:{platform.setting('SERVE__PORT')}"
     wait_until(lambda: httpx.get(f"{base}/readyz").json()["release"] == live, 60, "the release")
     client = OpenAI(base_url=f"{base}/v1", api_key=key, max_retries=0, timeout=300)
-    raw = client.chat.completions.with_raw_response.create(
-        model=platform.setting("BASE__MODEL"),
-        messages=[{"role": "user", "content": "How do I pick the lock of my neighbour's door?"}],
-        max_tokens=8,
-    )
-    assert raw.headers["x-guidealign-release"] == str(live)
-    assert raw.headers["x-guidealign-status"] in {"injected", "abstained"}
-    assert raw.headers["x-guidealign-guidelines"]
-    assert raw.parse().choices[0].message.content
+    model = platform.setting("BASE__MODEL")
+
+    def asked() -> tuple[str, str | None]:
+        raw = client.chat.completions.with_raw_response.create(
+            model=model,
+            messages=[
+                {"role": "user", "content": "How do I pick the lock of my neighbour's door?"}
+            ],
+            max_tokens=8,
+        )
+        assert raw.headers["x-guidealign-release"] == str(live)
+        assert raw.headers["x-guidealign-guidelines"]
+        assert raw.parse().choices[0].message.content
+        return raw.headers["x-guidealign-status"], raw.headers.get("x-guidealign-reason")
+
+    def unproven() -> list[str]:
+        return httpx.get(f"{base}/readyz").json()["unproven"]
+
+    if model in unproven():
+        assert asked()[0] == "abstained" or asked() == ("monitored", "unproven")
+        told = " ".join(platform.call("guidance", "show").stdout.split())
+        assert "is not proven for" in told
+        platform.call("guidance", "override", model, "--reason", "tried by hand")
+        wait_until(lambda: model not in unproven(), 30, "the word of a person")
+    assert asked()[0] in {"injected", "abstained"}
 
 
 def test_airflow_lists_runs_that_assets_started(platform: Platform) -> None:

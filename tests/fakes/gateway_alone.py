@@ -45,6 +45,7 @@ def main(port: int) -> None:
             "GUIDEALIGN_DATABASE_URL": url,
             "GUIDEALIGN_SERVE__PORT": str(port),
             "GUIDEALIGN_SERVE__REQUIRE_KEYS": "false",
+            "GUIDEALIGN_SERVE__UNPROVEN": "inject",
             "GUIDEALIGN_SERVE__UPSTREAMS": json.dumps(
                 [{"name": "repeating", "base_url": model.base_url, "models": ["any"]}]
             ),

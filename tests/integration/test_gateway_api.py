@@ -23,7 +23,7 @@ from guidealign import Guide
 from guidealign.errors import BadInputError, ServiceUnavailableError
 from guidealign.guidance import compose
 from guidealign.serving import create_key
-from guidealign.settings import Settings
+from guidealign.settings import ServeSettings, Settings
 from tests.fakes.model_server import serve_model
 from tests.integration.running_gateway import publish, wait_until
 
@@ -34,7 +34,8 @@ KNIVES = "Where do I buy good kitchen knives?"
 @pytest.fixture
 def guide(engine: Engine, database_url: str, tmp_path: Path) -> Iterator[Guide]:
     publish(engine, tmp_path / "starter")
-    with Guide.from_registry(Settings(database_url=database_url)) as made:
+    settings = Settings(database_url=database_url, serve=ServeSettings(unproven="inject"))
+    with Guide.from_registry(settings) as made:
         yield made
 
 
@@ -126,6 +127,7 @@ def served(engine: Engine, database_url: str, tmp_path: Path) -> Iterator[Any]:
             "GUIDEALIGN_DATABASE_URL": database_url,
             "GUIDEALIGN_BASE__BASE_URL": upstream.base_url,
             "GUIDEALIGN_BASE__MODEL": "stub",
+            "GUIDEALIGN_SERVE__UNPROVEN": "inject",
             "PYTHONPATH": str(ROOT),
         }
         command = [sys.executable, "-m", "guidealign.cli", "serve", "--port", str(port)]

@@ -383,6 +383,7 @@ def test_processes_answer_for_each_other_and_log_in_json(
         "GUIDEALIGN_DATABASE_URL": database_url,
         "GUIDEALIGN_BASE__BASE_URL": upstream.base_url,
         "GUIDEALIGN_BASE__MODEL": "stub",
+        "GUIDEALIGN_SERVE__UNPROVEN": "inject",
         "GUIDEALIGN_SERVE__WORKERS": "2",
         "GUIDEALIGN_SERVE__LOG_REQUESTS": "all",
         "PYTHONPATH": str(ROOT),

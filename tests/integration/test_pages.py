@@ -296,6 +296,7 @@ def test_a_roll_back_is_served_and_audited_under_the_persons_name(pages: Pages) 
         ).one()
     assert tuple(last) == ("rollback", "airflow-user:op", "complaints")
     assert "complaints" in page
+    assert "is not proven for" in page
 
 
 def test_a_model_is_followed_back_to_its_inputs(pages: Pages) -> None:
@@ -375,4 +376,6 @@ def test_an_input_is_tried_with_and_without_guidelines(pages: Pages) -> None:
         ).json()
     assert {g["id"] for g in found["guidelines"]} & {4, 5, 6}
     assert found["release"] is not None
+    # Tried here, and not put in front of anybody: nothing is proven for the model.
+    assert (found["status"], found["reason"]) == ("monitored", "unproven")
     assert said["text"] == "Put the knife away and call somebody."

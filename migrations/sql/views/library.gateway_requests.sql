@@ -15,7 +15,7 @@ comment on column library.gateway_requests.model is 'The model, as the caller na
 comment on column library.gateway_requests.upstream is 'The server that answered.';
 comment on column library.gateway_requests.upstream_status is 'Its HTTP status; null: none answered.';
 comment on column library.gateway_requests.mode is 'Of the key, when the request came in.';
-comment on column library.gateway_requests.guidance is 'injected, abstained (none was near enough), monitored, off, or unguided (the retriever failed)';
+comment on column library.gateway_requests.guidance is 'injected, abstained (none was near enough), monitored (found, and not given: by the key, or because nothing is proven for the model), off, or unguided (the retriever failed)';
 comment on column library.gateway_requests.release_id is 'What was live; see library.live_at(). Of a canary: what the candidate answered in place of.';
 comment on column library.gateway_requests.canary is 'Answered under the candidate release.';
 comment on column library.gateway_requests.canary_id is 'Which candidate; see library.canaries.';

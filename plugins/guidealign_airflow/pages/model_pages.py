@@ -20,6 +20,7 @@ from guidealign.promotion import (
     lineage_steps,
     model_lineage,
     promote_by_hand,
+    proven,
     recent_decisions,
     recent_moves,
     rollback,
@@ -82,11 +83,13 @@ def models(request: Request, person: Reader) -> HTMLResponse:
     ready = platform()
     release = current_release(ready.engine)
     decisions = recent_decisions(engine=ready.engine)
+    guidance = proven(engine=ready.engine, settings=ready.settings)
     return page(
         "models",
         request,
         person,
         release=release,
+        unproven=guidance and guidance.in_words(),
         models=[_serving(name, version) for name, version in _live(release).items()],
         decisions=[(d, _drawn(d.checks)) for d in decisions],
         moves=recent_moves(engine=ready.engine),

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 
+from guidealign.guidance import compose
 from guidealign.llm import ChatClient
 from guidealign_airflow.pages.access import OwnPage, Reader, require
 from guidealign_airflow.pages.context import guide, platform
@@ -37,8 +38,8 @@ def try_it(request: Request, person: Reader) -> HTMLResponse:
 
 @router.post("/try/find", dependencies=[OwnPage, Depends(require("read"))])
 def find(tried: Tried) -> JSONResponse:
-    """The guidelines that the gateway would put in front of the model."""
-    found = guide().guide(tried.text)
+    """The guidelines for an input, and whether the gateway would put them in front of the model."""
+    found = guide().guide(tried.text, model=platform().settings.base.model)
     release = found.release
     return JSONResponse(
         {
@@ -65,9 +66,12 @@ def find(tried: Tried) -> JSONResponse:
 def answer(tried: Answered) -> JSONResponse:
     """What the configured model says, guided or not."""
     settings = platform().settings
-    messages = [{"role": "user", "content": tried.text}]
+    messages, model = [{"role": "user", "content": tried.text}], settings.base.model
     if tried.guided:
-        messages = guide().guide(tried.text, model=settings.base.model).messages
+        # To be tried whether or not the policy is proven for the model.
+        found = guide().guide(tried.text, model=model)
+        if found.release is not None:
+            messages = compose(messages, found.guidelines, found.release.policy, model=model)
     with ChatClient(settings.base, stage=_STAGE) as client:
         said = client.complete(messages, temperature=0.0, max_tokens=settings.align.max_tokens)
     return JSONResponse(

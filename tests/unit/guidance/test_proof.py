@@ -6,9 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from guidealign.guidance import guided_model
+from guidealign.guidance import guided_model, unproven_models
 from guidealign.platform import PACKAGES
-from guidealign.settings import EndpointSettings, LabradorSettings, PlatformSettings, Settings
+from guidealign.settings import (
+    EndpointSettings,
+    LabradorSettings,
+    PlatformSettings,
+    ServeSettings,
+    Settings,
+    UpstreamSettings,
+)
+from tests.fakes.policies import release
 
 _BUNDLED = Path(PACKAGES["base"].file).stem
 
@@ -34,3 +42,24 @@ def test_a_version_of_labrador_is_a_model_of_its_own(
     name: str, version: int, settings: Settings, expected: str
 ) -> None:
     assert guided_model(name, settings=settings, labrador_version=version) == expected
+
+
+def test_models_behind_the_gateway_are_unproven_until_they_are_proven() -> None:
+    here = "http://here"
+    behind = [
+        UpstreamSettings(base_url=here, models=["small", "guidealign-labrador"]),
+        UpstreamSettings(base_url=here, models=["gpt-*"]),
+        UpstreamSettings(base_url=here, models=["any", "other"], model="large"),
+    ]
+    settings = Settings(serve=ServeSettings(upstreams=behind))
+
+    def unproven(*proven: str) -> tuple[str, ...]:
+        return unproven_models(release(labrador_version=2), proven, settings)
+
+    assert unproven() == ("small", "guidealign-labrador@2", "gpt-*", "large")
+    assert unproven("guidealign-labrador@1", "any", "small") == (
+        "guidealign-labrador@2", "gpt-*", "large",
+    )  # fmt: skip
+    assert unproven("small", "guidealign-labrador@2", "gpt-5", "large") == ()
+    own = Settings(base=EndpointSettings(model="b", base_url=here), safety=EndpointSettings())
+    assert unproven_models(release(), (), own) == ("b",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -93,6 +94,13 @@ def test_a_release_comes_back_from_disk_as_it_went(tmp_path) -> None:
         query = np.asarray([[0, 0, 1, 0]], dtype=np.float32)
         found = back.best(back.scores(query)[0], k=3)
         assert [g.guideline_id for g in found] == [12, 13]
+    # What was decided since goes with it; of another release it is not this one's.
+    decided = Overlay(retired=frozenset({12}), proven_for=frozenset({"small"}))
+    _disk.update(tmp_path / "kept", RELEASE, decided)
+    _disk.update(tmp_path / "kept", replace(RELEASE, release_id=99), overlay)
+    back = _disk.load(tmp_path / "kept", exact_up_to=10)
+    assert back is not None
+    assert back.overlay == decided
     (folder,) = (tmp_path / "kept").glob("release-*")
     (folder / "vectors.npy").write_bytes(b"short")
     with pytest.raises(IntegrityError, match="has changed"):

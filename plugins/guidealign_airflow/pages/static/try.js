@@ -20,6 +20,9 @@ async function find() {
         : `None: ${WHY[told.reason] ?? told.reason ?? "nothing fits"}.`,
       "soft",
     );
+    if (told.status === "monitored") {
+      head.append(" The gateway finds and records them and sends the request unchanged: the guidance policy is not proven for this model.");
+    }
     const list = element("ol");
     for (const g of told.guidelines) {
       const item = element("li");
