@@ -50,8 +50,8 @@ class Proven:
             return f"{head} guidelines are put in front all the same (serve.unproven is inject)"
         return (
             f"{head} the gateway finds and records guidelines and sends those requests unchanged;"
-            " `guidealign guidance prove` measures, `guidealign guidance override MODEL"
-            " --reason ...` has them put in front by your word"
+            f" `guidealign guidance prove --policy {self.release.policy_version}` measures,"
+            " `guidealign guidance override MODEL --reason ...` has them put in front by your word"
         )
 
 
