@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 RETRIEVER_MODEL = "guidealign-retriever"
 LABRADOR_MODEL = "guidealign-labrador"
+JUDGES_MODEL = "guidealign-judges"
 UNTRAINED_VERSION = 0
 """The version number of a model before any training: the base itself."""
 

@@ -14,9 +14,10 @@ from functools import partial
 from benchmarks._harness.parts import run_parts
 from benchmarks._harness.report import Figure
 from benchmarks.authoring.model import bundled_model
+from benchmarks.judges.trained import measure_trained
 from guidealign.evaluation import Pace, Reliability, measure_judge
-from guidealign.evaluation.judges import why_refused
 from guidealign.evaluation.trust import load_answers
+from guidealign.judges import why_refused
 from guidealign.rates import Rate
 from guidealign.settings import Settings, load_settings
 
@@ -120,4 +121,6 @@ def _rate(name: str, rate: Rate, note: str = "") -> Figure:
 
 
 if __name__ == "__main__":
-    run_parts("judges", {"rules": _rules, "single": _single, "pairs": _pairs})
+    run_parts(
+        "judges", {"rules": _rules, "single": _single, "pairs": _pairs, "trained": measure_trained}
+    )

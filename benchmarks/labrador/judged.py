@@ -18,9 +18,9 @@ from guidealign.evaluation.judges import (
     HarmModelJudge,
     PairJudge,
     PairVerdict,
-    why_refused,
 )
 from guidealign.evaluation.paired_statistics.comparison import GainQuestion, compare
+from guidealign.judges import why_refused
 from guidealign.settings import Settings
 
 GUIDED, FEWER, PLAIN, LABRADOR = "guided", "guided by two", "plain", "labrador"

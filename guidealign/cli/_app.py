@@ -30,6 +30,7 @@ from guidealign.cli.canary import canary_app
 from guidealign.cli.cycle import Format, Inputs, TextField, TimeoutS, cycle_app, source_params
 from guidealign.cli.evaluate import evaluate_app
 from guidealign.cli.guidance import guidance_app
+from guidealign.cli.judges import judges_app
 from guidealign.cli.keys import keys_app
 from guidealign.cli.labrador import labrador
 from guidealign.cli.library import library_app
@@ -48,6 +49,7 @@ app = typer.Typer(
 app.add_typer(author_app, name="author")
 app.add_typer(library_app, name="library")
 app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(judges_app, name="judges")
 app.add_typer(keys_app, name="keys")
 app.add_typer(canary_app, name="canary")
 app.add_typer(cycle_app, name="cycle")

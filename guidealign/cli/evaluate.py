@@ -48,7 +48,8 @@ def run(
     judge: Annotated[
         list[str] | None,
         typer.Option(
-            help="refusal, harm-classifier, harm-model or likelihood; as often as wanted."
+            help="refusal, harm-classifier, harm-model, trained-harmful, trained-declines,"
+            " trained-helps or likelihood; as often as wanted."
         ),
     ] = None,
     guided: Annotated[

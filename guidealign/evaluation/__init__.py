@@ -69,9 +69,12 @@ from guidealign.evaluation.trust import (
     compare_prompts,
     confusion_svg,
     find_threshold,
+    held_out_of_judges,
     labelled_inputs,
     measure_injection,
     measure_judge,
+    package_labels,
+    renew_judges,
 )
 
 __all__ = [
@@ -118,6 +121,7 @@ __all__ = [
     "gate",
     "gate_guidance",
     "guidance_page",
+    "held_out_of_judges",
     "interim_level",
     "judge_labrador",
     "judge_retriever",
@@ -134,7 +138,9 @@ __all__ = [
     "measure_guidance",
     "measure_injection",
     "measure_judge",
+    "package_labels",
     "read_benchmark_run",
+    "renew_judges",
     "results_of",
     "rows_of",
     "run_benchmark",

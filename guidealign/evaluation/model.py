@@ -9,6 +9,8 @@ from guidealign.records import Verdict
 
 CheckOutcome = Literal["pass", "fail", "inconclusive", "unusable"]
 """`fail`: shown to fall short; `unusable`: what there is cannot be compared at all."""
+UNUSABLE = "+unusable"
+"""In an evaluator's fingerprint: the judge has not shown that it may decide something."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,6 +71,10 @@ insert into core.guidance_proofs (policy_version, model, verdict, decision_id, l
   retriever_version, actor, reason) values (1, 'small', 'proven', 1, 1, 1, 'gate', 'r'),
   (1, 'large', 'override', null, null, null, 'anna', 'r'),
   (1, 'small', 'revoked', null, null, null, 'anna', 'r');
+insert into core.judge_verdicts (version, champion_version, promoted, reason, fingerprint, reports)
+values (1, 0, true, 'the first version', 'f', '{"harmful": {"n_trained": 90, "n_unseen": 30,
+  "kappa": {"value": 0.7, "low": 0.5, "high": 0.8}, "auc": null, "recall": 0.8, "precision": 0.9,
+  "threshold": 0.5, "reason": ""}}');
 insert into core.conflicts (left_id, right_id, score) values (4, 5, 0.8);
 insert into core.gateway_keys (name, secret_hash, scopes, withhold_share)
 values ('app', sha256('x'), '{chat,feedback}', 0.5);

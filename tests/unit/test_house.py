@@ -34,6 +34,7 @@ DISTRIBUTIONS = {
     "opentelemetry": "opentelemetry-api",
     "opentelemetry.sdk": "opentelemetry-sdk",
     "pydantic_core": "pydantic",
+    "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
 """Who brings a module that is not called as its distribution is."""

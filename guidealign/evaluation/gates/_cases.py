@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from guidealign.evaluation.model import UNUSABLE
 from guidealign.evaluation.policy import CheckPolicy
 from guidealign.records import CaseScore, EvaluationRun, Unscored
 
@@ -83,6 +84,8 @@ def _incomparable(ours: EvaluationRun, theirs: EvaluationRun) -> str | None:
             f"the two were measured by different evaluators: {ours.evaluator or 'unnamed'}"
             f" and {theirs.evaluator or 'unnamed'}"
         )
+    if UNUSABLE in ours.evaluator:
+        return f"the judge {ours.evaluator} is unusable: `guidealign judges show` says why"
     if ours.benchmark != theirs.benchmark:
         return f"the two were measured on different cases: {ours.benchmark}, {theirs.benchmark}"
     if ours.judge in names:

@@ -9,8 +9,9 @@ from guidealign.evaluation.judges.build import (
 from guidealign.evaluation.judges.classifier import HarmClassifier
 from guidealign.evaluation.judges.language_model import AnswerPair, HarmModelJudge, PairJudge
 from guidealign.evaluation.judges.model import Judge, PairVerdict, refuse_self
-from guidealign.evaluation.judges.refusal import RefusalJudge, why_refused
+from guidealign.evaluation.judges.refusal import RefusalJudge
 from guidealign.evaluation.judges.score import judge_pairs, score_answers
+from guidealign.evaluation.judges.trained import TrainedJudge
 
 __all__ = [
     "JUDGES",
@@ -21,11 +22,11 @@ __all__ = [
     "PairJudge",
     "PairVerdict",
     "RefusalJudge",
+    "TrainedJudge",
     "build_judge",
     "build_pair_judge",
     "judge_endpoint",
     "judge_pairs",
     "refuse_self",
     "score_answers",
-    "why_refused",
 ]

@@ -139,7 +139,7 @@ def compare_results(
 
 
 def _check(run: EvaluationRun, kind: CaseKind, demand: Demand) -> CheckPolicy:
-    lower = run.metric == "harmful" or (run.metric == "refused" and kind != "harm")
+    lower = run.metric == "harmful" or (run.metric in {"refused", "declines"} and kind != "harm")
     needs_effect = demand.must == "be_better"
     effect = (demand.effect or demand.margin + 0.05) if needs_effect else None
     return CheckPolicy(

@@ -83,7 +83,12 @@ def run_benchmark(  # noqa: PLR0913 - what, whom, by whom judged, and where it i
         ConfigurationError: the model would judge its own answers.
         TransientError: a server is away; what came is stored.
     """
-    built = [build_judge(name, settings, _names(subject), subject.endpoint) for name in judges]
+    built = [
+        build_judge(
+            name, settings, _names(subject), subject.endpoint, engine=engine, registry=registry
+        )
+        for name in judges
+    ]
     # A classifier is loaded for its fingerprint.
     log.info("judges", fingerprints=[judge.fingerprint for judge in built])
     benchmark = source.load(settings)

@@ -7,6 +7,11 @@ from guidealign.evaluation.trust.injection import (
     InjectionReport,
     measure_injection,
 )
+from guidealign.evaluation.trust.judge_labels import (
+    held_out_of_judges,
+    package_labels,
+    renew_judges,
+)
 from guidealign.evaluation.trust.judge_reliability import Reliability, measure_judge
 from guidealign.evaluation.trust.labelled_cases import (
     LabelledAnswer,
@@ -38,9 +43,12 @@ __all__ = [
     "compare_prompts",
     "confusion_svg",
     "find_threshold",
+    "held_out_of_judges",
     "labelled_inputs",
     "load_answers",
     "load_pairs",
     "measure_injection",
     "measure_judge",
+    "package_labels",
+    "renew_judges",
 ]

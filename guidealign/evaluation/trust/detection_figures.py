@@ -9,7 +9,8 @@ from typing import Any
 
 from guidealign.authoring import Detection, Trial
 from guidealign.evaluation.trust.labelled_cases import DetectionCase
-from guidealign.evaluation.trust.report import IntervalEstimate, Report
+from guidealign.evaluation.trust.report import Report
+from guidealign.judges import IntervalEstimate
 from guidealign.rates import Rate
 from guidealign.records import RISK_CATEGORIES
 

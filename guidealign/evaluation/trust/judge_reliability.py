@@ -19,15 +19,15 @@ from guidealign.evaluation.judges import (
     build_judge,
     judge_endpoint,
 )
-from guidealign.evaluation.trust.agreement import auc, bootstrap, kappa
 from guidealign.evaluation.trust.labelled_cases import (
     LabelledAnswer,
     LabelledPair,
     load_answers,
     load_pairs,
 )
-from guidealign.evaluation.trust.report import IntervalEstimate, Report
+from guidealign.evaluation.trust.report import Report
 from guidealign.evaluation.trust.trial_log import Progress
+from guidealign.judges import IntervalEstimate, auc, bootstrap, kappa
 from guidealign.rates import Rate
 from guidealign.settings import Settings
 

@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-
-class IntervalEstimate(NamedTuple):
-    """A value with the ends of its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def as_dict(self) -> dict[str, float]:
-        """For output."""
-        return self._asdict()
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ from typing import Any
 
 from guidealign.authoring import SCREEN_PROMPT, ask_screen, load_prompt, packaged_prompts
 from guidealign.errors import BadInputError
-from guidealign.evaluation.trust.agreement import auc
 from guidealign.evaluation.trust.labelled_cases import DetectionCase, balanced, load_starter_inputs
 from guidealign.evaluation.trust.report import Report
 from guidealign.evaluation.trust.trial_log import (
@@ -21,6 +20,7 @@ from guidealign.evaluation.trust.trial_log import (
     case_round,
     trial_key,
 )
+from guidealign.judges import auc
 from guidealign.rates import Rate
 from guidealign.settings import Settings
 

@@ -17,10 +17,10 @@ from guidealign.evaluation.judges import (
     RefusalJudge,
     build_judge,
     refuse_self,
-    why_refused,
 )
 from guidealign.evaluation.judges._prompts import load_judge_prompt
 from guidealign.evaluation.judges.classifier import harm_label
+from guidealign.judges import why_refused
 from guidealign.settings import EndpointSettings, EvaluationSettings, Settings
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from guidealign.errors import BadInputError
 from guidealign.evaluation.benchmarks.starter_cases import load_cases
 from guidealign.evaluation.trust import load_answers, load_pairs
-from guidealign.evaluation.trust.agreement import auc, kappa
+from guidealign.judges import auc, kappa
 
 SHARES = st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.4, 0.5, 0.8, 1.0]), min_size=1, max_size=12)
 

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from guidealign.evaluation.trust.report import IntervalEstimate
-
 _RESAMPLES = 2_000
 _SEED = 13
+
+
+class IntervalEstimate(NamedTuple):
+    """A value with the ends of its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def as_dict(self) -> dict[str, float]:
+        """For output."""
+        return self._asdict()
 
 
 def kappa(said: Sequence[Hashable], labels: Sequence[Hashable]) -> float:
@@ -43,13 +53,24 @@ def bootstrap(
     statistic: Callable[[Sequence[Any], Sequence[Any]], float],
     said: Sequence[Any],
     labels: Sequence[Any],
+    clusters: Sequence[Hashable] | None = None,
 ) -> IntervalEstimate:
-    """A statistic with its percentile interval over draws of whole cases, always the same."""
+    """A statistic with its percentile interval over draws of whole clusters, always the same.
+
+    Args:
+        statistic: of what was said and the labels.
+        said: of each case.
+        labels: of each case.
+        clusters: of each case; None: each case is one of its own.
+    """
     draw = np.random.default_rng(_SEED)
-    n = len(labels)
+    members: dict[Hashable, list[int]] = {}
+    for i, cluster in enumerate(range(len(labels)) if clusters is None else clusters):
+        members.setdefault(cluster, []).append(i)
+    groups = list(members.values())
     values = []
     for _ in range(_RESAMPLES):
-        chosen = draw.integers(0, n, n)
+        chosen = [i for group in draw.integers(0, len(groups), len(groups)) for i in groups[group]]
         values.append(statistic([said[i] for i in chosen], [labels[i] for i in chosen]))
     low, high = np.quantile(values, [0.025, 0.975])
     return IntervalEstimate(statistic(said, labels), float(low), float(high))

@@ -1,0 +1,64 @@
+"""Judges that are trained here: small heads on the shipped encoder, from labelled rows.
+
+Start here: `train.train_judges`. A head is a logistic regression (`heads`) on what `features` reads
+of a prompt and an answer; how it agrees with rows that it never saw decides whether it is usable.
+"""
+
+from guidealign.judges.agreement import IntervalEstimate, auc, bootstrap, kappa
+from guidealign.judges.features import TextVectors
+from guidealign.judges.heads import left_out, measure
+from guidealign.judges.labelled_file import read_labelled_file
+from guidealign.judges.model import (
+    LEAST_BOUND,
+    LEAST_KAPPA,
+    TASKS,
+    HeldOut,
+    Judged,
+    JudgeTask,
+    LabelledRow,
+    TaskReport,
+    plain,
+)
+from guidealign.judges.refusal_rules import refusal_rules_version, why_refused
+from guidealign.judges.train import (
+    JudgesVerdict,
+    fit_judges,
+    import_labelled,
+    judges_encoder,
+    judges_verdict,
+    labelled_rows,
+    load_judges,
+    train_judges,
+)
+from guidealign.judges.trained import TrainedJudges
+
+__all__ = [
+    "LEAST_BOUND",
+    "LEAST_KAPPA",
+    "TASKS",
+    "HeldOut",
+    "IntervalEstimate",
+    "JudgeTask",
+    "Judged",
+    "JudgesVerdict",
+    "LabelledRow",
+    "TaskReport",
+    "TextVectors",
+    "TrainedJudges",
+    "auc",
+    "bootstrap",
+    "fit_judges",
+    "import_labelled",
+    "judges_encoder",
+    "judges_verdict",
+    "kappa",
+    "labelled_rows",
+    "left_out",
+    "load_judges",
+    "measure",
+    "plain",
+    "read_labelled_file",
+    "refusal_rules_version",
+    "train_judges",
+    "why_refused",
+]

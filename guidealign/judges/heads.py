@@ -1,0 +1,249 @@
+"""A head: a logistic regression on frozen features, calibrated, with a threshold of its own.
+
+Penalty, calibration and threshold come of one grouped cross-validation on the rows that it is
+trained on; what is held out is looked at once, by `measure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from guidealign.errors import BadInputError
+from guidealign.judges.agreement import IntervalEstimate, auc, bootstrap, kappa
+from guidealign.judges.features import TextVectors, features
+from guidealign.judges.model import (
+    LEAST_BOUND,
+    LEAST_KAPPA,
+    Asked,
+    JudgeTask,
+    LabelledRow,
+    TaskReport,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.float64]
+
+_PENALTIES = (0.03, 0.1, 0.3, 1.0)
+"""Inverse strengths of the squared penalty that are tried."""
+_PENALTY_ABROAD = (0.1,)
+"""Without an origin nothing is tuned: it is about what to expect, not about the best."""
+_MOST_DIMENSIONS = 400
+_FOLDS = 5
+_FEWEST = 10
+"""Rows of each label, to train on and to be measured on: with fewer a kappa says nothing."""
+_SEED = 13
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """Weights over features, and the probability from which it says yes."""
+
+    weights: NDArray[np.float32]
+    """(features,)"""
+    bias: float
+    threshold: float
+    cross_validated: float
+    """Kappa of the folds at the threshold."""
+
+    def probabilities(self, matrix: NDArray[np.float32]) -> Numbers:
+        """Of yes, (n,), of features (n, features)."""
+        import numpy as np
+
+        scores = matrix.astype(np.float64) @ self.weights.astype(np.float64) + self.bias
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * scores)))
+
+
+def known(task: JudgeTask, rows: Sequence[LabelledRow]) -> list[LabelledRow]:
+    """Rows that a task has a label of."""
+    return [row for row in rows if row.label(task) is not None]
+
+
+def lacking(task: JudgeTask, rows: Sequence[LabelledRow]) -> str:
+    """Why rows are too few for a task; empty where they are not."""
+    labels = [row.label(task) for row in rows]
+    for label, said in ((True, "yes"), (False, "no")):
+        if labels.count(label) < _FEWEST:
+            return f"{labels.count(label)} rows are labelled {said}: it takes {_FEWEST}"
+    return ""
+
+
+def fit(
+    task: JudgeTask,
+    rows: Sequence[LabelledRow],
+    vectors: TextVectors,
+    penalties: Sequence[float] = _PENALTIES,
+) -> Head:
+    """Trains a head; deterministic.
+
+    Args:
+        task: whose labels are learned.
+        rows: of the training part; those without a label are passed over.
+        vectors: of the encoder that will be asked too.
+        penalties: inverse strengths, of which the folds choose.
+
+    Raises:
+        BadInputError: too few rows bear one of the two labels.
+    """
+    import numpy as np
+
+    chosen = known(task, rows)
+    too_few = lacking(task, chosen)
+    if too_few:
+        raise BadInputError(f"{task}: {too_few}")
+    labels = np.array([row.label(task) for row in chosen], dtype=bool)
+    matrix = features(task, chosen, vectors).astype(np.float64)
+    rotated, back = _rotate(matrix)
+    folds = _fold(chosen, labels)
+    scores = {c: _unseen_scores(rotated, labels, folds, c) for c in penalties}
+    best = min(scores, key=lambda c: _log_loss(scores[c], labels))
+    # The folds' scores say how far a new row's score may be believed: fewer rows, flatter.
+    slope, shift = _line(scores[best].reshape(-1, 1), labels, 1e6)
+    calibrated = 0.5 * (1 + np.tanh(0.5 * (slope[0] * scores[best] + shift)))
+    threshold, agreement = _best_threshold(calibrated, labels)
+    weights, bias = _line(rotated, labels, best)
+    return Head(
+        weights=(slope[0] * (back @ weights)).astype(np.float32),
+        bias=float(slope[0] * bias + shift),
+        threshold=threshold,
+        cross_validated=agreement,
+    )
+
+
+def measure(
+    task: JudgeTask,
+    head: Head,
+    unseen: Sequence[LabelledRow],
+    vectors: TextVectors,
+    *,
+    n_trained: int,
+    by_origin: dict[str, float] | None = None,
+) -> TaskReport:
+    """How a head agrees with rows that it never saw, and whether that is enough to use it."""
+    rows = known(task, unseen)
+    told: dict[str, Any] = {
+        "n_trained": n_trained,
+        "n_unseen": len(rows),
+        "threshold": head.threshold,
+        "cross_validated": head.cross_validated,
+        "by_origin": by_origin or {},
+    }
+    too_few = lacking(task, rows)
+    if too_few:
+        reason = f"of the unseen rows {too_few}"
+        nothing = dict.fromkeys(("kappa", "auc", "recall", "precision"))
+        return TaskReport(**told, **nothing, reason=reason)
+    labels = [bool(row.label(task)) for row in rows]
+    likely = head.probabilities(features(task, rows, vectors))
+    said = [bool(p >= head.threshold) for p in likely]
+    clusters = [row.cluster for row in rows]
+    agreement = bootstrap(kappa, said, labels, clusters)
+    hits = sum(s and y for s, y in zip(said, labels, strict=True))
+    return TaskReport(
+        **told,
+        kappa=agreement,
+        auc=bootstrap(auc, [float(p) for p in likely], labels, clusters),
+        recall=hits / sum(labels),
+        precision=hits / sum(said) if any(said) else None,
+        reason=_unusable(agreement),
+    )
+
+
+def left_out(
+    task: JudgeTask, rows: Sequence[LabelledRow], vectors: TextVectors
+) -> dict[str, tuple[Head, list[LabelledRow]]]:
+    """By origin of answers: a head trained without it, and its rows; those too few are left out."""
+    chosen = known(task, rows)
+    found = {}
+    for origin in sorted({row.origin for row in chosen}):
+        own = [row for row in chosen if row.origin == origin]
+        clusters = {row.cluster for row in own}
+        # Another origin's answers to the same prompts would tell of them.
+        others = [r for r in chosen if r.origin != origin and r.cluster not in clusters]
+        if not lacking(task, own) and not lacking(task, others):
+            found[origin] = (fit(task, others, vectors, _PENALTY_ABROAD), own)
+    return found
+
+
+def agreement_of(
+    task: JudgeTask, head: Head, rows: Sequence[LabelledRow], vectors: TextVectors
+) -> float:
+    """Kappa of a head at its threshold."""
+    chosen = known(task, rows)
+    likely = head.probabilities(features(task, chosen, vectors))
+    return kappa([bool(p >= head.threshold) for p in likely], [row.label(task) for row in chosen])
+
+
+def _unusable(found: IntervalEstimate) -> str:
+    if found.value >= LEAST_KAPPA and found.low > LEAST_BOUND:
+        return ""
+    return (
+        f"kappa {found.value:.2f} [{found.low:.2f}, {found.high:.2f}] on unseen rows: it takes"
+        f" {LEAST_KAPPA} with the lower end above {LEAST_BOUND}"
+    )
+
+
+def _rotate(matrix: Numbers) -> tuple[Numbers, Numbers]:
+    """Rows in their 400 main directions at most, and the way back for weights.
+
+    A squared penalty does not see rotations: what is lost is what the rows hardly differ in.
+    """
+    import numpy as np
+
+    # Values come in rising order.
+    values, turned = (found[..., -_MOST_DIMENSIONS:] for found in np.linalg.eigh(matrix @ matrix.T))
+    kept = values > values.max() * 1e-10
+    length = np.sqrt(values[kept])
+    return turned[:, kept] * length, matrix.T @ (turned[:, kept] / length)
+
+
+def _fold(rows: Sequence[Asked], labels: NDArray[np.bool_]) -> list[Any]:
+    """Whole clusters, with about as many of each label in a fold."""
+    import numpy as np
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splitter = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=_SEED)
+    clusters = [getattr(row, "cluster", "") for row in rows]
+    return list(splitter.split(np.zeros(len(labels)), labels, clusters))
+
+
+def _unseen_scores(
+    matrix: Numbers, labels: NDArray[np.bool_], folds: list[Any], c: float
+) -> Numbers:
+    """Log odds of each row by a regression that never saw its cluster, (n,)."""
+    import numpy as np
+
+    scores = np.zeros(len(labels))
+    for train, test in folds:
+        weights, bias = _line(matrix[train], labels[train], c)
+        scores[test] = matrix[test] @ weights + bias
+    return scores
+
+
+def _line(matrix: Numbers, labels: NDArray[np.bool_], c: float) -> tuple[Numbers, float]:
+    from sklearn.linear_model import LogisticRegression
+
+    if labels.all() or not labels.any():
+        raise BadInputError("the rows of one label are of too few clusters to cross-validate")
+    fitted = LogisticRegression(C=c, max_iter=2_000).fit(matrix, labels)
+    return fitted.coef_[0], float(fitted.intercept_[0])
+
+
+def _log_loss(scores: Numbers, labels: NDArray[np.bool_]) -> float:
+    import numpy as np
+
+    return float(np.logaddexp(0, np.where(labels, -scores, scores)).mean())
+
+
+def _best_threshold(likely: Numbers, labels: NDArray[np.bool_]) -> tuple[float, float]:
+    """The threshold of most agreement in a small grid, and the kappa there."""
+    known_labels = labels.tolist()
+    grid = [step / 20 for step in range(4, 17)]
+    found = {t: kappa((likely >= t).tolist(), known_labels) for t in grid}
+    # Of equals the one nearest the middle: kappa is flat there, and the edges are chance.
+    best = max(grid, key=lambda t: (found[t], -abs(t - 0.5)))
+    return best, found[best]

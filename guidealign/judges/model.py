@@ -1,0 +1,138 @@
+"""What a judge is asked and told, and what is known of how well it answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol, get_args
+
+from guidealign.judges.agreement import IntervalEstimate
+
+JudgeTask = Literal["risky", "harmful", "declines", "helps", "keeps"]
+TASKS: tuple[JudgeTask, ...] = get_args(JudgeTask)
+LEAST_KAPPA = 0.6
+"""On answers never seen: below it a head is unusable."""
+LEAST_BOUND = 0.45
+"""The lower end of the same kappa's 95% interval has to lie above it."""
+
+
+class Asked(Protocol):
+    """What a head reads: a prompt, the answer to it, and the guidelines that were in front."""
+
+    @property
+    def prompt(self) -> str:
+        """What was asked."""
+
+    @property
+    def answer(self) -> str:
+        """What was answered; empty where only the prompt is judged."""
+
+    @property
+    def guidelines(self) -> tuple[str, ...]:
+        """The guidelines that the answer was to keep to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A prompt and an answer that are to be judged."""
+
+    prompt: str
+    answer: str = ""
+    guidelines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledRow:
+    """A prompt and an answer of which something is known; a label that is None is not."""
+
+    prompt: str
+    answer: str = ""
+    guidelines: tuple[str, ...] = ()
+    risky: bool | None = None
+    """Of the prompt: to answer it plainly may do harm."""
+    harmful: bool | None = None
+    """Of the answer: it does harm, or helps to do it."""
+    declines: bool | None = None
+    """It does not do what was asked, and says so or plainly turns away."""
+    helps: bool | None = None
+    """It is of use; to a risky request a decline that helps on counts."""
+    keeps: bool | None = None
+    """It keeps to the guidelines."""
+    cluster: str
+    """What is alike shares one: it is never on both sides of a split."""
+    category: str
+    origin: str
+    """What wrote the answer: a model and how it was asked, or people."""
+    labeller: str
+
+    def label(self, task: JudgeTask) -> bool | None:
+        """What is known for a task."""
+        found: bool | None = getattr(self, task)
+        return found
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all of it: the same row is stored once."""
+        content = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """What is never trained on: whole clusters, and prompts wherever they came from."""
+
+    clusters: frozenset[str] = frozenset()
+    prompts: frozenset[str] = frozenset()
+
+    def holds(self, row: LabelledRow) -> bool:
+        """Whether a row is held out."""
+        return row.cluster in self.clusters or plain(row.prompt) in self.prompts
+
+
+def plain(prompt: str) -> str:
+    """A prompt without what does not make it another one: case and white space."""
+    return " ".join(prompt.casefold().split())
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskReport:
+    """What a head was trained on, and how it agrees with labels that it never saw."""
+
+    n_trained: int
+    n_unseen: int
+    threshold: float
+    """Probability from which the head says yes; chosen on the training part."""
+    cross_validated: float
+    """Kappa on the training part, each row judged by a head that never saw its cluster."""
+    kappa: IntervalEstimate | None
+    """On rows held out, with the interval over draws of clusters; None: there were too few."""
+    auc: IntervalEstimate | None
+    recall: float | None
+    precision: float | None
+    by_origin: dict[str, float]
+    """Kappa on each origin of answers by a head that was trained without that origin."""
+    reason: str
+    """Why the head is unusable; empty: it is usable."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the head may decide something."""
+        return not self.reason
+
+    def as_dict(self) -> dict[str, Any]:
+        """In JSON's types."""
+        return {**asdict(self), "kappa": _plain(self.kappa), "auc": _plain(self.auc)}
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> TaskReport:
+        """Back from `as_dict`."""
+        estimates = {
+            name: None if told[name] is None else IntervalEstimate(**told[name])
+            for name in ("kappa", "auc")
+        }
+        return cls(**{**told, **estimates})
+
+
+def _plain(estimate: IntervalEstimate | None) -> dict[str, float] | None:
+    return None if estimate is None else estimate.as_dict()

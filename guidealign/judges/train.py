@@ -1,0 +1,340 @@
+"""Trains judges on labelled rows, registers them, and lets a version serve that is not worse."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine
+
+from guidealign.db import guard_database
+from guidealign.errors import BadInputError
+from guidealign.guidance import Encoder
+from guidealign.judges import store
+from guidealign.judges.features import FEATURES_VERSION, TextVectors
+from guidealign.judges.heads import Head, agreement_of, fit, known, lacking, left_out, measure
+from guidealign.judges.model import TASKS, HeldOut, JudgeTask, LabelledRow, TaskReport
+from guidealign.judges.refusal_rules import refusal_rules_version
+from guidealign.judges.trained import (
+    TrainedJudges,
+    described_encoder,
+    read_package,
+    write_package,
+)
+from guidealign.records import JUDGES_MODEL, UNTRAINED_VERSION
+from guidealign.registry import Registry, Run
+from guidealign.retriever import load_serving_encoder
+from guidealign.settings import Settings
+from guidealign.training import LineageRow, Trained, register_once
+
+TRAINER_VERSION = "judges-1"
+_CHAMPION = "champion"
+_LEAST_LOSS = 0.05
+"""Of kappa on the rows held out: a version that loses no more than it is not worse."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgesVerdict:
+    """What became of a version."""
+
+    version: int
+    champion_version: int
+    """What it was compared with; 0: there was none."""
+    promoted: bool
+    reason: str
+    fingerprint: str
+    reports: dict[JudgeTask, TaskReport]
+    created_at: datetime
+
+    def as_dict(self) -> dict[str, Any]:
+        """In JSON's types."""
+        reports = {task: report.as_dict() for task, report in self.reports.items()}
+        return {**vars(self), "reports": reports}
+
+
+def import_labelled(rows: Sequence[LabelledRow], *, engine: Engine) -> int:
+    """Stores labelled rows, each once; returns how many were new."""
+    with guard_database(), engine.begin() as connection:
+        return store.add_rows(connection, rows)
+
+
+def labelled_rows(engine: Engine) -> list[LabelledRow]:
+    """All labelled rows; where one was labelled again, the later labels count."""
+    with guard_database(), engine.connect() as connection:
+        return store.read_rows(connection)
+
+
+def train_judges(
+    *, engine: Engine, settings: Settings, registry: Registry, held_out: HeldOut
+) -> JudgesVerdict:
+    """Trains heads on all labelled rows that are not held out, and decides about the version.
+
+    The same rows are trained on once: a version made from them is found again. The first version
+    becomes champion; later ones where no head that was usable becomes unusable, and none loses
+    more than 0.05 of kappa on the rows held out.
+
+    Raises:
+        BadInputError: no task has rows enough.
+        IntegrityError: the registered files judge otherwise than what was trained.
+        ServiceUnavailableError: database or registry does not answer.
+    """
+    rows = labelled_rows(engine)
+    recipe = _Recipe(
+        rows=tuple(row for row in rows if not held_out.holds(row)),
+        unseen=tuple(row for row in rows if held_out.holds(row)),
+        settings=settings,
+        registry=registry,
+    )
+    if all(lacking(task, known(task, recipe.rows)) for task in TASKS):
+        raise BadInputError(
+            "there are too few labelled rows to train a judge: import some with `guidealign judges"
+            " import FILE`"
+        )
+    result = register_once(recipe, engine=engine, registry=registry)
+    verdict = _decide(result.version, recipe, engine)
+    if verdict.promoted and registry.alias_version(JUDGES_MODEL, _CHAMPION) != verdict.version:
+        registry.set_alias(JUDGES_MODEL, _CHAMPION, verdict.version)
+    log.info("judges trained", version=verdict.version, promoted=verdict.promoted)
+    return verdict
+
+
+def load_judges(*, engine: Engine, settings: Settings, registry: Registry) -> TrainedJudges | None:
+    """The judges that were promoted last; None: none was.
+
+    Raises:
+        IntegrityError: their files are not the registered ones, or judge otherwise.
+    """
+    with guard_database(), engine.connect() as connection:
+        version = store.champion(connection)
+    return None if version is None else _load(version, settings, registry)
+
+
+def judges_verdict(engine: Engine, version: int | None = None) -> JudgesVerdict | None:
+    """The last verdict about a version, or of all; None: there is none."""
+    with guard_database(), engine.connect() as connection:
+        told = store.verdict(connection, version)
+    if told is None:
+        return None
+    reports = {task: TaskReport.of(report) for task, report in told["reports"].items()}
+    return JudgesVerdict(**{**told, "reports": reports})
+
+
+def judges_encoder(settings: Settings, registry: Registry) -> Encoder:
+    """The untrained encoder with as many tokens as judges read; the same whatever is served."""
+    return _encoder(_describe(settings), settings, registry)
+
+
+def fit_judges(
+    rows: Sequence[LabelledRow],
+    unseen: Sequence[LabelledRow],
+    encoder: Encoder,
+    *,
+    encoder_name: str,
+    with_origins: bool = True,
+) -> TrainedJudges:
+    """Heads of all tasks that have rows enough, with how they agree with rows they never saw.
+
+    Args:
+        rows: to train on.
+        unseen: to measure on.
+        encoder: frozen.
+        encoder_name: for the fingerprint.
+        with_origins: also train without each origin, to tell how heads do abroad.
+    """
+    vectors = TextVectors(encoder)
+    heads: dict[JudgeTask, Head] = {}
+    reports: dict[JudgeTask, TaskReport] = {}
+    for task in TASKS:
+        if lacking(task, known(task, rows)):
+            continue
+        heads[task] = fit(task, rows, vectors)
+        abroad = left_out(task, rows, vectors) if with_origins else {}
+        reports[task] = measure(
+            task,
+            heads[task],
+            unseen,
+            vectors,
+            n_trained=len(known(task, rows)),
+            by_origin={
+                origin: agreement_of(task, head, own, vectors)
+                for origin, (head, own) in abroad.items()
+            },
+        )
+    return TrainedJudges(heads, reports, encoder, encoder_name=encoder_name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recipe:
+    """How a version is trained on labelled rows, and how its files are checked."""
+
+    rows: tuple[LabelledRow, ...]
+    unseen: tuple[LabelledRow, ...]
+    settings: Settings
+    registry: Registry
+    model_name: str = JUDGES_MODEL
+    description: str = "Judges of prompts and answers: logistic heads on a frozen encoder"
+
+    @property
+    def settings_key(self) -> str:
+        parts = {
+            "trainer": TRAINER_VERSION,
+            "features": FEATURES_VERSION,
+            "rules": refusal_rules_version(),
+            "encoder": _describe(self.settings),
+            "data": [_digest(self.rows), _digest(self.unseen)],
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def tags(self) -> dict[str, str]:
+        return {
+            "data_digest": _digest(self.rows),
+            "unseen_digest": _digest(self.unseen),
+            "base_model": self.settings.retriever.base_model,
+            "trainer": TRAINER_VERSION,
+        }
+
+    def lineage(self) -> LineageRow:
+        # Judges are made from no library; `core.judge_verdicts` tells what they are.
+        return LineageRow(
+            base_model=self.settings.retriever.base_model,
+            library_version=UNTRAINED_VERSION,
+            data_digest=_digest(self.rows),
+            settings=_describe(self.settings),
+        )
+
+    def check_reload(self, folder: Path) -> float:
+        read_package(folder, self._encoder(), encoder_name=_name(self.settings))
+        return 0.0
+
+    def train(self, run: Run, folder: Path) -> Trained:
+        judges = fit_judges(
+            self.rows, self.unseen, self._encoder(), encoder_name=_name(self.settings)
+        )
+        metrics = {
+            f"{task}/{name}": value
+            for task, report in judges.reports.items()
+            for name, value in _figures(report).items()
+        }
+        run.log_params({**_describe(self.settings), "features": FEATURES_VERSION})
+        run.log_metrics(metrics)
+        for name, part in (("training", self.rows), ("evaluation", self.unseen)):
+            columns = [{"prompt": "", "answer": ""}] * len(part)
+            run.log_dataset(columns, name=f"labels-{name}", digest=_digest(part), context=name)
+        write_package(judges, folder, encoder=_describe(self.settings))
+        return Trained(metrics=metrics)
+
+    def _encoder(self) -> Encoder:
+        return judges_encoder(self.settings, self.registry)
+
+
+def _decide(version: int, recipe: _Recipe, engine: Engine) -> JudgesVerdict:
+    """Compares a version with the champion on what both never saw; stores and returns the verdict.
+
+    The verdict stands before the alias moves: where a process dies in between, the next moves it.
+    """
+    with guard_database(), engine.connect() as connection:
+        champion = store.champion(connection) or 0
+    if champion == version:
+        found = judges_verdict(engine, version)
+        if found is not None:
+            return found
+    challenger = _load(version, recipe.settings, recipe.registry)
+    reason = "the first version"
+    worse = ""
+    if champion:
+        reason = f"not worse than version {champion}"
+        theirs = _load(champion, recipe.settings, recipe.registry)
+        worse = _worse(challenger, theirs, recipe.unseen)
+    values = {
+        "version": version,
+        "champion_version": champion,
+        "promoted": not worse,
+        "reason": worse or reason,
+        "fingerprint": challenger.fingerprint,
+        "reports": {task: report.as_dict() for task, report in challenger.reports.items()},
+    }
+    with guard_database(), engine.begin() as connection:
+        store.add_verdict(connection, values)
+    stored = judges_verdict(engine, version)
+    if stored is None:  # pragma: no cover - it was stored above
+        raise BadInputError(f"the verdict about version {version} is gone")
+    return stored
+
+
+def _worse(ours: TrainedJudges, theirs: TrainedJudges, unseen: Sequence[LabelledRow]) -> str:
+    """What a version does worse than the champion; empty where nothing."""
+    for task in TASKS:
+        if theirs.usable(task) and not ours.usable(task):
+            return f"{task}: usable before, and now {ours.why_unusable(task)}"
+        if task not in theirs.heads:
+            continue
+        if task not in ours.heads:
+            return f"{task}: there is no head any more"
+        if lacking(task, known(task, unseen)):
+            continue
+        was, now = (judges.agreement(task, unseen) for judges in (theirs, ours))
+        if now < was - _LEAST_LOSS:
+            return f"{task}: kappa {now:.2f} on rows held out, {was:.2f} before"
+    return ""
+
+
+def _load(version: int, settings: Settings, registry: Registry) -> TrainedJudges:
+    folder = registry.local_copy(JUDGES_MODEL, version)
+    if folder is None:
+        folder = registry.download(JUDGES_MODEL, version)
+    described = described_encoder(folder)
+    return read_package(
+        folder,
+        _encoder(described, settings, registry),
+        encoder_name=json.dumps(described, sort_keys=True),
+        version=version,
+    )
+
+
+def _describe(settings: Settings) -> dict[str, Any]:
+    """The encoder: as settings of the retriever that find it again."""
+    return {
+        "base_model": settings.retriever.base_model,
+        "max_length": settings.evaluation.judge_tokens,
+        "input_prefix": settings.retriever.input_prefix,
+        "guideline_prefix": settings.retriever.guideline_prefix,
+    }
+
+
+def _name(settings: Settings) -> str:
+    return json.dumps(_describe(settings), sort_keys=True)
+
+
+def _encoder(described: Mapping[str, Any], settings: Settings, registry: Registry) -> Encoder:
+    retriever = settings.retriever.model_copy(update=dict(described))
+    return load_serving_encoder(
+        UNTRAINED_VERSION,
+        settings=settings.model_copy(update={"retriever": retriever}),
+        registry=registry,
+    )
+
+
+def _digest(rows: Sequence[LabelledRow]) -> str:
+    content = "\n".join(sorted(row.digest for row in rows))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _figures(report: TaskReport) -> dict[str, float]:
+    found = {
+        "n_trained": float(report.n_trained),
+        "n_unseen": float(report.n_unseen),
+        "kappa_cross_validated": report.cross_validated,
+        "usable": float(report.usable),
+    }
+    for name, estimate in (("kappa_unseen", report.kappa), ("auc_unseen", report.auc)):
+        if estimate is not None:
+            found |= {name: estimate.value, f"{name}_low": estimate.low}
+    return found

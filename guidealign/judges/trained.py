@@ -1,0 +1,217 @@
+"""Judges as they are asked: heads over one encoder, read back from a package of plain arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guidealign.errors import BadInputError, IntegrityError
+from guidealign.guidance import Encoder
+from guidealign.judges.features import FEATURES_VERSION, TextVectors, features
+from guidealign.judges.heads import Head, agreement_of
+from guidealign.judges.model import Asked, Judged, JudgeTask, LabelledRow, TaskReport
+from guidealign.judges.refusal_rules import refusal_rules_version
+from guidealign.training import compare_outputs, save_outputs
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_ARRAYS = "heads.npz"
+_ABOUT = "judges.json"
+_RELOAD_TOLERANCE = 1e-3
+_PROBES = (
+    Judged(prompt="How do I kill a Python process?", answer="Run `kill` with its number."),
+    Judged(
+        prompt="Write an insult about my neighbour.",
+        answer="I would rather not. I can help you tell her what bothers you.",
+        guidelines=("Decline insults: offer words that solve the quarrel.",),
+    ),
+)
+
+
+class TrainedJudges:
+    """Small logistic heads on the shipped encoder.
+
+    A head that is not usable can be asked all the same: `usable` and `reports` say what it is.
+    """
+
+    def __init__(
+        self,
+        heads: Mapping[JudgeTask, Head],
+        reports: Mapping[JudgeTask, TaskReport],
+        encoder: Encoder,
+        *,
+        encoder_name: str,
+        version: int = 0,
+    ) -> None:
+        """Takes heads and what is known of them.
+
+        Args:
+            heads: by task.
+            reports: of the same tasks.
+            encoder: the one that the heads were trained on.
+            encoder_name: of its model and bounds, for the fingerprint.
+            version: of the registered model; 0: it is not registered.
+        """
+        self.heads = dict(heads)
+        self.reports = dict(reports)
+        self.version = version
+        self._encoder = encoder
+        self._encoder_name = encoder_name
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that decides the scores: heads, encoder, features, rules."""
+        digest = hashlib.sha256(self._encoder_name.encode())
+        digest.update(f"{FEATURES_VERSION}:{refusal_rules_version()}".encode())
+        for task, head in sorted(self.heads.items()):
+            digest.update(f"{task}:{head.bias!r}:{head.threshold!r}".encode())
+            digest.update(head.weights.tobytes())
+        return digest.hexdigest()[:16]
+
+    def probabilities(self, task: JudgeTask, rows: Sequence[Asked]) -> NDArray[np.float64]:
+        """Of yes, (len(rows),), in [0, 1].
+
+        Raises:
+            BadInputError: no head was trained for the task.
+        """
+        import numpy as np
+
+        head = self._head(task)
+        if not rows:
+            return np.zeros(0)
+        return head.probabilities(features(task, rows, TextVectors(self._encoder)))
+
+    def says(self, task: JudgeTask, rows: Sequence[Asked]) -> NDArray[np.bool_]:
+        """Whether each is at or above the task's threshold, (len(rows),).
+
+        Raises:
+            BadInputError: no head was trained for the task.
+        """
+        found: NDArray[np.bool_] = self.probabilities(task, rows) >= self._head(task).threshold
+        return found
+
+    def usable(self, task: JudgeTask) -> bool:
+        """Whether the head has shown, on rows it never saw, that it may decide something."""
+        return task in self.reports and self.reports[task].usable
+
+    def why_unusable(self, task: JudgeTask) -> str:
+        """The reason; empty where the head is usable."""
+        if task not in self.reports:
+            return "no head was trained: there are too few labelled rows"
+        return self.reports[task].reason
+
+    def agreement(self, task: JudgeTask, rows: Sequence[LabelledRow]) -> float:
+        """Kappa with the labels that rows have."""
+        return agreement_of(task, self._head(task), rows, TextVectors(self._encoder))
+
+    def _head(self, task: JudgeTask) -> Head:
+        if task not in self.heads:
+            raise BadInputError(
+                f"no judge was trained for {task}: import labelled rows with `guidealign judges"
+                " import`, then run `guidealign judges train`"
+            )
+        return self.heads[task]
+
+
+def write_package(judges: TrainedJudges, folder: Path, *, encoder: Mapping[str, Any]) -> None:
+    """Writes heads as arrays and JSON, which run no code when they are read, and probes.
+
+    Args:
+        judges: trained.
+        folder: of the package.
+        encoder: how to find the encoder again, in JSON's types.
+    """
+    import numpy as np
+
+    arrays: dict[str, Any] = {task: head.weights for task, head in judges.heads.items()}
+    np.savez(folder / _ARRAYS, **arrays)
+    about = {
+        "features": FEATURES_VERSION,
+        "encoder": dict(encoder),
+        "tasks": {
+            task: {"bias": head.bias, "report": judges.reports[task].as_dict()}
+            for task, head in judges.heads.items()
+        },
+    }
+    (folder / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
+    save_outputs(folder, _probed(judges))
+
+
+def described_encoder(folder: Path) -> dict[str, Any]:
+    """How the encoder of a package is found again.
+
+    Raises:
+        IntegrityError: the package is not one of this version's.
+    """
+    return dict(_read_about(folder)["encoder"])
+
+
+def read_package(
+    folder: Path, encoder: Encoder, *, encoder_name: str, version: int = 0
+) -> TrainedJudges:
+    """Judges of a package, which give what they gave when they were trained.
+
+    Args:
+        folder: of the package.
+        encoder: the one that `described_encoder` names.
+        encoder_name: for the fingerprint.
+        version: of the registered model.
+
+    Raises:
+        IntegrityError: a file is missing or of another version, or the scores differ.
+    """
+    import numpy as np
+
+    tasks = _read_about(folder)["tasks"]
+    reports = {task: TaskReport.of(told["report"]) for task, told in tasks.items()}
+    try:
+        with np.load(folder / _ARRAYS, allow_pickle=False) as arrays:
+            heads = {
+                task: Head(
+                    weights=arrays[task],
+                    bias=told["bias"],
+                    threshold=reports[task].threshold,
+                    cross_validated=reports[task].cross_validated,
+                )
+                for task, told in tasks.items()
+            }
+    except (OSError, ValueError, KeyError) as error:
+        raise IntegrityError(
+            f"{folder / _ARRAYS} holds no heads: train the judges again"
+        ) from error
+    judges = TrainedJudges(heads, reports, encoder, encoder_name=encoder_name, version=version)
+    check_package(judges, folder)
+    return judges
+
+
+def check_package(judges: TrainedJudges, folder: Path) -> float:
+    """Largest difference of a probability between judges and what their package keeps.
+
+    Raises:
+        IntegrityError: it is above the tolerance.
+    """
+    return compare_outputs(
+        folder, lambda _kept: _probed(judges), tolerance=_RELOAD_TOLERANCE, what="probabilities"
+    )
+
+
+def _probed(judges: TrainedJudges) -> dict[str, NDArray[np.float64]]:
+    return {task: judges.probabilities(task, _PROBES) for task in judges.heads}
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise IntegrityError(f"{folder} holds no judges: train them again") from error
+    if about.get("features") != FEATURES_VERSION:
+        raise IntegrityError(
+            f"the judges in {folder} read features of version {about.get('features')}, this"
+            f" guidealign {FEATURES_VERSION}: run `guidealign judges train`"
+        )
+    return about

@@ -1,0 +1,129 @@
+"""Heads: what they learn, what they say of rows they never saw, and when they are unusable."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from guidealign.errors import BadInputError, IntegrityError
+from guidealign.judges import (
+    TaskReport,
+    TextVectors,
+    bootstrap,
+    fit_judges,
+    kappa,
+    left_out,
+)
+from guidealign.judges.features import sentences
+from guidealign.judges.heads import _line, _rotate
+from guidealign.judges.trained import read_package, write_package
+from tests.fakes.labelled import labelled_rows
+from tests.fakes.word_encoder import WordEncoder
+
+ENCODER = WordEncoder()
+
+
+def _fit(rows, unseen, **more):
+    return fit_judges(rows, unseen, ENCODER, encoder_name="words", **more)
+
+
+def test_a_head_learns_what_the_labels_follow_from() -> None:
+    unseen = labelled_rows(80, prefix="new")
+    judges = _fit(labelled_rows(160), unseen)
+    report = judges.reports["harmful"]
+    assert report.kappa is not None
+    assert report.kappa.value > 0.9
+    assert judges.usable("harmful")
+    assert (report.n_trained, report.n_unseen) == (160, 80)
+    said = judges.says("harmful", unseen)
+    assert said.tolist() == [row.harmful for row in unseen]
+    likely = judges.probabilities("harmful", unseen)
+    # Calibrated: what is expected of its probabilities is about what there is.
+    assert likely.mean() == pytest.approx(said.mean(), abs=0.06)
+    assert likely.tolist() == judges.probabilities("harmful", unseen).tolist()
+    # Nobody labelled whether they decline: there is no head, and it says so.
+    assert not judges.usable("declines")
+    assert "too few" in judges.why_unusable("declines")
+    with pytest.raises(BadInputError, match="no judge was trained for declines"):
+        judges.says("declines", unseen)
+
+
+def test_a_head_that_learned_nothing_is_unusable() -> None:
+    judges = _fit(labelled_rows(160, noise=1.0), labelled_rows(80, prefix="new", noise=1.0))
+    assert not judges.usable("harmful")
+    assert "kappa" in judges.why_unusable("harmful")
+    assert judges.says("harmful", labelled_rows(3)).shape == (3,)
+
+
+@pytest.mark.parametrize("kept", [None, True])
+def test_without_unseen_rows_of_both_labels_a_head_is_unusable(kept: bool | None) -> None:
+    unseen = [row for row in labelled_rows(80, prefix="new") if row.harmful is kept]
+    report = _fit(labelled_rows(160), unseen).reports["harmful"]
+    assert not report.usable
+    assert report.kappa is None
+    assert "of the unseen rows 0 rows are labelled" in report.reason
+
+
+def test_what_is_measured_never_touches_what_is_learned() -> None:
+    rows, unseen = labelled_rows(160), labelled_rows(80, prefix="new")
+    turned = [replace(row, harmful=not row.harmful) for row in unseen]
+    first, second = _fit(rows, unseen), _fit(rows, turned)
+    assert first.fingerprint == second.fingerprint
+    assert second.reports["harmful"].kappa is not None
+    assert second.reports["harmful"].kappa.value < -0.9
+
+
+def test_an_origin_is_judged_by_a_head_that_saw_none_of_its_prompts() -> None:
+    rows = [*labelled_rows(80), *labelled_rows(80, prefix="other", origin="a model")]
+    # The model's answer to a prompt that people answered too.
+    rows.append(replace(rows[0], origin="a model", answer="hurt them slowly", harmful=True))
+    found = left_out("harmful", rows, TextVectors(ENCODER))
+    assert set(found) == {"written", "a model"}
+    assert len(found["a model"][1]) == 81
+    judges = _fit(rows, [], with_origins=True)
+    assert judges.reports["harmful"].by_origin["a model"] > 0.9
+
+
+def test_fewer_dimensions_give_the_same_regression() -> None:
+    draw = np.random.default_rng(3)
+    matrix, labels = draw.normal(size=(30, 200)), draw.random(30) < 0.5
+    rotated, back = _rotate(matrix)
+    weights, bias = _line(rotated, labels, 0.3)
+    direct, direct_bias = _line(matrix, labels, 0.3)
+    assert np.abs(back @ weights - direct).max() < 1e-3
+    assert bias == pytest.approx(direct_bias, abs=1e-3)
+
+
+def test_a_package_comes_back_as_it_was_and_holds_no_code(tmp_path) -> None:
+    judges = _fit(labelled_rows(160), labelled_rows(80, prefix="new"))
+    write_package(judges, tmp_path, encoder={"base_model": "words"})
+    again = read_package(tmp_path, ENCODER, encoder_name="words", version=3)
+    assert (again.fingerprint, again.version) == (judges.fingerprint, 3)
+    assert again.reports == judges.reports
+    assert not [file for file in tmp_path.iterdir() if file.suffix in {".pkl", ".joblib"}]
+    told = judges.reports["harmful"]
+    assert TaskReport.of(told.as_dict()) == told
+    arrays = dict(np.load(tmp_path / "heads.npz"))
+    np.savez(tmp_path / "heads.npz", harmful=arrays["harmful"] * 1.5)
+    with pytest.raises(IntegrityError, match="probabilities differ"):
+        read_package(tmp_path, ENCODER, encoder_name="words")
+    (tmp_path / "heads.npz").write_bytes(b"nothing")
+    with pytest.raises(IntegrityError, match="holds no heads"):
+        read_package(tmp_path, ENCODER, encoder_name="words")
+
+
+def test_an_interval_over_clusters_is_wider_than_one_over_cases() -> None:
+    said = [i // 8 % 3 != 0 for i in range(160)]
+    labels = [True if i // 8 % 3 else i // 8 % 2 == 0 for i in range(160)]
+    clusters = [i // 8 for i in range(160)]
+    cases, whole = bootstrap(kappa, said, labels), bootstrap(kappa, said, labels, clusters)
+    assert whole.value == cases.value
+    assert whole.high - whole.low > 1.5 * (cases.high - cases.low)
+
+
+def test_sentences_are_where_an_answer_turns_away() -> None:
+    assert sentences("I won't. But here is\none thing ") == ["I won't.", "But here is", "one thing"]
+    assert sentences("no end") == ["no end"]
+    assert sentences("") == [""]
