@@ -58,14 +58,15 @@ def build_instruments(
 
     Raises:
         BadInputError: there is no such judge, or two answer the same question.
-        ConfigurationError: one of them would judge its own answers.
+        ConfigurationError: one of them would judge its own answers, or there is no registry.
     """
     candidates = (subject.name, subject.endpoint.model)
     judges: dict[Role, Judge] = {}
     unusable: dict[str, str] = {}
-    del engine, registry
     for name in names:
-        judge = build_judge(name, settings, candidates, subject.endpoint)
+        judge = build_judge(
+            name, settings, candidates, subject.endpoint, engine=engine, registry=registry
+        )
         role = _ROLES.get(judge.metric)
         if role is None or role in judges:
             raise BadInputError(
