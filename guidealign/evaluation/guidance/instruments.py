@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from guidealign.errors import BadInputError
 from guidealign.evaluation.benchmarks import BenchmarkSubject
-from guidealign.evaluation.judges import Judge, build_judge
+from guidealign.evaluation.judges import Judge, TrainedJudge, build_judge
 from guidealign.records import CaseKind
 from guidealign.registry import Registry
 from guidealign.settings import Settings
@@ -74,7 +74,6 @@ def build_instruments(
                 " declines, and one that finds help"
             )
         judges[role] = judge
-        why = getattr(judge, "why_unusable", "")
-        if why:
-            unusable[role] = f"{name} is unusable: {why}"
+        if isinstance(judge, TrainedJudge) and not judge.usable:
+            unusable[role] = f"{name} is unusable: {judge.why_unusable}"
     return Instruments(judges=judges, unusable=unusable)
