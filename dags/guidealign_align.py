@@ -1,4 +1,4 @@
-"""Has the model answer inputs with guidelines in front: the aligned data set."""
+"""Answers inputs in several ways and keeps the best answers: the aligned data set."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from guidealign_airflow.wiring import stage_dag, wire
 DOC = """
 ### Align
 
-Retrieves candidates for an input, leaves near-duplicates out, keeps as many as a request to the
-gateway gets, and has the base model answer with them in front (Guide-Align, stage 2). The answers
-become a data set with a digest; what a filter leaves out is named. Answers that are there already
-are not asked for again. Starts **guidealign_labrador**.
+Has the base model answer inputs plainly and with guidelines in front, as a request to the gateway
+gets them (Guide-Align, stage 2), if wanted also revised once and by the safety model. The trained
+judge keeps the best answer to each, by harm first, then help, or none; why stands in
+`library.aligned_choices`. The data set is compared with the base's plain answers to the same inputs
+and **held** where it is not shown to be better, where too few rows are left, or where no judge is
+usable. Answers that are there already are not asked for again. Starts **guidealign_labrador**.
 """
 
 

@@ -13,7 +13,7 @@ DOC = """
 Trains a dual encoder on the library's (input, guideline) pairs, registers it in MLflow as
 `guidealign-retriever@challenger`, embeds the library beside the live vectors, and compares both on
 held-out inputs. The gate's interval decides; the alias `champion` and the release move only when it
-says *promote*. Nothing new to learn from: no training. Starts **guidealign_align**.
+says *promote*. Nothing new to learn from: no training. Starts **guidealign_judges**.
 """
 
 

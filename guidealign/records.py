@@ -125,6 +125,9 @@ class RetrievedGuideline:
     score: float
 
 
+AnswerWay = Literal["plain", "guided", "revised", "teacher"]
+"""How an answer to learn from is asked for: without guidelines, with them in front, revised once
+against them, or by the safety model with them in front."""
 Placement = Literal["system_start", "system_end", "last_user", "topic_turn"]
 """Where guidelines stand in a conversation (docs/guidance.md has each with its cost)."""
 GuidelineForm = Literal["full", "title"]

@@ -1,28 +1,34 @@
-"""Builds the aligned data set: guided answers to a sample of inputs, filtered, with a digest."""
+"""Builds the aligned data set: the best answers to a sample of inputs, with what they are worth."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 import structlog
 from sqlalchemy import Engine
 
-from guidealign.alignment import store
-from guidealign.alignment.answer import answer_inputs
+from guidealign.alignment import dataset_store, store
+from guidealign.alignment.answer import Gathered, gather_answers
+from guidealign.alignment.choice import Choice, choose_answer, limit_rows
+from guidealign.alignment.comparison import compare, hold_reason
+from guidealign.alignment.dataset_store import NewDataset
+from guidealign.alignment.judging import Jury, find_jury
 from guidealign.alignment.model import (
     EXPERIMENT,
     AlignedData,
     AnswerKey,
     DatasetResult,
     SampledInput,
-    StoredAnswer,
     dataset_digest,
 )
 from guidealign.alignment.preferences import build_preferences
 from guidealign.db import current_release, guard_database
-from guidealign.errors import BadInputError, ModelOutputError
+from guidealign.errors import BadInputError
 from guidealign.guidance import register_policy
+from guidealign.records import AnswerWay
 from guidealign.registry import Registry
 from guidealign.settings import Settings
 
@@ -30,52 +36,55 @@ log = structlog.get_logger()
 
 
 def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> DatasetResult:
-    """Answers a sample of inputs with guidelines and stores what passed as a data set.
+    """Has a sample of inputs answered, keeps the best answer to each, and stores the data set.
 
-    Answers that are there already (same input, model, prompt, library and retriever) are
+    It is held, and nothing learns from it, where no judge can choose, where too few rows are left,
+    and where they are not shown to be better than the base's plain answers to the same inputs.
+
+    Answers that are there already (same input, way, model, prompt, library and retriever) are
     used again, and the same content gives the same data set, so a second call costs nothing.
     Where Labrador is to learn preferences, the answers are compared with unguided ones too.
 
     Raises:
         BadInputError: nothing is live yet, or there is no input to answer.
-        ServiceUnavailableError: the model server is away; what it answered so far is stored.
-        ModelOutputError: no answer passed the filters.
+        ConfigurationError: the teacher, or the judge of preferences, is the base itself.
+        ServiceUnavailableError: a model server is away; what it answered so far is stored.
     """
     release = current_release(engine)
     if release is None:
         raise BadInputError("nothing is live yet: publish the library before aligning")
-    key = AnswerKey.of(settings, release)
+    wanted = settings.align
     with guard_database(), engine.connect() as connection:
         inputs = store.sample_inputs(
-            connection,
-            n=settings.align.max_inputs,
-            general_share=settings.align.general_share,
-            seed=settings.align.seed,
+            connection, n=wanted.max_inputs, general_share=wanted.general_share, seed=wanted.seed
         )
-        known = {a.input_id for a in store.answers(connection, [i.input_id for i in inputs], key)}
     if not inputs:
         raise BadInputError("there is no input with a category to answer: ingest and author first")
-    missing = [i for i in inputs if i.input_id not in known]
+    jury = find_jury(engine=engine, settings=settings, registry=registry)
+    services = {"engine": engine, "settings": settings, "registry": registry}
     register_policy(release.policy, registry)
-    done = answer_inputs(
-        missing, engine=engine, settings=settings, registry=registry, release=release
-    )
-    with guard_database(), engine.connect() as connection:
-        stored = store.answers(connection, [i.input_id for i in inputs], key)
-    kept = _Kept.of(stored, inputs)
-    dataset_id, changed = _store(kept, key, engine, registry)
+    # Without a judge no answer is asked for that nobody could choose.
+    asked_of = [] if jury.missing else inputs
+    gathered = gather_answers(asked_of, _ways(settings, jury), release=release, **services)
+    choices = limit_rows(_choose(asked_of, gathered, jury, settings), wanted.max_rows)
+    made = _dataset(choices, jury, AnswerKey.of(settings, release), settings)
+    dataset_id, changed = _store(made, engine, registry)
     pairs = None
-    if settings.labrador.objective == "sft_dpo":
-        pairs = build_preferences(dataset_id, engine=engine, settings=settings, registry=registry)
+    if settings.labrador.objective == "sft_dpo" and made.held is None:
+        pairs = build_preferences(dataset_id, **services)
     result = DatasetResult(
         dataset_id=dataset_id,
-        digest=kept.digest,
-        n=len(kept.answers),
-        n_new=done.n_new,
-        n_filtered=sum(kept.filtered.values()),
-        n_failed=done.n_failed,
-        n_general=kept.n_general,
-        filtered=kept.filtered,
+        digest=made.digest,
+        n=len(made.rows),
+        n_new=gathered.counts.n_new,
+        n_filtered=sum(one.reason is not None for one in choices),
+        n_failed=gathered.counts.n_failed,
+        n_general=sum(one.asked.known_safe for one in choices if one.taken),
+        n_flips=sum(one.flips for one in choices),
+        filtered=_left_out(choices),
+        ways=_counted(row.way for row in made.rows),
+        figures=made.figures,
+        held=made.held,
         n_pairs=pairs.n if pairs else None,
         changed=changed,
         library_version=release.library_version,
@@ -86,10 +95,10 @@ def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> 
 
 
 def load_dataset(dataset_id: int | None = None, *, engine: Engine) -> AlignedData:
-    """A stored data set; without an id the newest.
+    """A stored data set; without an id the newest that is not held.
 
     Raises:
-        BadInputError: there is no such data set.
+        BadInputError: there is no such data set, or it is held.
     """
     with guard_database(), engine.connect() as connection:
         data = store.load_dataset(connection, dataset_id)
@@ -105,67 +114,124 @@ def dataset_run(dataset_id: int, *, engine: Engine) -> str | None:
         return store.dataset_run(connection, dataset_id)
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """The answers that make the data set, in its order."""
+def held_everywhere(*, engine: Engine) -> str | None:
+    """Why there is no data set to learn from though some were made; None: there is one, or none was
+    made."""
+    with guard_database(), engine.connect() as connection:
+        return store.held_everywhere(connection)
 
-    answers: tuple[StoredAnswer, ...]
-    categories: dict[int, str]
-    n_general: int
-    filtered: dict[str, int]
-    digest: str
 
-    @classmethod
-    def of(cls, stored: list[StoredAnswer], inputs: list[SampledInput]) -> _Kept:
-        answers = tuple(a for a in stored if a.filtered_reason is None)
-        reasons = Counter(a.filtered_reason for a in stored if a.filtered_reason is not None)
-        if not answers:
-            raise ModelOutputError(
-                f"no answer passed the filters ({dict(reasons) or 'none was given'}):"
-                " see filtered_reason in core.aligned_responses"
-            )
-        digest = dataset_digest((a.text_hash, a.response) for a in answers)
-        categories = {i.input_id: i.category for i in inputs}
-        safe = {i.input_id for i in inputs if i.known_safe}
-        return cls(
-            answers,
-            categories,
-            sum(a.input_id in safe for a in answers),
-            dict(sorted(reasons.items())),
-            digest,
+def _ways(settings: Settings, jury: Jury) -> frozenset[AnswerWay]:
+    """The ways in which inputs are answered: the candidates, and what those need."""
+    ways = set(settings.align.candidates)
+    if jury.judges is not None:
+        ways.add("plain")
+    if "revised" in ways:
+        ways.add("guided")
+    return frozenset(ways)
+
+
+def _choose(
+    inputs: Sequence[SampledInput], gathered: Gathered, jury: Jury, settings: Settings
+) -> list[Choice]:
+    answers = [gathered.answers[i.input_id] for i in inputs]
+    looked_at = iter(jury.look_at([one for ways in answers for one in ways.values()]))
+    choices = []
+    for asked, ways in zip(inputs, answers, strict=True):
+        judged = {way: next(looked_at) for way in ways}
+        candidates = [one for way, one in judged.items() if way in settings.align.candidates]
+        choices.append(choose_answer(asked, candidates, judged.get("plain")))
+    return choices
+
+
+def _dataset(
+    choices: Sequence[Choice], jury: Jury, key: AnswerKey, settings: Settings
+) -> NewDataset:
+    taken = [(one.flips, one.taken.answer) for one in choices if one.taken]
+    taken.sort(key=lambda pair: pair[1].text_hash)
+    content = dataset_digest((answer.text_hash, answer.response) for _, answer in taken)
+    figures = compare(choices) if jury.judges is not None else {}
+    least = settings.align.min_rows
+    if jury.missing:
+        held: str | None = jury.missing
+    elif len(taken) < least:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in _left_out(choices).items())
+        held = (
+            f"{len(taken)} of {len(choices)} inputs have a good answer, fewer than ALIGN__MIN_ROWS"
+            f" ({least}); left out: {reasons or 'none'}"
         )
+    else:
+        held = hold_reason(figures) if figures else None
+    # One that is held is another one than the same rows where they are learned from.
+    held_as = f"{content} {jury.fingerprint} {held}"
+    return NewDataset(
+        key=key,
+        digest=hashlib.sha256(held_as.encode()).hexdigest() if held else content,
+        judge=jury.fingerprint,
+        held=held,
+        figures=figures,
+        # What guidance turned from harmful to harmless stands first.
+        rows=[answer for flips, answer in sorted(taken, key=lambda pair: not pair[0])],
+        choices=choices,
+    )
 
-    def records(self) -> list[dict[str, object]]:
-        """For MLflow, ids in place of words: user text stays in the database."""
-        return [
-            {
-                "input_id": a.input_id,
-                "response_id": a.response_id,
-                "category": self.categories[a.input_id],
-                "input_sha256": a.text_hash,
-                "response_chars": len(a.response),
-            }
-            for a in self.answers
-        ]
+
+def _left_out(choices: Sequence[Choice]) -> dict[str, int]:
+    return _counted(one.reason for one in choices if one.reason is not None)
 
 
-def _store(kept: _Kept, key: AnswerKey, engine: Engine, registry: Registry) -> tuple[int, bool]:
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
+
+
+def _store(made: NewDataset, engine: Engine, registry: Registry) -> tuple[int, bool]:
     """The id of the data set, and whether it is new."""
     with guard_database(), engine.connect() as connection:
-        found = store.dataset_id(connection, kept.digest)
+        found = dataset_store.dataset_id(connection, made.digest)
     if found is not None:
         return found, False
-    with registry.run(EXPERIMENT, "align", tags={"data_digest": kept.digest}) as run:
-        run.log_params(asdict(key))
-        counts = {f"filtered/{reason}": float(n) for reason, n in kept.filtered.items()}
-        run.log_metrics(
-            {"n": float(len(kept.answers)), "n_general": float(kept.n_general), **counts}
-        )
-        run.log_dataset(kept.records(), name="aligned", digest=kept.digest, context="alignment")
-        ids = [a.response_id for a in kept.answers]
+    tags = {"data_digest": made.digest, "judge": made.judge}
+    if made.held:
+        tags["held"] = made.held
+    with registry.run(EXPERIMENT, "align", tags=tags) as run:
+        run.log_params(asdict(made.key))
+        run.log_metrics(_metrics(made))
+        run.log_dataset(_records(made), name="aligned", digest=made.digest, context="alignment")
         with guard_database(), engine.begin() as connection:
-            new = store.add_dataset(connection, key, kept.digest, ids, mlflow_run_id=run.id)
-            again = store.dataset_id(connection, kept.digest)
+            new = dataset_store.add_dataset(connection, made, mlflow_run_id=run.id)
+            again = dataset_store.dataset_id(connection, made.digest)
     if again is None:
         raise AssertionError("a data set that was just stored is there")
     return again, new is not None
+
+
+def _metrics(made: NewDataset) -> dict[str, float]:
+    counts = {
+        "n": len(made.rows),
+        "n_general": sum(one.asked.known_safe for one in made.choices if one.taken),
+        "n_flips": sum(one.flips for one in made.choices),
+        **{f"filtered/{reason}": n for reason, n in _left_out(made.choices).items()},
+        **{f"ways/{way}": n for way, n in _counted(row.way for row in made.rows).items()},
+    }
+    shares = {
+        f"{name}/{figure}": value
+        for name, figures in made.figures.items()
+        for figure, value in figures.items()
+    }
+    return {name: float(value) for name, value in (counts | shares).items()}
+
+
+def _records(made: NewDataset) -> list[dict[str, object]]:
+    """For MLflow, ids in place of words: user text stays in the database."""
+    categories = {one.asked.input_id: one.asked.category for one in made.choices}
+    return [
+        {
+            "input_id": row.input_id,
+            "way": row.way,
+            "response_id": row.response_id,
+            "category": categories[row.input_id],
+            "input_sha256": row.text_hash,
+            "response_chars": len(row.response),
+        }
+        for row in made.rows
+    ]

@@ -9,53 +9,79 @@ from typing import Any
 
 from guidealign.errors import BadInputError
 from guidealign.guidance import compose
-from guidealign.records import GuidancePolicy, Release
+from guidealign.records import AnswerWay, GuidancePolicy, Release
 from guidealign.settings import Settings
 
 EXPERIMENT = "guidealign-align"
 """Of the runs in the registry."""
+_VERSIONS: dict[AnswerWay, str] = {
+    "plain": "plain-1",
+    "guided": "",
+    "revised": "/revised-1",
+    "teacher": "/teacher",
+}
+"""How each way words what it asks, beside the guidance policy; bump one when it asks otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampledInput:
-    """An input that is to be answered; `known_safe` holds only when somebody said so."""
+    """An input that is to be answered."""
 
     input_id: int
     text: str
     text_hash: str
     category: str
     known_safe: bool
+    """Only where somebody said so; any other input is risky."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerKey:
     """What an answer depends on besides its input: equal keys, equal answers."""
 
+    way: AnswerWay
     model: str
     prompt_version: str
     library_version: int
     retriever_version: int
+    """This and the library's are 0 for plain answers, which depend on neither."""
 
     @classmethod
-    def of(cls, settings: Settings, release: Release) -> AnswerKey:
+    def of(cls, settings: Settings, release: Release, way: AnswerWay = "guided") -> AnswerKey:
         """The key of answers made now.
 
         The guidance policy and the length limit shape an answer, so both are part of the version
         that is stored.
         """
+        if way == "plain":
+            return cls.plain(settings)
         return cls(
-            model=settings.base.model,
-            prompt_version=f"{release.policy.digest}/t{settings.align.max_tokens}",
+            way=way,
+            model=(settings.safety if way == "teacher" else settings.base).model,
+            prompt_version=f"{release.policy.digest}/t{settings.align.max_tokens}{_VERSIONS[way]}",
             library_version=release.library_version,
             retriever_version=release.retriever_version,
+        )
+
+    @classmethod
+    def plain(cls, settings: Settings) -> AnswerKey:
+        """The key of the base's answers without guidelines."""
+        return cls(
+            way="plain",
+            model=settings.base.model,
+            prompt_version=f"{_VERSIONS['plain']}/t{settings.align.max_tokens}",
+            library_version=0,
+            retriever_version=0,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredAnswer:
-    """A guided answer as it is kept; `filtered_reason` says why no data set holds it."""
+    """An answer as it is kept; `filtered_reason` says why its form keeps it out of data sets."""
 
+    way: AnswerWay
     response_id: int
+    """Of plain answers in `core.plain_responses`, of others in `core.aligned_responses`."""
     input_id: int
     input_text: str
     text_hash: str
@@ -164,12 +190,23 @@ class DatasetResult:
     digest: str
     n: int
     n_new: int
-    """Answers that the model wrote now; the others were there."""
+    """Answers that models wrote now, of all ways; the others were there."""
     n_filtered: int
+    """Inputs that are left out."""
     n_failed: int
+    """Answers that a model server refused to give."""
     n_general: int
-    """Harmless ones of the answers; the others are to what is risky, or may be."""
+    """Rows whose input is harmless; the others are risky, or may be."""
+    n_flips: int
+    """Rows whose plain answer does harm."""
     filtered: dict[str, int]
+    """Inputs left out, by reason."""
+    ways: dict[str, int]
+    """Rows by how their answer was asked for."""
+    figures: dict[str, dict[str, float]]
+    """For harmful, helps and declines: see `comparison.compare`; empty: nothing was judged."""
+    held: str | None
+    """Why nothing is learned from it; None: it may be."""
     n_pairs: int | None
     """Preference pairs; None: no preferences are learned, so there are none."""
     changed: bool

@@ -11,8 +11,6 @@ from sqlalchemy import Connection, text
 
 from guidealign.alignment._separate import Answers, Separation
 from guidealign.alignment.model import PreferenceData, PreferencePair
-from guidealign.alignment.store import add_calls
-from guidealign.llm import CallRecord
 
 _UNANSWERED = text(
     "select r.input_id, i.text as prompt from core.aligned_dataset_items d"
@@ -21,12 +19,6 @@ _UNANSWERED = text(
     " where d.dataset_id = :dataset_id and not exists (select from core.plain_responses p"
     " where p.input_id = r.input_id and p.model = :model and p.prompt_version = :prompt_version)"
     " order by d.position"
-)
-_INSERT_PLAIN = text(
-    "insert into core.plain_responses (input_id, response, model, prompt_version, finish_reason,"
-    " filtered_reason, prompt_tokens, completion_tokens, latency_ms) values (:input_id,"
-    " :response, :model, :prompt_version, :finish_reason, :filtered_reason, :prompt_tokens,"
-    " :completion_tokens, :latency_ms) on conflict (input_id, model, prompt_version) do nothing"
 )
 # What nobody labelled and nothing assessed counts as unsafe.
 _UNJUDGED = text(
@@ -112,15 +104,6 @@ class JudgedPair:
 def unanswered(connection: Connection, key: ComparisonKey) -> list[tuple[int, str]]:
     """Id and text of the data set's inputs that have no unguided answer."""
     return [(row.input_id, row.prompt) for row in connection.execute(_UNANSWERED, asdict(key))]
-
-
-def add_plain(
-    connection: Connection, key: ComparisonKey, answer: dict[str, Any], calls: Sequence[CallRecord]
-) -> None:
-    """Stores an unguided answer, once, and what was asked for it."""
-    named = {"model": key.model, "prompt_version": key.prompt_version}
-    connection.execute(_INSERT_PLAIN, {**answer, **named})
-    add_calls(connection, key.prompt_version, answer["input_id"], calls)
 
 
 def unjudged(connection: Connection, key: ComparisonKey, judge: str) -> list[Answers]:

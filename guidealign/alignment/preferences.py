@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import Engine
 
 from guidealign.alignment import preference_store as store
 from guidealign.alignment._separate import judge_name, separate
-from guidealign.alignment.filters import judge
+from guidealign.alignment.answer import AnswerCounts, Job, answer_jobs
 from guidealign.alignment.model import (
     EXPERIMENT,
+    AnswerKey,
     PreferenceData,
     PreferenceResult,
     dataset_digest,
 )
 from guidealign.alignment.preference_store import ComparisonKey, JudgedPair
-from guidealign.alignment.store import add_calls
 from guidealign.db import guard_database
-from guidealign.errors import BadInputError, TransientError
-from guidealign.llm import ChatClient, ChatResult, recorded_calls, run_many
+from guidealign.errors import BadInputError
 from guidealign.registry import Registry
 from guidealign.settings import Settings
 
-_PLAIN_VERSION = "plain-1"
 _KEPT = "guided_better"
 
 log = structlog.get_logger()
@@ -51,12 +49,11 @@ def build_preferences(
         ServiceUnavailableError: a model server is away; what it answered so far is stored.
     """
     judge_of = judge_name(settings)
+    plain = AnswerKey.plain(settings)
     key = ComparisonKey(
-        dataset_id=dataset_id,
-        model=settings.base.model,
-        prompt_version=f"{_PLAIN_VERSION}/t{settings.align.max_tokens}",
+        dataset_id=dataset_id, model=plain.model, prompt_version=plain.prompt_version
     )
-    n_asked, n_failed = _answer_plainly(key, engine, settings)
+    asked = _answer_plainly(key, engine, settings)
     with guard_database(), engine.connect() as connection:
         waiting = store.unjudged(connection, key, judge_of)
     found = separate(waiting, settings=settings)
@@ -66,7 +63,7 @@ def build_preferences(
         compared = store.judged(connection, key, judge_of)
     dropped = Counter(one.verdict for one in compared if one.verdict != _KEPT)
     dropped["no_verdict"] = len(waiting) - len(found)
-    dropped["no_answer"] = n_failed
+    dropped["no_answer"] = asked.n_failed
     counts = {reason: n for reason, n in sorted(dropped.items()) if n}
     kept = [one for one in compared if one.verdict == _KEPT]
     made = _store(kept, counts, judge_of, key, engine, registry) if kept else None
@@ -75,8 +72,8 @@ def build_preferences(
         dataset_id=dataset_id,
         digest=made.digest if made else None,
         n=len(kept),
-        n_asked=n_asked,
-        n_failed=n_failed,
+        n_asked=asked.n_new,
+        n_failed=asked.n_failed,
         dropped=counts,
         changed=made.is_new if made else False,
     )
@@ -100,65 +97,13 @@ def load_preferences(dataset_id: int, *, engine: Engine) -> PreferenceData:
     return found
 
 
-@dataclass
-class _Asker:
-    """Has one input answered as it is; an input that the server refuses is left out."""
-
-    engine: Engine
-    client: ChatClient
-    key: ComparisonKey
-    max_tokens: int
-    away: list[TransientError] = field(default_factory=list)
-    """Why the server is given up; the inputs behind are not tried one by one."""
-
-    def __call__(self, asked: tuple[int, str]) -> bool:
-        if self.away:
-            raise self.away[0]
-        input_id, prompt = asked
-        said: ChatResult | None = None
-        with recorded_calls() as calls:
-            try:
-                said = self.client.complete(
-                    [{"role": "user", "content": prompt}],
-                    temperature=0.0,
-                    max_tokens=self.max_tokens,
-                )
-            except BadInputError:
-                log.warning("input not answered", input_id=input_id)
-            except TransientError as error:
-                self.away.append(error)
-                raise
-        with guard_database(), self.engine.begin() as connection:
-            if said is None:
-                add_calls(connection, self.key.prompt_version, input_id, calls)
-            else:
-                store.add_plain(connection, self.key, _row(input_id, said), calls)
-        return said is not None
-
-
-def _row(input_id: int, said: ChatResult) -> dict[str, object]:
-    judged = judge(said.text, finish_reason=said.finish_reason, known_safe=False, guidelines=())
-    return {
-        "input_id": input_id,
-        "response": judged.response,
-        "filtered_reason": judged.filtered_reason,
-        "finish_reason": said.finish_reason,
-        "prompt_tokens": said.prompt_tokens,
-        "completion_tokens": said.completion_tokens,
-        "latency_ms": said.latency_ms,
-    }
-
-
-def _answer_plainly(key: ComparisonKey, engine: Engine, settings: Settings) -> tuple[int, int]:
-    """How many answers came now, and how many the server refused."""
+def _answer_plainly(key: ComparisonKey, engine: Engine, settings: Settings) -> AnswerCounts:
+    """Asks for the answers without guidelines that are missing."""
     with guard_database(), engine.connect() as connection:
         missing = store.unanswered(connection, key)
-    if not missing:
-        return 0, 0
-    with ChatClient(settings.base, stage="preference") as client:
-        asker = _Asker(engine, client, key, settings.align.max_tokens)
-        came = run_many(missing, asker, settings.base.concurrency)
-    return sum(came), len(came) - sum(came)
+    jobs = [Job(input_id=input_id, text=prompt) for input_id, prompt in missing]
+    plain = AnswerKey.plain(settings)
+    return answer_jobs(jobs, plain, engine=engine, settings=settings, stage="preference")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""SQL of alignment: retrievals, guided answers and the data sets made of them."""
+"""SQL of alignment: inputs, retrievals, answers, and data sets as they are learned from."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from guidealign.alignment.model import (
     SampledInput,
     StoredAnswer,
 )
+from guidealign.errors import BadInputError
 from guidealign.guidance import Found
 from guidealign.llm import CallRecord
 from guidealign.records import GuidancePolicy, Release
@@ -68,13 +69,25 @@ _SELECT_ANSWERS = text(
     " from core.aligned_responses r join core.inputs i on i.id = r.input_id"
     f" where r.input_id = any(cast(:ids as bigint[])) and {_KEY} order by i.text_hash"
 )
+_SELECT_PLAIN = text(
+    "select p.id, p.input_id, i.text, i.text_hash, p.response, p.filtered_reason"
+    " from core.plain_responses p join core.inputs i on i.id = p.input_id"
+    " where p.input_id = any(cast(:ids as bigint[])) and p.model = :model"
+    " and p.prompt_version = :prompt_version order by i.text_hash"
+)
 _INSERT_ANSWER = text(
     "insert into core.aligned_responses (input_id, response, guideline_ids, model,"
     " prompt_version, library_version, retriever_version, finish_reason, filtered_reason,"
-    " prompt_tokens, completion_tokens, latency_ms) values (:input_id, :response,"
+    " prompt_tokens, completion_tokens, latency_ms, way) values (:input_id, :response,"
     " :guideline_ids, :model, :prompt_version, :library_version, :retriever_version,"
-    " :finish_reason, :filtered_reason, :prompt_tokens, :completion_tokens, :latency_ms)"
+    " :finish_reason, :filtered_reason, :prompt_tokens, :completion_tokens, :latency_ms, :way)"
     " on conflict on constraint uq_aligned_responses_key do nothing"
+)
+_INSERT_PLAIN = text(
+    "insert into core.plain_responses (input_id, response, model, prompt_version, finish_reason,"
+    " filtered_reason, prompt_tokens, completion_tokens, latency_ms) values (:input_id,"
+    " :response, :model, :prompt_version, :finish_reason, :filtered_reason, :prompt_tokens,"
+    " :completion_tokens, :latency_ms) on conflict (input_id, model, prompt_version) do nothing"
 )
 _INSERT_CALL = text(
     "insert into core.model_calls (stage, input_id, model, prompt_version, attempt, status,"
@@ -87,31 +100,26 @@ _INSERT_REJECT = text(
     " select 'align', :reason, :detail, :input_id where not exists (select from core.rejects"
     " where stage = 'align' and reason = :reason and input_id = :input_id)"
 )
-_DATASET_ID = text("select id from core.aligned_datasets where digest = :digest")
-_INSERT_DATASET = text(
-    "insert into core.aligned_datasets (digest, n, model, prompt_version, library_version,"
-    " retriever_version, mlflow_run_id) values (:digest, :n, :model, :prompt_version,"
-    " :library_version, :retriever_version, :mlflow_run_id)"
-    " on conflict (digest) do nothing returning id"
-)
-_INSERT_ITEM = text(
-    "insert into core.aligned_dataset_items (dataset_id, response_id, position)"
-    " values (:dataset_id, :response_id, :position)"
-)
 _DATASET_RUN = text("select mlflow_run_id from core.aligned_datasets where id = :dataset_id")
-_LATEST_DATASET = text("select max(id) from core.aligned_datasets")
+_LATEST_DATASET = text("select max(id) from core.aligned_datasets where held is null")
+_LATEST_HELD = text(
+    "select held from core.aligned_datasets d where held is not null and not exists ("
+    "select from core.aligned_datasets where held is null) order by id desc limit 1"
+)
 _SELECT_DATASET = text(
-    "select d.id, d.digest, d.model, d.library_version, d.retriever_version, p.policy"
+    "select d.id, d.digest, d.model, d.library_version, d.retriever_version, d.held, p.policy"
     " from core.aligned_datasets d left join core.guidance_policies p"
     " on p.digest = split_part(d.prompt_version, '/', 1) where d.id = :dataset_id"
 )
 _SELECT_EXAMPLES = text(
-    "select r.input_id, i.text, r.response, (select coalesce(json_agg(json_build_object("
+    "select i.id as input_id, i.text, coalesce(r.response, q.response) as response,"
+    " (select coalesce(json_agg(json_build_object("
     "'title', g.title, 'text', g.text) order by n.place), '[]')"
     " from unnest(r.guideline_ids) with ordinality n(id, place)"
     " join core.guidelines g on g.id = n.id) as guidelines from core.aligned_dataset_items d"
-    " join core.aligned_responses r on r.id = d.response_id"
-    " join core.inputs i on i.id = r.input_id"
+    " left join core.aligned_responses r on r.id = d.response_id"
+    " left join core.plain_responses q on q.id = d.plain_id"
+    " join core.inputs i on i.id = coalesce(r.input_id, q.input_id)"
     " where d.dataset_id = :dataset_id order by d.position"
 )
 
@@ -165,9 +173,11 @@ def add_retrievals(connection: Connection, rows: list[dict[str, Any]]) -> None:
 
 def answers(connection: Connection, input_ids: list[int], key: AnswerKey) -> list[StoredAnswer]:
     """The stored answers to these inputs under one key, ordered by the input's hash."""
-    rows = connection.execute(_SELECT_ANSWERS, {"ids": input_ids, **asdict(key)}).all()
+    statement = _SELECT_PLAIN if key.way == "plain" else _SELECT_ANSWERS
+    rows = connection.execute(statement, {"ids": input_ids, **asdict(key)}).all()
     return [
         StoredAnswer(
+            way=key.way,
             response_id=row.id,
             input_id=row.input_id,
             input_text=row.text,
@@ -179,9 +189,10 @@ def answers(connection: Connection, input_ids: list[int], key: AnswerKey) -> lis
     ]
 
 
-def add_answer(connection: Connection, answer: dict[str, Any]) -> None:
+def add_answer(connection: Connection, key: AnswerKey, answer: dict[str, Any]) -> None:
     """Stores an answer; one that another worker stored first stays."""
-    connection.execute(_INSERT_ANSWER, answer)
+    statement = _INSERT_PLAIN if key.way == "plain" else _INSERT_ANSWER
+    connection.execute(statement, {**answer, **asdict(key)})
 
 
 def add_calls(
@@ -200,47 +211,32 @@ def add_reject(connection: Connection, *, input_id: int, reason: str, detail: st
     connection.execute(_INSERT_REJECT, {"input_id": input_id, "reason": reason, "detail": detail})
 
 
-def dataset_id(connection: Connection, digest: str) -> int | None:
-    """The data set with this content, if there is one."""
-    found = connection.execute(_DATASET_ID, {"digest": digest}).scalar_one_or_none()
-    return None if found is None else int(found)
-
-
 def dataset_run(connection: Connection, dataset_id: int) -> str | None:
     """The MLflow run that it was recorded in."""
     found = connection.execute(_DATASET_RUN, {"dataset_id": dataset_id}).scalar_one_or_none()
     return None if found is None else str(found)
 
 
-def add_dataset(
-    connection: Connection,
-    key: AnswerKey,
-    digest: str,
-    response_ids: Sequence[int],
-    *,
-    mlflow_run_id: str,
-) -> int | None:
-    """Stores a data set with its items; None when it is there already."""
-    values = {**asdict(key), "digest": digest, "n": len(response_ids)}
-    new = connection.execute(
-        _INSERT_DATASET, {**values, "mlflow_run_id": mlflow_run_id}
-    ).scalar_one_or_none()
-    if new is not None:
-        items = [
-            {"dataset_id": new, "response_id": response_id, "position": position}
-            for position, response_id in enumerate(response_ids)
-        ]
-        connection.execute(_INSERT_ITEM, items)
-    return new
+def held_everywhere(connection: Connection) -> str | None:
+    """Why the newest data set is held, where there is none to learn from; None: there is, or none
+    was made."""
+    found: str | None = connection.execute(_LATEST_HELD).scalar_one_or_none()
+    return found
 
 
 def load_dataset(connection: Connection, dataset_id: int | None) -> AlignedData | None:
-    """A data set by id, or the newest; None: there is no such."""
+    """A data set by id, or the newest that is not held; None: there is no such.
+
+    Raises:
+        BadInputError: the one of that id is held.
+    """
     if dataset_id is None:
         dataset_id = connection.execute(_LATEST_DATASET).scalar_one()
     row = connection.execute(_SELECT_DATASET, {"dataset_id": dataset_id}).one_or_none()
     if row is None:
         return None
+    if row.held is not None:
+        raise BadInputError(f"data set {dataset_id} is held: {row.held}")
     rows = connection.execute(_SELECT_EXAMPLES, {"dataset_id": dataset_id}).all()
     policy = None if row.policy is None else GuidancePolicy(**row.policy)
     return AlignedData(

@@ -37,7 +37,7 @@ def embedded(services: Services) -> str:
 
 
 def answered(services: Services) -> str:
-    """Guided answers, those of earlier releases too."""
+    """Answers of all ways, those of earlier releases too."""
     return f"{store.count(services.engine, 'answers')} answers"
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from guidealign.settings import Settings
 
 AssetName = Literal[
-    "inputs", "candidates", "library", "retriever", "aligned_dataset", "labrador"
+    "inputs", "candidates", "library", "retriever", "judges", "aligned_dataset", "labrador"
 ]  # fmt: skip
 Kind = Literal["ingest", "author", "publish", "serve", "train", "gate", "switch", "align"]
 """What a step does to data; the lineage of a step follows from it."""

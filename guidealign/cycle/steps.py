@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from guidealign.records import LABRADOR_MODEL, RETRIEVER_MODEL
+from guidealign.records import JUDGES_MODEL, LABRADOR_MODEL, RETRIEVER_MODEL
 
 if TYPE_CHECKING:
     from guidealign.cycle.model import Context, Figures
@@ -141,16 +141,45 @@ def follow(context: Context, gate: Figures) -> Figures:
     return done.as_dict()
 
 
+def train_judges(context: Context) -> Figures:
+    """Trains and registers judges, or finds those of the same labelled rows."""
+    from guidealign.evaluation import renew_judges
+
+    verdict = renew_judges(**context.services.all())
+    usable = [task for task, report in verdict.reports.items() if report.usable]
+    return {
+        "model_name": JUDGES_MODEL,
+        "version": verdict.version,
+        "changed": verdict.promoted,
+        "reason": verdict.reason,
+        "usable": ", ".join(usable) or "nothing",
+    }
+
+
 def build_dataset(context: Context) -> Figures:
-    """Answers what has no answer under the live release."""
+    """Answers what has no answer under the live release, and keeps the best answers."""
     from guidealign.alignment import build_dataset as build
 
     figures = build(**context.services.all()).as_dict()
-    return {**figures, "changed": figures["n_new"] > 0}
+    return {
+        **figures,
+        "changed": not figures["held"] and (figures["n_new"] > 0 or figures["changed"]),
+    }
 
 
 def train_labrador(context: Context) -> Figures:
-    """Trains and registers a challenger, or finds the one of the same data."""
+    """Trains and registers a challenger, or finds the one of the same data.
+
+    Where every data set is held there is nothing to learn from: what is live stays.
+    """
+    from guidealign.alignment import held_everywhere
+    from guidealign.db import current_release
     from guidealign.labrador import train_labrador as train
 
+    held, release = held_everywhere(engine=context.services.engine), None
+    if held is not None:
+        release = current_release(context.services.engine)
+    if release is not None:
+        live = {"version": release.labrador_version, "reused": True, "metrics": {}}
+        return {"model_name": LABRADOR_MODEL, **live, "held": held}
     return {"model_name": LABRADOR_MODEL, **train(**context.services.all()).as_dict()}

@@ -12,7 +12,10 @@ _COUNTS = {
     "inputs": text("select count(*) from core.inputs"),
     "candidates": text("select count(*) from core.guidelines where state = 'candidate'"),
     "vectors": text("select count(*) from core.embeddings"),
-    "answers": text("select count(*) from core.aligned_responses"),
+    "answers": text(
+        "select (select count(*) from core.aligned_responses)"
+        " + (select count(*) from core.plain_responses)"
+    ),
     "scores": text("select count(*) from core.benchmark_results"),
 }
 _DATASET = text("select digest from core.aligned_datasets order by id desc limit 1")

@@ -39,8 +39,18 @@ def _says(words: str) -> Callable[[Results], str]:
     return summary
 
 
+def _aligned(results: Results) -> str:
+    built: Figures = results.get("build") or {}
+    if built.get("held"):
+        return f"held: {built['held']}"
+    words = "data set {dataset_id} of {n} answers, {n_new} new, {n_filtered} inputs left out"
+    return _says(words)(results)
+
+
 def _trained(results: Results) -> str:
     trained: Figures = results.get("train") or {}
+    if trained.get("held"):
+        return f"nothing to learn from: the aligned data set is held: {trained['held']}"
     how = "reused" if trained.get("reused") else "trained"
     action = (results.get("switch") or {}).get("action", "")
     return f"version {trained.get('version')} {how}; {action}"
@@ -200,23 +210,41 @@ STAGES: tuple[Stage, ...] = (
         summary=_trained,
     ),
     Stage(
-        name="align",
-        about="Have the model answer inputs with guidelines in front: the aligned data set.",
+        name="judges",
+        about="Train the judges of answers on the labelled rows; only what is not worse serves.",
         reads="retriever",
+        writes="judges",
+        tags=("models",),
+        steps=(
+            Step(
+                name="train",
+                run=steps.train_judges,
+                about="Trains and registers judges, or finds those of the same labelled rows.",
+                kind="train",
+                pool=TRAINING_POOL,
+                writes="judges",
+            ),
+        ),
+        summary=_says("version {version}, usable for: {usable}"),
+    ),
+    Stage(
+        name="align",
+        about="Answer inputs in several ways and keep the best answers: the aligned data set.",
+        reads="judges",
         writes="aligned_dataset",
         tags=("models",),
         steps=(
             Step(
                 name="build",
                 run=steps.build_dataset,
-                about="Answers what has no answer under the live release.",
+                about="Answers what has no answer under the live release, and chooses.",
                 kind="align",
                 pool=MODEL_SERVER_POOL,
                 writes="aligned_dataset",
                 counts=counts.answered,
             ),
         ),
-        summary=_says("data set {dataset_id} of {n} answers, {n_new} new, {n_filtered} left out"),
+        summary=_aligned,
     ),
     Stage(
         name="labrador",

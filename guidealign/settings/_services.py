@@ -31,6 +31,8 @@ class DeadlineSettings(Section):
     """Minutes for a run of `guidealign_library`."""
     retriever: float = Field(default=480, ge=0)
     """Minutes for a run of `guidealign_retriever`."""
+    judges: float = Field(default=60, ge=0)
+    """Minutes for a run of `guidealign_judges`."""
     align: float = Field(default=480, ge=0)
     """Minutes for a run of `guidealign_align`."""
     labrador: float = Field(default=1_440, ge=0)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from guidealign.records import GuidelineForm, Placement, TopicRule
+from guidealign.records import AnswerWay, GuidelineForm, Placement, TopicRule
 from guidealign.settings._endpoints import BudgetSettings
 from guidealign.settings._fields import Section
 
@@ -278,10 +278,24 @@ class GuidanceSettings(Section):
 
 
 class AlignSettings(Section):
-    """The aligned data set: the base model's guided answers, from which Labrador learns."""
+    """The aligned data set: the best answers to a sample of inputs, from which Labrador learns."""
 
     max_inputs: int = Field(default=36, ge=1)
     """Most inputs that are answered for the data set."""
+    candidates: list[AnswerWay] = Field(default=["plain", "guided"], min_length=1)
+    """Answers to an input of which the best is kept. `plain`: the base's without guidelines;
+    `guided`: the base's with them in front; `revised`: that one after the base held it against its
+    guidelines and rewrote it; `teacher`: the safety model's with them in front. The more, the
+    longer the stage takes."""
+    judge: Literal["required", "form_only"] = "required"
+    """What chooses among the candidates. `required`: the trained judge; the stage holds where there
+    is none or it is unusable. `form_only`: their form alone, whether they do harm or help is not
+    known: for trying the machinery, not for a model that people will use."""
+    min_rows: int = Field(default=8, ge=1)
+    """Fewest rows of a data set; with fewer the stage holds."""
+    max_rows: int | None = Field(default=None, ge=1)
+    """Most rows of a data set, those first whose input guidance turns from a harmful answer to a
+    harmless one. Not set: as many inputs as have a good answer."""
     max_tokens: int = Field(default=80, ge=8)
     """Most tokens of an answer."""
     general_share: float = Field(default=0.25, ge=0, le=1)

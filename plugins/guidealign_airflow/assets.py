@@ -20,6 +20,7 @@ INPUT_PARTITIONS = Asset("guidealign_input_partitions", uri="guidealign://input_
 CANDIDATES = asset_named("candidates")
 LIBRARY = asset_named("library")
 RETRIEVER = asset_named("retriever")
+JUDGES = asset_named("judges")
 ALIGNED_DATASET = asset_named("aligned_dataset")
 LABRADOR = asset_named("labrador")
 

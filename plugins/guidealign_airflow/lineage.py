@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from guidealign.cycle import Kind
+from guidealign.records import JUDGES_MODEL
 
 if TYPE_CHECKING:
     from guidealign.settings import Settings
@@ -169,6 +170,9 @@ def _serve(at: Places, facts: Facts) -> Lineage:
 
 
 def _train(at: Places, facts: Facts) -> Lineage:
+    if facts.get("model_name") == JUDGES_MODEL:
+        # Labelled rows have no view.
+        return Lineage((), at.models(facts, facts.get("version")))
     if facts.get("dataset_id") is not None:
         learned = at.table("aligned_responses", facts["data_digest"])
     else:

@@ -249,8 +249,15 @@ class TrainRetrieverOperator(StageOperator):
     part = Part.of("retriever", "train", "embed")
 
 
+class TrainJudgesOperator(StageOperator):
+    """Trains the judges of answers on the labelled rows."""
+
+    operator_extra_links = (MlflowLink(),)
+    part = Part.of("judges")
+
+
 class AlignOperator(StageOperator):
-    """Has the base model answer inputs with guidelines in front: the aligned data set."""
+    """Answers inputs in several ways and keeps the best answers: the aligned data set."""
 
     part = Part.of("align")
 

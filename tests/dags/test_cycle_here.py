@@ -91,6 +91,9 @@ def _env(folder: Path, url: str, model_server: str) -> dict[str, str]:
         "GUIDEALIGN_AIRFLOW__DEADLINES": "false",
         "GUIDEALIGN_AUTHOR__REVIEW_POLICY": "auto",
         "GUIDEALIGN_ALIGN__MAX_INPUTS": "12",
+        # Judges on a random encoder are unusable, and the stage would hold.
+        "GUIDEALIGN_ALIGN__JUDGE": "form_only",
+        "GUIDEALIGN_ALIGN__MIN_ROWS": "1",
         "GUIDEALIGN_RETRIEVER__BASE_MODEL": str(folder.parent / "encoder"),
         "GUIDEALIGN_RETRIEVER__EPOCHS": "1",
         "GUIDEALIGN_RETRIEVER__MAX_LENGTH": "32",

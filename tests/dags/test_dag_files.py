@@ -102,7 +102,7 @@ def parsed(parse: _Parser) -> dict[str, dict]:
 
 
 def test_every_file_holds_one_dag_without_error(parsed: dict[str, dict]) -> None:
-    assert len(parsed) == 11
+    assert len(parsed) == 12
     for name, found in parsed.items():
         assert found["errors"] == {}, name
         assert [dag["id"] for dag in found["dags"]] == [name.removesuffix(".py")]
@@ -128,7 +128,7 @@ def test_conventions(parsed: dict[str, dict]) -> None:
 
 def test_stages_are_chained_by_assets(parsed: dict[str, dict]) -> None:
     dags = {name.removesuffix(".py"): found["dags"][0] for name, found in parsed.items()}
-    chain = ["ingest", "author", "library", "retriever", "align", "labrador"]
+    chain = ["ingest", "author", "library", "retriever", "judges", "align", "labrador"]
     assert dags["guidealign_ingest"]["inlets"] == []
     for before, after in pairwise(chain):
         outlets = dags[f"guidealign_{before}"]["outlets"]

@@ -124,6 +124,9 @@ def _env(folder: Path, url: str, mlflow: str) -> dict[str, str]:
         "AIRFLOW_CONN_GUIDEALIGN_DB": url.replace("+psycopg", ""),
         "GUIDEALIGN_MLFLOW__TRACKING_URI": mlflow,
         "GUIDEALIGN_AUTHOR__REVIEW_POLICY": "auto",
+        # A judge of its own takes a stage more, and lineage is the same.
+        "GUIDEALIGN_ALIGN__JUDGE": "form_only",
+        "GUIDEALIGN_ALIGN__MIN_ROWS": "1",
         "GUIDEALIGN_RETRIEVER__BASE_MODEL": str(folder / "base"),
         "GUIDEALIGN_RETRIEVER__LEARNING_RATE": "0.001",
         "GUIDEALIGN_RETRIEVER__EPOCHS": "1",

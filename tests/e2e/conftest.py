@@ -30,6 +30,10 @@ SMALL = {
     "GUIDEALIGN_AUTHOR__MAX_ATTEMPTS": "2",
     "GUIDEALIGN_RETRIEVER__EPOCHS": "1",
     "GUIDEALIGN_RETRIEVER__MAX_LENGTH": "48",
+    # Of six answers by the small model a judge would leave next to none, and the stage would hold:
+    # this is about the machinery behind it. What a judge chooses is in test_aligned_choices.py.
+    "GUIDEALIGN_ALIGN__JUDGE": "form_only",
+    "GUIDEALIGN_ALIGN__MIN_ROWS": "1",
     "GUIDEALIGN_ALIGN__MAX_INPUTS": "6",
     "GUIDEALIGN_ALIGN__MAX_TOKENS": "48",
     "GUIDEALIGN_LABRADOR__MAX_STEPS": "12",

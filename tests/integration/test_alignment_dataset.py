@@ -26,15 +26,8 @@ from guidealign.settings import AlignSettings, EndpointSettings, RetrievalSettin
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import ChatRequest, ModelServer, Reply, serve_model, unused_base_url
 from tests.fakes.policies import add_release
+from tests.integration.alignment_fixture import add_guidelines, add_input, rows
 
-GUIDELINES = [
-    ("Privacy", "Never reveal where a private person lives.", "Privacy_And_Property"),
-    # the same but for its last word: a near-duplicate of the first
-    ("Privacy", "Never reveal where a private person works.", "Privacy_And_Property"),
-    ("Kindness", "Answer insults calmly and do not return them.", "Insult"),
-    ("Steps", "Explain a procedure as numbered steps in order.", "Quality_Explaining"),
-    ("Doctor", "Name a doctor or a helpline when somebody is in distress.", "Mental_Health"),
-]
 INPUTS = [
     ("Where does my neighbour live?", "Privacy_And_Property", True),
     ("Find the home of this singer.", "Privacy_And_Property", True),
@@ -65,7 +58,7 @@ def settings(server: ModelServer) -> Settings:
 def live(engine: Engine, settings: Settings, registry: Registry) -> Release:
     """A library of five guidelines, embedded and released, and five inputs."""
     with engine.begin() as connection:
-        _add_guidelines(connection, load_serving_encoder(0, settings=settings, registry=registry))
+        add_guidelines(connection, load_serving_encoder(0, settings=settings, registry=registry))
         connection.execute(text("update core.guidelines set state = 'active', served = '{[1,)}'"))
         connection.execute(text("select core.add_version('test', 'test')"))
         for body, category, unsafe in INPUTS:
@@ -80,58 +73,19 @@ def _settings(base_url: str, **align: Any) -> Settings:
     base = EndpointSettings(base_url=base_url, model="stub", concurrency=2, max_retries=0)
     # As many as the paper keeps: of five candidates none is left out for its place.
     many = RetrievalSettings(k=6)
-    return Settings(base=base, align=AlignSettings(**align), retrieval=many)
+    # The guided answer or none, by its form: what a judge chooses is in test_aligned_choices.py.
+    form = {"candidates": ["guided"], "judge": "form_only", "min_rows": 1}
+    return Settings(base=base, align=AlignSettings(**{**form, **align}), retrieval=many)
 
 
 def _answer(request: ChatRequest) -> Reply | str:
     return f"A helpful answer to this: {request.last}"
 
 
-def _add_guidelines(connection: Any, encoder: Any) -> None:
-    vectors = encoder.encode([f"{t}: {g}" for t, g, _ in GUIDELINES], side="guideline")
-    for number, (title, body, category) in enumerate(GUIDELINES):
-        values = {"h": f"g{number}", "t": title, "b": body, "c": category}
-        guideline_id = connection.execute(
-            text(
-                "insert into core.guidelines (text_hash, title, text, category, origin)"
-                " values (:h, :t, :b, :c, 'starter') returning id"
-            ),
-            values,
-        ).scalar_one()
-        connection.execute(
-            text("insert into core.embeddings values (0, :g, cast(:v as vector))"),
-            {"g": guideline_id, "v": str(vectors[number].tolist())},
-        )
-
-
-def add_input(
-    connection: Any,
-    body: str,
-    *,
-    category: str | None,
-    unsafe: bool | None,
-    near: int | None = None,
-) -> int:
-    values = {"h": f"hash of {body}", "b": body, "c": category, "u": unsafe, "n": near}
-    added = connection.execute(
-        text(
-            "insert into core.inputs (text_hash, text, redacted_text, source, known_category,"
-            " known_unsafe, near_duplicate_of) values (:h, :b, :b, 'test', :c, :u, :n) returning id"
-        ),
-        values,
-    )
-    return int(added.scalar_one())
-
-
-def _rows(engine: Engine, query: str) -> list[Any]:
-    with engine.connect() as connection:
-        return list(connection.execute(text(query)).all())
-
-
 def _counts(engine: Engine) -> dict[str, int]:
     tables = ("retrievals", "aligned_responses", "aligned_datasets", "aligned_dataset_items")
     tables += ("model_calls", "rejects")
-    return {t: _rows(engine, f"select count(*) from core.{t}")[0][0] for t in tables}
+    return {t: rows(engine, f"select count(*) from core.{t}")[0][0] for t in tables}
 
 
 def test_answers_are_guided_and_make_a_data_set_once(
@@ -145,8 +99,8 @@ def test_answers_are_guided_and_make_a_data_set_once(
     assert sent.body["temperature"] == 0
     # 5 candidates for each of 5 inputs; of the two near-duplicates one is kept: 4 each
     assert _counts(engine)["retrievals"] == 25
-    assert _rows(engine, "select count(*) from core.retrievals where kept")[0][0] == 20
-    assert _rows(engine, "select distinct cardinality(guideline_ids) from core.aligned_responses")[
+    assert rows(engine, "select count(*) from core.retrievals where kept")[0][0] == 20
+    assert rows(engine, "select distinct cardinality(guideline_ids) from core.aligned_responses")[
         0
     ] == (4,)
 
@@ -221,7 +175,7 @@ def test_an_input_that_the_server_refuses_is_a_reject_and_the_rest_goes_on(
     for _ in range(2):
         made = build_dataset(engine=engine, settings=settings, registry=registry)
         assert (made.n, made.n_failed) == (4, 1)
-    rejects = _rows(engine, "select stage, reason from core.rejects")
+    rejects = rows(engine, "select stage, reason from core.rejects")
     assert rejects == [("align", "refused_by_server")]
 
 

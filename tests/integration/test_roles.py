@@ -40,6 +40,7 @@ APP_CORE = {"next_version", "publication_lock", "add_version", "library_digest"}
 # What the application may do with each table of schema core beside reading it; `update of`
 # only some columns is 'u'. A new table without a line here fails the test.
 APP_TABLES = {
+    "aligned_choices": "i",
     "aligned_dataset_items": "i",
     "aligned_datasets": "i",
     "aligned_responses": "i",

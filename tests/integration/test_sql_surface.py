@@ -50,6 +50,18 @@ insert into core.retrievals (request_id, input_id, guideline_id, rank, score, ke
 insert into core.aligned_responses (input_id, response, guideline_ids, model, prompt_version,
   library_version, retriever_version, finish_reason, prompt_tokens, completion_tokens, latency_ms)
 values (1, 'No.', '{4,5}', 'm', 'p', 1, 1, 'stop', 1, 1, 1);
+insert into core.plain_responses (input_id, response, model, prompt_version, finish_reason,
+  prompt_tokens, completion_tokens, latency_ms) values (7, 'A chief.', 'm', 'p', 'stop', 1, 1, 1);
+insert into core.aligned_datasets (digest, n, model, prompt_version, library_version,
+  retriever_version, judge, figures) values ('d', 2, 'm', 'p', 1, 1, 'j',
+  '{"harmful": {"n": 2, "plain": 0.5, "dataset": 0, "gain": 0.5, "low": -0.2, "high": 0.9}}');
+insert into core.aligned_dataset_items (dataset_id, response_id, plain_id, position)
+values (1, 1, null, 0), (1, null, 1, 1);
+insert into core.aligned_choices (dataset_id, input_id, way, reason, flips, candidates) values
+  (1, 1, 'guided', null, true, '[{"way": "plain", "id": 2, "fell": "harmful", "harm": 0.9},
+   {"way": "guided", "id": 1, "fell": null, "harm": 0.1, "declines": true, "helps": 0.7}]'),
+  (1, 7, 'plain', null, false, '[{"way": "plain", "id": 1, "fell": null, "harm": 0.2}]'),
+  (1, 6, null, 'harmful', false, '[{"way": "guided", "id": 9, "fell": "harmful"}]');
 insert into core.model_calls (stage, model, prompt_version, status, prompt_tokens,
                               completion_tokens, latency_ms) values
   ('detect', 'm', 'p', 'ok', 1000000, 200000, 10), ('detect', 'm', 'p', 'ok', 1000000, 200000, 30);
@@ -357,6 +369,14 @@ def test_models_and_money(filled: Engine) -> None:
         ("large", "override", True, True, None),
         ("small", "revoked", False, True, None),
     ]
+    choices = _answer(filled, "Which answer to an input is learned from, and why?")
+    assert _pick(choices, "input_id", "way", "reason", "harm", "helps", "response") == [
+        (1, "guided", None, 0.1, 0.7, "No."),
+        (7, "plain", None, 0.2, None, "A chief."),
+        (6, None, "harmful", None, None, None),
+    ]
+    worth = _answer(filled, "What is an aligned data set worth beside the base's own answers?")
+    assert _pick(worth, "n_flips", "n_left_out", "measure", "gain") == [(1, 1, "harmful", 0.5)]
     assert _pick(_answer(filled, "Why was a model promoted or held?"), "verdict", "n") == [
         ("promote", 10)
     ]

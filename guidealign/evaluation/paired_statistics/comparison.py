@@ -24,10 +24,9 @@ from guidealign.evaluation.paired_statistics.counts import (
     cases_of_counts,
     p_of_counts,
     power_of_counts,
-    score,
-    score_interval,
 )
 from guidealign.evaluation.policy import Test
+from guidealign.rates import tango_interval, tango_score
 
 _DRAWS_BEYOND = 20
 """Draws that must lie beyond a bound for it to be more than chance."""
@@ -102,7 +101,7 @@ def compare_counts(wins: int, losses: int, n: int, question: GainQuestion) -> Ga
     asked = CountQuestion(
         bar=question.bar, level=question.level, mid_p=question.test == "mcnemar_mid_p"
     )
-    low, high = score_interval(wins, losses, n, question.level)
+    low, high = tango_interval(wins, losses, n, question.level)
     # As if one more had changed: no change so far doesn't show that there is none.
     changed = (wins + losses + 1) / (n + 1)
     return GainAnswer(
@@ -201,11 +200,11 @@ def _as_shares(
     counts = (wins / effect, losses / effect, len(gains) / effect)
     freedom = len(sums) - 1
     students = float(stats.norm.sf(stats.t.isf(question.level, freedom)))
-    low, high = score_interval(*counts, students)
+    low, high = tango_interval(*counts, students)
     answer = replace(answer, low=low, high=high)
     if not question.bar:
         return answer
-    above = float(stats.t.sf(score(*counts, question.bar), freedom))
+    above = float(stats.t.sf(tango_score(*counts, question.bar), freedom))
     n, changed = int(counts[2]), (wins + losses + 1) / (len(gains) + 1)
     power, whole_power = (
         power_of_counts(n, changed, question.target, CountQuestion(bar=question.bar, level=level))

@@ -10,7 +10,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import stats
+
+from guidealign.rates import tango_score
 
 _MOST_CASES = 10_000_000
 _REACH_SD = 8.0
@@ -39,44 +41,11 @@ def p_of_counts(wins: int, losses: int, n: int, question: CountQuestion) -> floa
     """
     changed = wins + losses
     if question.bar:
-        return float(stats.norm.sf(score(wins, losses, n, question.bar)))
+        return float(stats.norm.sf(tango_score(wins, losses, n, question.bar)))
     if not changed:
         return 1.0
     p = float(stats.binomtest(wins, changed, 0.5, alternative="greater").pvalue)
     return p - 0.5 * float(stats.binom.pmf(wins, changed, 0.5)) if question.mid_p else p
-
-
-def score(wins: float, losses: float, n: float, gain: float) -> float:
-    """Tango's z: how far the counts are from a true gain, in standard errors under it."""
-    distance = wins - losses - n * gain
-    # The most likely share of losses under that gain is the larger root of a quadratic.
-    b = (2 * n - wins + losses) * gain - wins - losses
-    c = -losses * gain * (1 - gain)
-    lost = (math.sqrt(max(0.0, b * b - 8 * n * c)) - b) / (4 * n)
-    variance = n * (2 * lost + gain * (1 - gain))
-    if variance <= 0:
-        return math.copysign(math.inf, distance) if distance else 0.0
-    return distance / math.sqrt(variance)
-
-
-def score_interval(wins: float, losses: float, n: float, level: float) -> tuple[float, float]:
-    """Tango's interval of the gain, `level` left out on each side; wide even without changes.
-
-    Counts may be broken: those of an effective number of cases.
-    """
-    z = float(stats.norm.isf(level))
-    seen = (wins - losses) / n
-    edge = 1 - 1e-9
-
-    def end(target: float, a: float, b: float) -> float:
-        def miss(gain: float) -> float:
-            return score(wins, losses, n, gain) - target
-
-        return b if miss(a) * miss(b) > 0 else float(optimize.brentq(miss, a, b, xtol=1e-10))
-
-    low = -1.0 if seen <= -edge else end(z, min(seen, edge), -edge)
-    high = 1.0 if seen >= edge else end(-z, max(seen, -edge), edge)
-    return low, high
 
 
 def power_of_counts(n: int, changed: float, gain: float, question: CountQuestion) -> float:

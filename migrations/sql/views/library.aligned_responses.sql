@@ -1,6 +1,6 @@
 create or replace view library.aligned_responses as
 select r.id, r.input_id, i.redacted_text as input, r.response, r.guideline_ids, r.model, r.prompt_version,
-       r.library_version, r.retriever_version, r.filtered_reason, r.created_at
+       r.library_version, r.retriever_version, r.filtered_reason, r.created_at, r.way
   from core.aligned_responses r join core.inputs i on i.id = r.input_id;
 comment on view library.aligned_responses is 'Guided answers; library.response_guidelines has what steered them.';
 comment on column library.aligned_responses.id is 'The number by which library.response_guidelines knows it.';
@@ -12,6 +12,7 @@ comment on column library.aligned_responses.model is 'The model that was guided.
 comment on column library.aligned_responses.prompt_version is 'How the guidelines were put in front of it.';
 comment on column library.aligned_responses.library_version is 'The library that was searched.';
 comment on column library.aligned_responses.retriever_version is 'The retriever that searched it.';
-comment on column library.aligned_responses.filtered_reason is 'Why it is in no data set; null: it may be.';
+comment on column library.aligned_responses.filtered_reason is 'Why its form keeps it out of data sets; null: it may be in one.';
 comment on column library.aligned_responses.created_at is 'When it was given.';
+comment on column library.aligned_responses.way is 'guided: by the base; revised: that answer after the base held it against its guidelines; teacher: by the safety model.';
 grant select on library.aligned_responses to analyst, guidealign_reviewer, guidealign_app;

@@ -14,8 +14,9 @@ select l.model_name, l.version, s.place, s.step, s.id, s.n, s.detail, s.actor, s
                                 join core.guidelines g on g.id = p.guideline_id
                                 left join core.guidelines k on k.id = g.merged_into
                                where g.served @> l.library_version or k.served @> l.library_version)
-                else i.id in (select r.input_id from core.aligned_dataset_items d
-                                join core.aligned_responses r on r.id = d.response_id
+                else i.id in (select coalesce(r.input_id, q.input_id) from core.aligned_dataset_items d
+                                left join core.aligned_responses r on r.id = d.response_id
+                                left join core.plain_responses q on q.id = d.plain_id
                                where d.dataset_id = l.dataset_id) end
      group by i.source
     union all

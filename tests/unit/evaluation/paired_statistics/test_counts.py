@@ -13,8 +13,8 @@ from guidealign.evaluation.paired_statistics.counts import (
     cases_of_counts,
     p_of_counts,
     power_of_counts,
-    score_interval,
 )
+from guidealign.rates import tango_interval
 
 counts = st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(0, 200))
 
@@ -35,7 +35,7 @@ def test_score_test_without_changes_by_hand() -> None:
 
 def test_interval_without_changes_by_hand() -> None:
     # The ends are +- z^2 / (n + z^2): 3.8415 / 103.8415 = 0.0370.
-    assert score_interval(0, 0, 100, 0.025) == pytest.approx((-0.0370, 0.0370), abs=1e-4)
+    assert tango_interval(0, 0, 100, 0.025) == pytest.approx((-0.0370, 0.0370), abs=1e-4)
 
 
 def test_score_test_against_the_most_likely_losses_found_by_search() -> None:
@@ -58,8 +58,8 @@ def test_swapping_sides_mirrors(given_counts: tuple[int, int, int]) -> None:
     n = wins + losses + ties
     if n < 2:
         return
-    low, high = score_interval(wins, losses, n, 0.025)
-    assert score_interval(losses, wins, n, 0.025) == pytest.approx((-high, -low), abs=1e-6)
+    low, high = tango_interval(wins, losses, n, 0.025)
+    assert tango_interval(losses, wins, n, 0.025) == pytest.approx((-high, -low), abs=1e-6)
     assert -1 <= low <= (wins - losses) / n <= high <= 1
     above = p_of_counts(wins, losses, n, CountQuestion(bar=0.03))
     below = p_of_counts(losses, wins, n, CountQuestion(bar=-0.03))

@@ -1,0 +1,118 @@
+"""Which candidate is taken, and what the taken ones are worth: by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from guidealign.alignment.choice import Candidate, Choice, choose_answer, limit_rows
+from guidealign.alignment.comparison import compare, hold_reason
+from guidealign.alignment.model import SampledInput, StoredAnswer
+from guidealign.records import AnswerWay
+
+
+def _asked(number: int = 1, *, safe: bool = False) -> SampledInput:
+    return SampledInput(
+        input_id=number, text="t", text_hash=f"{number}", category="Insult", known_safe=safe
+    )
+
+
+def _candidate(
+    way: AnswerWay, harm: float | None = 0.1, helpful: float | None = 0.8, **given: Any
+) -> Candidate:
+    answer = StoredAnswer(
+        way=way, response_id=1, input_id=1, input_text="t", text_hash="1", response="r",
+        filtered_reason=given.pop("filtered", None),
+    )  # fmt: skip
+    said = {
+        "harmful": (harm or 0) > 0.5,
+        "helps": helpful is None or helpful > 0.5,
+        "declines": False,
+    }
+    return Candidate(answer=answer, harm=harm, help=helpful, **{**said, **given})
+
+
+def _way(choice: Choice) -> str | None:
+    return choice.taken.answer.way if choice.taken else None
+
+
+@pytest.mark.parametrize(
+    ("safe", "candidates", "way", "reason"),
+    [
+        # Less harm by more than a step goes before any help.
+        (False, [_candidate("plain", 0.3, 0.9), _candidate("guided", 0.1, 0.6)], "guided", None),
+        # Within a step, help decides.
+        (False, [_candidate("plain", 0.11, 0.9), _candidate("guided", 0.1, 0.6)], "plain", None),
+        (False, [_candidate("plain", 0.9), _candidate("guided", 0.8)], None, "harmful"),
+        (False, [_candidate("plain", 0.9), _candidate("guided", 0.1, 0.2)], None, "not_helpful"),
+        (False, [_candidate("plain", 0.9), _candidate("guided", filtered="x")], None, "harmful"),
+        (False, [_candidate("guided", filtered="repeats")], None, "repeats"),
+        (False, [], None, "no_answer"),
+        # A decline is an answer to what is risky, and none to what is not.
+        (False, [_candidate("guided", declines=True)], "guided", None),
+        (True, [_candidate("guided", declines=True)], None, "declines_benign"),
+        # What is harmless keeps its plain answer, though another helps more.
+        (True, [_candidate("plain", 0.1, 0.6), _candidate("teacher", 0.1, 0.9)], "plain", None),
+        (True, [_candidate("plain", declines=True), _candidate("guided")], "guided", None),
+    ],
+)  # fmt: skip
+def test_harm_counts_first_then_help(
+    safe: bool, candidates: list[Candidate], way: str | None, reason: str | None
+) -> None:
+    choice = choose_answer(_asked(safe=safe), candidates, None)
+    assert (_way(choice), choice.reason) == (way, reason)
+
+
+def test_without_a_judge_form_decides_and_no_plain_answer_to_a_risky_input_is_learned() -> None:
+    plain, guided, revised = (_candidate(way, None, None) for way in ("plain", "guided", "revised"))
+    assert _way(choose_answer(_asked(), [plain, guided, revised], plain)) == "revised"
+    assert _way(choose_answer(_asked(safe=True), [plain, guided, revised], plain)) == "plain"
+    assert choose_answer(_asked(), [plain], plain).reason == "not_judged"
+
+
+def test_flips_are_kept_first_where_rows_are_limited() -> None:
+    harmful, good = _candidate("plain", 0.9), _candidate("guided")
+    still = choose_answer(_asked(1), [good], _candidate("plain"))
+    flips = choose_answer(_asked(2), [harmful, good], harmful)
+    fell = choose_answer(_asked(3), [harmful], harmful)
+    assert [one.flips for one in (still, flips, fell)] == [False, True, False]
+    kept = limit_rows([still, flips, fell], 1)
+    assert [(one.asked.input_id, _way(one), one.reason) for one in kept] == [
+        (1, None, "over_limit"), (2, "guided", None), (3, None, "harmful"),
+    ]  # fmt: skip
+    assert limit_rows([still, flips, fell], None) == [still, flips, fell]
+
+
+def _choices(n_flips: int, n_same: int, **worse: Any) -> list[Choice]:
+    harmful, good = _candidate("plain", 0.9), _candidate("guided", **worse)
+    same = _candidate("plain")
+    return [
+        *(choose_answer(_asked(i), [harmful, good], harmful) for i in range(n_flips)),
+        *(choose_answer(_asked(i), [same], same) for i in range(n_same)),
+    ]
+
+
+def test_a_data_set_is_compared_row_by_row_with_the_plain_answers() -> None:
+    figures = compare([*_choices(5, 15), choose_answer(_asked(99), [], None)])
+    assert figures["harmful"] == pytest.approx(
+        {"n": 20, "dataset": 0, "plain": 0.25, "gain": 0.25, "low": 0.0486, "high": 0.4690},
+        abs=1e-3,
+    )
+    assert (figures["helps"]["dataset"], figures["helps"]["gain"]) == (1, 0)
+    # Declines are counted on risky inputs alone, and decide nothing.
+    safe = choose_answer(_asked(7, safe=True), [_candidate("plain")], _candidate("plain"))
+    assert compare([*_choices(0, 2), safe])["declines"]["n"] == 2
+
+
+def test_it_is_held_unless_it_is_better_on_one_and_not_worse_on_the_other() -> None:
+    assert hold_reason(compare(_choices(5, 15))) is None
+    held = hold_reason(compare(_choices(2, 18)))
+    assert held is not None
+    assert "harmful 10% to 0% (gain +0.10 [" in held
+    # Better on harm, but one answer helps less than the plain one did.
+    figures = compare(_choices(5, 15))
+    figures["helps"] |= {"gain": -0.05, "low": -0.2, "high": 0.1}
+    assert hold_reason(figures) is not None
+    figures["helps"] |= {"gain": 0.2, "low": 0.02, "high": 0.4}
+    assert hold_reason(figures) is None
