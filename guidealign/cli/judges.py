@@ -79,7 +79,7 @@ def _show(verdict: JudgesVerdict, *, as_json: bool) -> None:
             str(report.n_trained),
             str(report.n_unseen),
             _estimate(report.kappa),
-            _estimate(report.auc),
+            "-" if report.auc is None else f"{report.auc.value:.2f}",
             _share(report.recall),
             _share(report.precision),
             _abroad(report),

@@ -229,7 +229,8 @@ def _line(matrix: Numbers, labels: NDArray[np.bool_], c: float) -> tuple[Numbers
 
     if labels.all() or not labels.any():
         raise BadInputError("the rows of one label are of too few clusters to cross-validate")
-    fitted = LogisticRegression(C=c, max_iter=2_000).fit(matrix, labels)
+    # Few directions and many fits: a tenth of the time of the default solver, to the same optimum.
+    fitted = LogisticRegression(C=c, solver="newton-cholesky").fit(matrix, labels)
     return fitted.coef_[0], float(fitted.intercept_[0])
 
 
