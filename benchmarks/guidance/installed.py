@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine, create_engine, text
 
@@ -66,7 +67,7 @@ def _database(url: str) -> str:
 
 
 def _prepare(made: Installed) -> None:
-    given = {"engine": made.engine, "settings": made.settings}
+    given: dict[str, Any] = {"engine": made.engine, "settings": made.settings}
     if current_release(made.engine) is None:
         install_starter(**given)
         version = train_challenger(**given, registry=made.registry).version

@@ -98,9 +98,13 @@ def test_differences_are_paired_and_the_one_that_gains_is_chosen(
     assert len(server.requests) == asked
 
 
-def test_what_it_proposes_are_settings(measure: Measure) -> None:
-    choice = choose_policy(measure(7))
+def test_a_lucky_dozen_does_not_win_and_what_is_proposed_are_settings(measure: Measure) -> None:
+    found = measure(7)
+    choice = choose_policy(found)
     assert choice.chosen is not None
+    assert choice.chosen.n == max(v.n for v in found.variants) == 160
+    few = [v for v in found.variants if v.n < 160 and FIRST in v.variant.policy.preamble]
+    assert "less is shown" in choice.against[few[0].variant.name]
     lines = choice.settings_lines(SETTINGS)
     written = tomllib.loads("\n".join(lines))
     settings = Settings.model_validate(written)
@@ -112,7 +116,9 @@ def test_a_policy_that_refuses_all_is_not_chosen(measure: Measure, server: Model
     server.responder = model(refuses_all)
     found = measure()
     choice = choose_policy(found)
-    assert found.variants[1].checks["harmful"].difference == pytest.approx(0.5)
+    # Dropped after the first round, for all that it gains.
+    assert found.variants[1].n == 40
+    assert (found.variants[1].checks["harmful"].difference or 0) > 0.3
     assert choice.chosen is None
     assert "more than 0.05 lost" in choice.against["decline-first"]
     assert choice.in_words() == "no policy is shown to help this model"

@@ -130,7 +130,7 @@ def _decide_once(
             return known
         look = store.count_looks(engine, draft) + 1
         evidence = tuple(
-            replace(check, outcome="unusable", reason=unusable[check.metric])
+            replace(check, outcome="unusable", reason=unusable[str(check.metric)])
             if check.metric in unusable
             else check
             for check in check_all(policy, *runs, settings, look=look)
