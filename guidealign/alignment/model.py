@@ -108,6 +108,8 @@ class AlignedExample:
     """That are given with it; none: it learns to do without those that led to the answer."""
     policy: GuidancePolicy | None = None
     """That worded them; None: the data set is older than guidance policies."""
+    known_safe: bool = False
+    """Somebody said that the input is harmless."""
 
     def messages(self) -> list[dict[str, Any]]:
         """As a conversation; the answer is the last of it.

@@ -113,6 +113,8 @@ _SELECT_DATASET = text(
 )
 _SELECT_EXAMPLES = text(
     "select i.id as input_id, i.text, coalesce(r.response, q.response) as response,"
+    " not coalesce(i.known_unsafe, (select a.unsafe from core.assessments a"
+    " where a.input_id = i.id order by a.id desc limit 1), true) as known_safe,"
     " (select coalesce(json_agg(json_build_object("
     "'title', g.title, 'text', g.text) order by n.place), '[]')"
     " from unnest(r.guideline_ids) with ordinality n(id, place)"
@@ -252,6 +254,7 @@ def load_dataset(connection: Connection, dataset_id: int | None) -> AlignedData 
                 response=e.response,
                 guidelines=tuple(Guideline(**words) for words in e.guidelines),
                 policy=policy,
+                known_safe=e.known_safe,
             )
             for e in rows
         ),

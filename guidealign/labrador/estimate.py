@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ from guidealign.labrador.examples import (
     split_by_tokens,
     tokenize,
 )
+from guidealign.labrador.lessons import Lessons, tokenize_lessons
 from guidealign.labrador.likelihood import free_cores
 from guidealign.labrador.loop import add_adapters, gradient_of
+from guidealign.labrador.on_policy import time_step
 from guidealign.labrador.quantized import NF4_BYTES, load_base
 from guidealign.settings import LabradorSettings, Settings
 
@@ -38,8 +40,9 @@ million weights took beyond what is counted."""
 _KEPT_ALLOWANCE = 2
 """Times what is counted of that: what the backward pass and the allocator hold beside. The bundled
 model peaked at 5.1 GB where this, with the fixed part, says 5.2."""
-_LOGITS_KEPT = 3
-"""Logits, their probabilities and their gradient."""
+_LOGITS_KEPT = {"sft": 3, "sft_dpo": 3, "on_policy": 7}
+"""Logits, their probabilities and their gradient; on-policy those of answers alone, those of all
+but the teacher's tokens, and the gradients of each."""
 _FORWARD_SHARE = 1 / 3
 """Of a step's time: the backward pass is two forward ones."""
 _MEASURED_ROWS = 2
@@ -82,7 +85,8 @@ def estimate_training(
 ) -> Estimate:
     """Counts what a training keeps in memory, and times a step on a few rows if that fits.
 
-    Preferences, where they are learned behind the answers, are not part of it.
+    Preferences, where they are learned behind the answers, are not part of it. Of on-policy
+    learning the step that is timed samples answers as the training does.
 
     Args:
         engine: the guidealign database.
@@ -95,6 +99,10 @@ def estimate_training(
     """
     data = load_dataset(dataset_id, engine=engine)
     folder, wanted = find_base(settings).folder, settings.labrador
+    if wanted.objective == "on_policy":
+        lessons = tokenize_lessons(data.examples, _tokenizer(folder), wanted)
+        check_cut(lessons.rows(), max_share=wanted.max_cut_share)
+        return estimate_lessons(folder, lessons, wanted)
     examples = as_learned(data.examples, wanted)
     tokens = tokenize(examples, _tokenizer(folder), max_length=wanted.max_length)
     check_cut(tokens, max_share=wanted.max_cut_share)
@@ -112,31 +120,56 @@ def estimate_rows(
     n_dropped: int = 0,
 ) -> Estimate:
     """The estimate for a base in a folder and rows that are tokenised."""
+    plan = _Plan.of(rows, settings)
+    told = _count(folder, plan, settings)
+    told = replace(told, n_examples=len(rows), n_truncated=n_truncated, n_dropped=n_dropped)
+    if not told.fits:
+        return told
+    load_s, token_s = _measure(folder, rows, settings)
+    return replace(told, load_seconds=load_s, train_seconds=token_s * plan.paid_tokens)
+
+
+def estimate_lessons(folder: Path, lessons: Lessons, settings: LabradorSettings) -> Estimate:
+    """Likewise of on-policy learning; memory is counted for answers as long as they may get."""
+    rows = lessons.longest(settings)
+    told = _count(folder, _Plan.of(rows, settings), settings)
+    told = replace(told, n_examples=len(rows), n_dropped=lessons.n_dropped)
+    if not told.fits:
+        return told
+    begun = time.monotonic()
+    model, _ = load_base(folder, settings)
+    load_s = time.monotonic() - begun
+    size, steps = settings.batch_size, settings.max_steps
+    with free_cores():
+        step_s = time_step(add_adapters(model, settings), lessons, settings)
+    # Looking at what is held out samples answers, too.
+    n_held_out = int(settings.held_out_share * len(rows))
+    looks = -(-steps // settings.check_every) * -(-n_held_out // size)
+    return replace(told, load_seconds=load_s, train_seconds=step_s * (steps + looks))
+
+
+def _count(folder: Path, plan: _Plan, settings: LabradorSettings) -> Estimate:
+    """All but the examples and the time, which are 0 and unknown."""
     import psutil
 
     free = psutil.virtual_memory().available
     resident = _resident()
     shape = _Shape.of(folder, settings.rank)
-    plan = _Plan.of(rows, settings)
     memory = resident + _FIXED_BYTES + shape.bytes(plan, settings)
-    load_s = train_s = None
-    # What the process holds already is not free, and is not asked for again.
-    if memory - resident <= free:
-        load_s, token_s = _measure(folder, rows, settings)
-        train_s = token_s * plan.paid_tokens
     return Estimate(
-        n_examples=len(rows),
-        n_truncated=n_truncated,
-        n_dropped=n_dropped,
+        n_examples=0,
+        n_truncated=0,
+        n_dropped=0,
         parameters=shape.parameters,
         trained_parameters=shape.trained,
         steps=settings.max_steps,
         tokens_per_step=plan.step_tokens / settings.max_steps,
         memory_gb=memory / 1e9,
+        # What the process holds already is not asked for again.
         memory_free_gb=(free + resident) / 1e9,
         checkpoint_mb=(_ADAPTER_COPIES - 1) * shape.trained * _FLOAT_BYTES / 1e6,
-        train_seconds=train_s,
-        load_seconds=load_s,
+        train_seconds=None,
+        load_seconds=None,
     )
 
 
@@ -221,7 +254,7 @@ class _Shape:
         floats = (
             _ADAPTER_COPIES * self.trained
             + _KEPT_ALLOWANCE * self.token_floats * plan.most_at_once
-            + _LOGITS_KEPT * self.vocabulary * plan.most_places
+            + _LOGITS_KEPT[settings.objective] * self.vocabulary * plan.most_places
         )
         full = _FLOAT_BYTES * self.parameters
         if settings.quantization == "none":

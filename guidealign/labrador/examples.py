@@ -76,14 +76,15 @@ def as_learned(
     share = shares[settings.input_format]
     return [
         example
-        if _drawn(settings.seed, example.input_id) < share
+        if drawn("format", settings.seed, example.input_id) < share
         else replace(example, guidelines=())
         for example in examples
     ]
 
 
-def _drawn(seed: int, input_id: int) -> float:
-    return random.Random(f"format {seed}:{input_id}").random()  # noqa: S311 - a choice, no secret
+def drawn(purpose: str, seed: int, input_id: int) -> float:
+    """A number in [0, 1) that is always the same one for an input."""
+    return random.Random(f"{purpose} {seed}:{input_id}").random()  # noqa: S311 - a choice
 
 
 def tokenize(examples: Sequence[AlignedExample], tokenizer: Any, *, max_length: int) -> Rows:
@@ -97,7 +98,7 @@ def tokenize(examples: Sequence[AlignedExample], tokenizer: Any, *, max_length: 
     rows: list[Row] = []
     n_truncated = n_dropped = 0
     for example in examples:
-        prompt, answer = _parts(example, tokenizer)
+        prompt, answer = prompt_and_answer(example, tokenizer)
         if len(prompt) >= max_length:
             n_dropped += 1
             continue
@@ -129,7 +130,7 @@ def tokenize_pairs(
         rows = []
         for response in (pair.chosen, pair.rejected):
             example = AlignedExample(input_id=pair.input_id, prompt=pair.prompt, response=response)
-            prompt, answer = _parts(example, tokenizer)
+            prompt, answer = prompt_and_answer(example, tokenizer)
             labels = (*[MASKED] * len(prompt), *answer)
             rows.append(Row(tokens=(*prompt, *answer), labels=labels))
         if max(row.n_tokens for row in rows) <= max_length:
@@ -142,7 +143,7 @@ def tokenize_pairs(
     return tuple(made)
 
 
-def _parts(example: AlignedExample, tokenizer: Any) -> tuple[list[int], list[int]]:
+def prompt_and_answer(example: AlignedExample, tokenizer: Any) -> tuple[list[int], list[int]]:
     """Tokens of the prompt up to where the model speaks, and of the answer with its end mark."""
     if not tokenizer.chat_template:
         raise ConfigurationError("the base model has no chat template: use an instruct model")

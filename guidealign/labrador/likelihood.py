@@ -18,6 +18,26 @@ def answer_log_likelihoods(model: Any, rows: Sequence[Row]) -> torch.Tensor:
     """Summed log-likelihood of each row's answer tokens, in nats, (rows,)."""
     import torch
 
+    logits, targets = _predicted(model, rows)
+    losses = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1).float(),
+        targets.flatten(),
+        ignore_index=MASKED,
+        reduction="none",
+    )
+    return -losses.view(targets.shape).sum(dim=1)
+
+
+def answer_logits(model: Any, rows: Sequence[Row]) -> torch.Tensor:
+    """Where each answer token is predicted, row by row, (answer tokens, vocabulary)."""
+    logits, targets = _predicted(model, rows)
+    return logits[targets != MASKED]
+
+
+def _predicted(model: Any, rows: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and labels wherever some row has an answer token, (rows, places, ...)."""
+    import torch
+
     width = max(len(row.tokens) for row in rows)
     device = model.device
     tokens = torch.tensor([_pad(r.tokens, 0, width) for r in rows], device=device)  # (rows, width)
@@ -27,14 +47,7 @@ def answer_log_likelihoods(model: Any, rows: Sequence[Row]) -> torch.Tensor:
     # token is predicted.
     places = (labels != MASKED).any(dim=0).nonzero().squeeze(1)  # (places,)
     output = model(input_ids=tokens, attention_mask=mask, logits_to_keep=places, use_cache=False)
-    targets = labels[:, places]  # (rows, places)
-    losses = torch.nn.functional.cross_entropy(
-        output.logits.flatten(0, 1).float(),
-        targets.flatten(),
-        ignore_index=MASKED,
-        reduction="none",
-    )
-    return -losses.view(targets.shape).sum(dim=1)
+    return output.logits, labels[:, places]
 
 
 @contextmanager

@@ -24,7 +24,8 @@ from guidealign.training import (
     compute_precision,
 )
 
-_PROBE_ROWS = 4
+PROBE_ROWS = 4
+"""Fixed rows of which the loss is taken before and after."""
 WARMUP_SHARE = 0.1
 """Of the steps, in which the learning rate rises."""
 LAST_RATE_SHARE = 0.1
@@ -87,27 +88,61 @@ def fit(
     if not learnable:
         raise IntegrityError("all labels are masked: there is no answer token to learn")
     learned, held_out = split_held_out(learnable, share=settings.held_out_share, seed=settings.seed)
-    probe = learned[:_PROBE_ROWS]
+    probe = learned[:PROBE_ROWS]
     if settings.shard_base:
         shard_base(model, processes)
     model.to(compute_device())
     size, steps = settings.batch_size, settings.max_steps
-    course = Course(
+    course = course_of(
+        settings,
         batches=batches(learned, size=size, steps=steps, seed=settings.seed),
         add_gradient=lambda batch: gradient_of(model, batch, settings, processes),
         measure_before=lambda: {"probe_loss": mean_loss(model, probe, settings, processes)},
         evaluate=(lambda: mean_loss(model, held_out, settings, processes)) if held_out else None,
-        steps=steps,
+    )
+    made = learn(model, course, probe[0], log_step, checkpoint, processes)
+    made.metrics["n_held_out"] = float(len(held_out))
+    return made
+
+
+def course_of(settings: LabradorSettings, **parts: Any) -> Course:
+    """A course by the settings' steps and rates; `parts` is the rest of it."""
+    return Course(
+        steps=settings.max_steps,
         evaluate_every=settings.check_every,
         patience=settings.patience,
         learning_rate=settings.learning_rate,
-        warmup_steps=math.ceil(WARMUP_SHARE * steps),
+        warmup_steps=math.ceil(WARMUP_SHARE * settings.max_steps),
         last_rate_share=LAST_RATE_SHARE,
         seed=settings.seed,
+        **parts,
     )
+
+
+def learn(
+    model: Any,
+    course: Course,
+    row: Row,
+    log_step: LogStep,
+    checkpoint: Checkpoint | None,
+    processes: Processes,
+) -> Trained:
+    """Goes through a course, and checks that something was learned.
+
+    Args:
+        model: with adapters, on the device that it is trained on.
+        course: of which `measure_before` gives a `probe_loss`, which is taken after it, too.
+        row: whose logits the adapters are to change.
+        log_step: told the figures of each step.
+        checkpoint: of this course alone, or None.
+        processes: that train together.
+
+    Raises:
+        IntegrityError: as `fit`.
+    """
     with free_cores():
         done = Training(model, course, log_step, checkpoint, processes).run()
-        after = mean_loss(model, probe, settings, processes)
+        after = course.measure_before()["probe_loss"]
     metrics = {
         "probe_loss_before": done.before["probe_loss"],
         "probe_loss_after": after,
@@ -115,11 +150,10 @@ def fit(
         "loss_last": done.losses[-1],
         "steps": float(done.step),
         "train_seconds": done.seconds,
-        "logit_change": _logit_change(model, probe[0]),
-        "n_held_out": float(len(held_out)),
+        "logit_change": _logit_change(model, row),
     }
     if done.best is not None:
-        metrics |= {"held_out_loss": done.best, "best_step": float(done.best_step)}
+        metrics |= {course.evaluation: done.best, "best_step": float(done.best_step)}
     check_learned(metrics)
     return Trained(model=model, metrics=metrics)
 

@@ -37,6 +37,8 @@ class Lineage:
     settings: LabradorSettings
     preferences: PreferenceData | None = None
     """None: it learns from answers alone."""
+    judge: str | None = None
+    """Fingerprint of who decides when to stop; None: the held-out loss."""
 
     def learning_settings(self) -> dict[str, Any]:
         """The settings that shape the model; where the base lies is not one of them."""
@@ -52,8 +54,16 @@ class Lineage:
             "data": self.data.digest,
             "settings": self.learning_settings(),
             "preferences": self.preferences.digest if self.preferences else None,
+            "harmless": self._harmless(),
+            "judge": self.judge,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def _harmless(self) -> list[int] | None:
+        """Inputs that may be replay; None: the objective does not ask. A review may change them."""
+        if self.settings.objective != "on_policy":
+            return None
+        return sorted(e.input_id for e in self.data.examples if e.known_safe)
 
     def tags(self) -> dict[str, str]:
         """For the registry."""

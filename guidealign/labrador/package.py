@@ -28,7 +28,7 @@ tags: [guidealign, labrador]
 
 # guidealign-labrador
 
-A small language model fine-tuned (LoRA, merged) on answers that were written with guidelines
+A small language model fine-tuned (LoRA, merged) towards what its base answers with guidelines
 in front of the question, so that it answers likewise without them. Method: Guide-Align,
 arXiv 2403.11838, stage 3; LoRA in place of full fine-tuning is this project's deviation.
 
@@ -39,6 +39,7 @@ arXiv 2403.11838, stage 3; LoRA in place of full fine-tuning is this project's d
 | library version | {library_version} |
 | retriever version | {retriever_version} |
 | settings | `{settings}` |
+| objective | {objective} |
 | loss on {steps:.0f} steps' probe rows | {before:.4f} before, {after:.4f} after |
 
 Files: merged weights (`model.safetensors`, fp32), tokenizer and chat template, the adapter
@@ -125,6 +126,7 @@ def _card(lineage: Lineage, metrics: dict[str, float]) -> str:
         library_version=data.library_version,
         retriever_version=data.retriever_version,
         settings=json.dumps(lineage.learning_settings(), sort_keys=True),
+        objective=lineage.settings.objective,
         steps=metrics["steps"],
         before=metrics["probe_loss_before"],
         after=metrics["probe_loss_after"],

@@ -49,6 +49,11 @@ def check_processes(processes: Processes, settings: LabradorSettings) -> None:
             "one process has nobody to share the base with: start several"
             " (mlflow run mlflow_projects/labrador -e several), or set LABRADOR__SHARD_BASE=false"
         )
+    if settings.shard_base and settings.objective == "on_policy":
+        raise BadInputError(
+            "a base in shares does not sample answers: set LABRADOR__SHARD_BASE=false or"
+            " LABRADOR__OBJECTIVE=sft"
+        )
     if settings.shard_base and settings.quantization != "none":
         raise BadInputError(
             "a base in 4 bits is not sharded: set LABRADOR__QUANTIZATION=none or"

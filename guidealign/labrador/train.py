@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ from guidealign.alignment import PreferenceData, load_dataset, load_preferences
 from guidealign.labrador.base import find_base
 from guidealign.labrador.dpo import fit_preferences
 from guidealign.labrador.examples import Rows, as_learned, check_cut, tokenize, tokenize_pairs
+from guidealign.labrador.lessons import HeldOutJudge, Lessons, judging, tokenize_lessons
+from guidealign.labrador.loop import Trained as Fitted
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.labrador.memory import peak_resident_gb
 from guidealign.labrador.model import Lineage
+from guidealign.labrador.on_policy import fit_on_policy
 from guidealign.labrador.package import check_reload, write_package
 from guidealign.labrador.quantized import load_base, on_full_weights
 from guidealign.labrador.sharded import check_processes
@@ -38,7 +41,12 @@ log = structlog.get_logger()
 
 
 def train_labrador(
-    *, engine: Engine, settings: Settings, registry: Registry, dataset_id: int | None = None
+    *,
+    engine: Engine,
+    settings: Settings,
+    registry: Registry,
+    dataset_id: int | None = None,
+    judge: HeldOutJudge | None = None,
 ) -> TrainResult:
     """Fine-tunes the base on an aligned data set and registers the merged model.
 
@@ -54,40 +62,60 @@ def train_labrador(
         settings: `labrador` holds the base and the training's settings.
         registry: where the model goes.
         dataset_id: None: the newest aligned data set.
+        judge: by whose word on held-out answers on-policy learning stops and keeps its best
+            weights; None: by the held-out loss. Several processes are given the same one.
 
     Raises:
         BadInputError: there is no data set, or too little of it fits the length limit, or no
-            pairs where preferences are to be learned, or the settings ask for what this number
-            of processes cannot do.
+            pairs where preferences are to be learned, or no guidelines where their effect is, or
+            the settings ask for what this number of processes cannot do.
         IntegrityError: training learned nothing, or the registered files give other logits.
         ServiceUnavailableError: the database or the registry does not answer.
     """
     with together() as processes:
         check_processes(processes, settings.labrador)
         if not processes.is_first:
+            if settings.labrador.objective == "on_policy":
+                beside = partial(_distil_beside, settings, processes, judge)
+                return assist(processes, Lessons, beside)
             return assist(processes, Rows, partial(_fit_beside, settings, processes))
-        recipe = _recipe(dataset_id, engine, settings, processes)
+        recipe = _Recipe(_lineage(dataset_id, engine, settings, judge), processes, judge)
         result = processes.broadcast(register_once(recipe, engine=engine, registry=registry))
     log.info("labrador trained", reused=result.reused, version=result.version)
     return result
 
 
 def _fit_beside(settings: Settings, processes: Processes, rows: Rows) -> None:
+    fit(_adapted(settings), rows.rows, settings.labrador, lambda *_: None, processes=processes)
+
+
+def _distil_beside(
+    settings: Settings, processes: Processes, judge: HeldOutJudge | None, lessons: Lessons
+) -> None:
+    # The first process alone asks a judge.
+    judged = replace(lessons, judge=(lambda *_: 0.0) if judge else None)
     wanted = settings.labrador
-    model, _ = load_base(find_base(settings).folder, wanted)
-    fit(add_adapters(model, wanted), rows.rows, wanted, lambda *_: None, processes=processes)
+    fit_on_policy(_adapted(settings), judged, wanted, lambda *_: None, processes=processes)
 
 
-def _recipe(
-    dataset_id: int | None, engine: Engine, settings: Settings, processes: Processes
-) -> _Recipe:
+def _adapted(settings: Settings) -> Any:
+    model, _ = load_base(find_base(settings).folder, settings.labrador)
+    return add_adapters(model, settings.labrador)
+
+
+def _lineage(
+    dataset_id: int | None, engine: Engine, settings: Settings, judge: HeldOutJudge | None
+) -> Lineage:
     data = load_dataset(dataset_id, engine=engine)
     prefers = settings.labrador.objective == "sft_dpo"
     preferences = load_preferences(data.dataset_id, engine=engine) if prefers else None
-    lineage = Lineage(
-        base=find_base(settings), data=data, settings=settings.labrador, preferences=preferences
+    return Lineage(
+        base=find_base(settings),
+        data=data,
+        settings=settings.labrador,
+        preferences=preferences,
+        judge=judge.fingerprint if judge else None,
     )
-    return _Recipe(lineage, processes)
 
 
 @dataclass(frozen=True)
@@ -96,6 +124,7 @@ class _Recipe:
 
     made_from: Lineage
     processes: Processes
+    judge: HeldOutJudge | None
     model_name: str = LABRADOR_MODEL
     description: str = "Labrador: the base after guided answers (LoRA, merged)"
 
@@ -130,17 +159,8 @@ class _Recipe:
             context="training",
         )
         model, tokenizer = load_base(lineage.base.folder, settings)
-        examples = as_learned(lineage.data.examples, settings)
-        rows = tokenize(examples, tokenizer, max_length=settings.max_length)
-        check_cut(rows, max_share=settings.max_cut_share)
-        trained = fit(
-            add_adapters(model, settings),
-            self.processes.broadcast(rows).rows,
-            settings,
-            lambda metrics, step: run.log_metrics(metrics, step=step),
-            checkpoint=checkpoint_of(self, "answers"),
-            processes=self.processes,
-        )
+        learning = self._learn_on_policy if settings.objective == "on_policy" else self._learn
+        trained, rows = learning(add_adapters(model, settings), tokenizer, run)
         metrics = {**trained.metrics, **_counts(rows)}
         if lineage.preferences is not None:
             metrics |= self._prefer(trained.model, tokenizer, lineage.preferences, run)
@@ -158,6 +178,38 @@ class _Recipe:
             metrics=metrics,
         )
         return Trained(metrics=metrics)
+
+    def _learn(self, model: Any, tokenizer: Any, run: Run) -> tuple[Fitted, Rows]:
+        """From the answers of the data set."""
+        settings = self.made_from.settings
+        examples = as_learned(self.made_from.data.examples, settings)
+        rows = tokenize(examples, tokenizer, max_length=settings.max_length)
+        check_cut(rows, max_share=settings.max_cut_share)
+        fitted = fit(
+            model,
+            self.processes.broadcast(rows).rows,
+            settings,
+            lambda metrics, step: run.log_metrics(metrics, step=step),
+            checkpoint=checkpoint_of(self, "answers"),
+            processes=self.processes,
+        )
+        return fitted, rows
+
+    def _learn_on_policy(self, model: Any, tokenizer: Any, run: Run) -> tuple[Fitted, Rows]:
+        """From answers of the model's own to the inputs of the data set."""
+        settings, examples = self.made_from.settings, self.made_from.data.examples
+        lessons = tokenize_lessons(examples, tokenizer, settings)
+        check_cut(lessons.rows(), max_share=settings.max_cut_share)
+        judge = judging(self.judge, examples, tokenizer) if self.judge else None
+        fitted = fit_on_policy(
+            model,
+            replace(self.processes.broadcast(lessons), judge=judge),
+            settings,
+            lambda metrics, step: run.log_metrics(metrics, step=step),
+            checkpoint=checkpoint_of(self, "answers"),
+            processes=self.processes,
+        )
+        return fitted, lessons.rows()
 
     def _prefer(
         self, model: Any, tokenizer: Any, preferences: PreferenceData, run: Run

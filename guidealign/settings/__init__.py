@@ -27,6 +27,7 @@ from guidealign.settings._gateway import (
     ServeSettings,
     UpstreamSettings,
 )
+from guidealign.settings._labrador import LabradorSettings
 from guidealign.settings._load import load_settings, load_user_settings
 from guidealign.settings._names import suggest_name, tell_unknown_variables, unknown_variables
 from guidealign.settings._root import (
@@ -51,7 +52,6 @@ from guidealign.settings._stages import (
     GateSettings,
     GuidanceSettings,
     IngestSettings,
-    LabradorSettings,
     LibrarySettings,
     MaintenanceSettings,
     RetrievalSettings,

@@ -12,6 +12,7 @@ from guidealign.errors import ConfigurationError
 from guidealign.settings._endpoints import EndpointSettings
 from guidealign.settings._evaluation import EvaluationSettings, WatchSettings
 from guidealign.settings._gateway import InboxSettings, KeysSettings, ServeSettings
+from guidealign.settings._labrador import LabradorSettings
 from guidealign.settings._names import DELIMITER, PREFIX
 from guidealign.settings._services import AirflowSettings, MlflowSettings, PlatformSettings
 from guidealign.settings._sources import (
@@ -27,7 +28,6 @@ from guidealign.settings._stages import (
     GateSettings,
     GuidanceSettings,
     IngestSettings,
-    LabradorSettings,
     LibrarySettings,
     MaintenanceSettings,
     RetrievalSettings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -54,6 +54,8 @@ class Course:
     seed: int
     prefix: str = ""
     """Of the names of the step's figures."""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """Tensors beside the weights that `add_gradient` changes in place; checkpoints keep them."""
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
@@ -148,6 +150,8 @@ class Training:
         self._best = state["best"]
         self._optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"])
+        for name, values in state["course"].items():
+            self._course.state[name].copy_(values)
         now = Progress(**state["progress"])
         if processes.is_first:
             for step, figures in enumerate(now.curve, start=1):
@@ -216,6 +220,7 @@ class Training:
                 "best": self._best,
                 "optimizer": self._optimizer.state_dict(),
                 "random": torch.get_rng_state(),
+                "course": dict(self._course.state),
                 "progress": vars(now),
             }
         )

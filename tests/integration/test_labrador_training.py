@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
+from guidealign.db import store_policy
 from guidealign.errors import BadInputError, IntegrityError
-from guidealign.labrador import estimate_training, load_model, train_labrador
+from guidealign.labrador import HeldOutJudge, estimate_training, load_model, train_labrador
 from guidealign.labrador import train as training
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry
 from guidealign.settings import LabradorSettings, Settings
 from tests.fakes.killed_training import train_killed_after
 from tests.fakes.mlflow_store import local_registry
+from tests.fakes.policies import policy
 from tests.fakes.tiny_model import write_tiny_model
 from tests.fakes.two_processes import in_two_processes
 
+POLICY = policy(preamble="Keep to these:")
 ANSWERS = ["Be kind.", "Be kind to all.", "Ask a doctor.", "No."]
 _TOGETHER = """
 import os, sys, torch
@@ -82,12 +85,46 @@ def dataset_id(engine: Engine) -> int:
     return int(made)
 
 
-def _add_item(connection: Any, dataset: int, place: int, answer: str) -> None:
-    values: dict[str, Any] = {"h": f"h{place}", "b": f"Question {place}"}
+@pytest.fixture
+def guided_dataset_id(engine: Engine, dataset_id: int) -> int:
+    """A newer data set of six answers with a guideline; two of its inputs are harmless."""
+    with engine.begin() as connection:
+        store_policy(connection, POLICY, actor="test")
+        guideline = connection.execute(
+            text(
+                "insert into core.guidelines (text_hash, title, text, category, origin,"
+                " author_model, checked) values ('g', 'Kind', 'Be kind.', 'Insult', 'model',"
+                " 'small', true) returning id"
+            )
+        ).scalar_one()
+        made = connection.execute(
+            text(
+                "insert into core.aligned_datasets (digest, n, model, prompt_version,"
+                " library_version, retriever_version) values ('guided-digest', 6, 'stub', :p, 1, 2)"
+                " returning id"
+            ),
+            {"p": f"{POLICY.digest}/t96"},
+        ).scalar_one()
+        for place in range(6):
+            unsafe = None if place == 0 else place > 2
+            _add_item(connection, made, 10 + place, "No.", guidelines=[guideline], unsafe=unsafe)
+    return int(made)
+
+
+def _add_item(
+    connection: Any,
+    dataset: int,
+    place: int,
+    answer: str,
+    *,
+    guidelines: Sequence[int] = (),
+    unsafe: bool | None = None,
+) -> None:
+    values: dict[str, Any] = {"h": f"h{place}", "b": f"Question {place}", "u": unsafe}
     values["i"] = connection.execute(
         text(
-            "insert into core.inputs (text_hash, text, redacted_text, source)"
-            " values (:h, :b, :b, 'test') returning id"
+            "insert into core.inputs (text_hash, text, redacted_text, source, known_unsafe)"
+            " values (:h, :b, :b, 'test', :u) returning id"
         ),
         values,
     ).scalar_one()
@@ -95,10 +132,10 @@ def _add_item(connection: Any, dataset: int, place: int, answer: str) -> None:
         text(
             "insert into core.aligned_responses (input_id, response, guideline_ids, model,"
             " prompt_version, library_version, retriever_version, finish_reason, prompt_tokens,"
-            " completion_tokens, latency_ms) values (:i, :a, '{}', 'stub', 'p', 1, 2, 'stop', 1, 1,"
+            " completion_tokens, latency_ms) values (:i, :a, :g, 'stub', 'p', 1, 2, 'stop', 1, 1,"
             " 1) returning id"
         ),
-        {**values, "a": answer},
+        {**values, "a": answer, "g": list(guidelines)},
     ).scalar_one()
     connection.execute(
         text("insert into core.aligned_dataset_items values (:d, :r, :p)"),
@@ -169,6 +206,40 @@ def test_two_processes_register_one_model(
     assert (row.dataset_id, row.metrics) == (dataset_id, first["metrics"])
     model, _ = load_model(1, settings=settings, registry=registry)
     assert not any("lora" in name for name, _ in model.named_parameters())
+
+
+def test_an_on_policy_version_is_registered_checked_and_made_once(
+    engine: Engine, settings: Settings, registry: Registry, guided_dataset_id: int
+) -> None:
+    own = {"objective": "on_policy", "max_length": 128, "rollout_tokens": 8, "learning_rate": 1e-3}
+    labrador = settings.labrador.model_copy(update={**own, "held_out_share": 0.4})
+    wanted = settings.model_copy(update={"labrador": labrador})
+    told = estimate_training(engine=engine, settings=wanted)
+    assert (told.n_examples, told.n_dropped, told.fits) == (6, 0, True)
+    assert told.train_seconds is not None
+    assert told.train_seconds > 0
+    made = train_labrador(engine=engine, settings=wanted, registry=registry)
+    assert made.metrics["reload_difference"] <= 1e-4
+    # Not the one of which nobody said that it is harmless.
+    assert (made.metrics["n_examples"], made.metrics["n_replay"]) == (6, 2)
+    (row,) = _lineage(engine)
+    assert (row.dataset_id, row.settings["objective"]) == (guided_dataset_id, "on_policy")
+    assert train_labrador(engine=engine, settings=wanted, registry=registry).reused
+    judge = HeldOutJudge(fingerprint="other", judge=lambda answers: float(len(answers)))
+    other = train_labrador(engine=engine, settings=wanted, registry=registry, judge=judge)
+    assert (other.version, other.metrics["held_out_judged"]) == (made.version + 1, 1.0)
+
+
+def test_on_policy_a_data_set_without_guidelines_is_refused(
+    engine: Engine, settings: Settings, registry: Registry, dataset_id: int
+) -> None:
+    labrador = settings.labrador.model_copy(update={"objective": "on_policy", "rollout_tokens": 8})
+    with pytest.raises(BadInputError, match="needs inputs with guidelines"):
+        train_labrador(
+            engine=engine,
+            settings=settings.model_copy(update={"labrador": labrador}),
+            registry=registry,
+        )
 
 
 def test_other_settings_make_another_version(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.tiny_guided import write_guided_model
 from tests.fakes.tiny_model import write_tiny_model
 
 
@@ -24,3 +25,11 @@ def tiny(tiny_folder: Path) -> tuple[Any, Any]:
     from guidealign.labrador.base import load_files
 
     return load_files(tiny_folder)
+
+
+@pytest.fixture(scope="session")
+def guided_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the tiny model whose answers guidelines change."""
+    folder = tmp_path_factory.mktemp("guided")
+    write_guided_model(folder)
+    return folder

@@ -99,6 +99,8 @@ def test_two_processes_train_the_adapters_that_one_does(
         (2, {"objective": "sft_dpo"}, "preferences are learned in one process"),
         (1, {"shard_base": True}, "start several"),
         (2, {"shard_base": True, "quantization": "nf4"}, "LABRADOR__QUANTIZATION=none"),
+        (2, {"objective": "on_policy"}, None),
+        (2, {"shard_base": True, "objective": "on_policy"}, "does not sample answers"),
     ],
 )
 def test_what_a_number_of_processes_cannot_do_is_refused(

@@ -26,9 +26,11 @@ pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).parents[2] / "fakes" / "labrador_sft.py"
 
 
-def _start(folder: Path, checkpoints: Path, *, pause_s: float = 0.0) -> subprocess.Popen[str]:
+def _start(
+    folder: Path, checkpoints: Path, *teacher: str, pause_s: float = 0.0
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(folder), str(checkpoints), str(pause_s)],
+        [sys.executable, str(SCRIPT), str(folder), str(checkpoints), str(pause_s), *teacher],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[2])},
@@ -55,16 +57,32 @@ def test_a_training_killed_on_the_way_ends_where_an_undisturbed_one_does(
     tiny_folder: Path, tmp_path: Path, killed_at: int, undisturbed: tuple[dict[str, Any], Path]
 ) -> None:
     whole, _ = undisturbed
-    process = _start(tiny_folder, tmp_path / "two", pause_s=0.1)
+    _kill(_start(tiny_folder, tmp_path / "two", pause_s=0.1), killed_at)
+    assert (tmp_path / "two").is_dir()
+    resumed, _ = _result(_start(tiny_folder, tmp_path / "two"))
+    _assert_same(resumed, whole)
+
+
+def test_on_policy_the_same_answers_are_sampled_after_a_kill(
+    guided_folder: Path, tmp_path: Path
+) -> None:
+    whole, _ = _result(_start(guided_folder, tmp_path / "one", "frozen"))
+    _kill(_start(guided_folder, tmp_path / "two", "frozen", pause_s=0.1), 5)
+    resumed, _ = _result(_start(guided_folder, tmp_path / "two", "frozen"))
+    _assert_same(resumed, whole)
+
+
+def _kill(process: subprocess.Popen[str], at: int) -> None:
     assert process.stdout is not None
     for line in process.stdout:
-        if line.strip() == str(killed_at):
+        if line.strip() == str(at):
             process.send_signal(signal.SIGKILL)
             break
     process.wait(timeout=30)
     assert process.returncode == -signal.SIGKILL
-    assert (tmp_path / "two").is_dir()
-    resumed, _ = _result(_start(tiny_folder, tmp_path / "two"))
+
+
+def _assert_same(resumed: dict[str, Any], whole: dict[str, Any]) -> None:
     # The curve is whole: what was logged before the kill is logged again.
     assert resumed["losses"] == pytest.approx(whole["losses"], rel=1e-4)
     for name in ("probe_loss_before", "probe_loss_after", "held_out_loss", "best_step", "steps"):
