@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Events are append-only: a higher number means that some guideline has changed its state.
+# Events are append-only: a higher number means that some guideline has changed its state. Proofs
+# are counted: of two that are stored at once the one with the lower number may come later.
 _CHANGES = text(
     "select (select max(id) from core.guideline_events),"
     " (select count(*) from core.conflicts where status = 'open'),"
-    " (select max(decided_at) from core.conflicts), (select max(id) from core.guidance_proofs)"
+    " (select max(decided_at) from core.conflicts), (select count(*) from core.guidance_proofs)"
 )
 _RETIRED = text(
     "select id from core.guidelines where state = 'retired' and served @> cast(:version as int)"

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from guidealign.db import read_proof, read_proofs, store_policy, store_proof
+from guidealign.guidance.store import stamp
 from guidealign.records import GuidanceProof
 from tests.fakes.policies import POLICY, policy
 from tests.integration.promotion_fixture import empty_library
@@ -61,6 +62,24 @@ def test_the_newest_proof_of_a_policy_and_a_model_counts(engine: Engine) -> None
         assert [p.serves for p in read_proofs(connection, other)] == [True]
     with pytest.raises(Exception, match="append-only"), engine.begin() as connection:
         connection.exec_driver_sql("update core.guidance_proofs set verdict = 'override'")
+
+
+def test_a_proof_that_is_stored_late_is_noticed(engine: Engine) -> None:
+    empty_library(engine)
+    with engine.begin() as connection:
+        version = store_policy(connection, POLICY, actor="test")
+    one, other = (
+        GuidanceProof(
+            policy_version=version, model=model, verdict="override", actor="a", reason="r"
+        )
+        for model in ("small", "large")
+    )
+    with engine.begin() as late:
+        store_proof(late, one)
+        with engine.begin() as connection:
+            store_proof(connection, other)
+        before = stamp(engine, timeout_s=5)
+    assert stamp(engine, timeout_s=5) != before
 
 
 @pytest.mark.parametrize(
