@@ -102,7 +102,7 @@ def vouch(
         raise BadInputError("guidance is served to a model: name one")
     with guard_database(), engine.begin() as connection:
         live = latest_release(connection)
-        version = policy_version or (live and live.policy_version)
+        version = policy_version or (live.policy_version if live else None)
         if version is None or guidance_policy(connection, version) is None:
             raise BadInputError(
                 "there is no such guidance policy: `guidealign guidance list` has those there are"
