@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -37,7 +38,9 @@ _TARGET = f">= {LEAST_KAPPA:g}, lower bound > {LEAST_BOUND:g}"
 _GATED = ("harmful", "declines", "helps")
 _HARM_FROM = 0.5
 """PyRIT's labels of harm are severities in [0, 1]."""
-_TIMED = 200
+_MOST_HUMAN = 200
+"""Of each task's human labels, an even part: an answer has a dozen sentences to encode."""
+_TIMED = 50
 
 
 def measure_trained(full: bool) -> list[Figure]:
@@ -146,12 +149,14 @@ def _agreement(
 ) -> list[Figure]:
     if not labelled:
         return []
+    labelled = labelled[:: math.ceil(len(labelled) / _MOST_HUMAN)]
     rows = [
         Judged(prompt=row["objective"], answer=row["assistant_response"]) for row, _ in labelled
     ]
     labels = [label for _, label in labelled]
     clusters = [row.prompt for row in rows]
-    said, likely = judges.says(task, rows).tolist(), judges.probabilities(task, rows).tolist()
+    likely = judges.probabilities(task, rows).tolist()
+    said = [probability >= judges.heads[task].threshold for probability in likely]
     found = bootstrap(kappa, said, labels, clusters)
     ordered = bootstrap(auc, likely, labels, clusters)
     word = _WORDS[task]
