@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import structlog
 from sqlalchemy import Engine
@@ -61,7 +62,7 @@ def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> 
     if not inputs:
         raise BadInputError("there is no input with a category to answer: ingest and author first")
     jury = find_jury(engine=engine, settings=settings, registry=registry)
-    services = {"engine": engine, "settings": settings, "registry": registry}
+    services: dict[str, Any] = {"engine": engine, "settings": settings, "registry": registry}
     register_policy(release.policy, registry)
     # Without a judge no answer is asked for that nobody could choose.
     asked_of = [] if jury.missing else inputs
