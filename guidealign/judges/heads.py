@@ -135,8 +135,7 @@ def measure(
     too_few = lacking(task, rows)
     if too_few:
         reason = f"of the unseen rows {too_few}"
-        nothing = dict.fromkeys(("kappa", "auc", "recall", "precision"))
-        return TaskReport(**told, **nothing, reason=reason)
+        return TaskReport(**told, kappa=None, auc=None, recall=None, precision=None, reason=reason)
     labels = [bool(row.label(task)) for row in rows]
     likely = head.probabilities(features(task, rows, vectors))
     said = [bool(p >= head.threshold) for p in likely]

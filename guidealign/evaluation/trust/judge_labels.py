@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import Engine
 
 from guidealign.evaluation.benchmarks.evaluation_set import PARTS, load_evaluation_set
-from guidealign.evaluation.benchmarks.starter_cases import load_cases
+from guidealign.evaluation.benchmarks.starter_cases import PreferenceCase, load_cases
 from guidealign.evaluation.trust.labelled_cases import (
+    LabelledPair,
     load_answers,
     load_inputs,
     load_pairs,
@@ -102,9 +103,11 @@ def _of_small_sets() -> Iterator[LabelledRow]:
 
 
 def _of_pairs() -> Iterator[LabelledRow]:
-    pairs = [(one.id, "labelled", one) for one in load_pairs()]
-    cases = [(one.case_id, "preference", one) for one in load_cases()]
-    for name, origin, one in (*pairs, *cases):
+    pairs: list[tuple[str, str, LabelledPair | PreferenceCase]] = [
+        *((pair.id, "labelled", pair) for pair in load_pairs()),
+        *((case.case_id, "preference", case) for case in load_cases()),
+    ]
+    for name, origin, one in pairs:
         for answer, labels in ((one.better, _BETTER), (one.worse, _WORSE)):
             yield LabelledRow(
                 prompt=one.prompt,
