@@ -25,7 +25,7 @@ from guidealign.labrador.loop import add_adapters
 from guidealign.labrador.on_policy import _Distilling, fit_on_policy
 from guidealign.labrador.rollouts import sample_answers
 from guidealign.settings import LabradorSettings
-from guidealign.training import ALONE
+from guidealign.training import ALONE, Checkpoint
 from tests.fakes.tiny_guided import EXAMPLES
 from tests.fakes.two_processes import in_two_processes
 
@@ -157,6 +157,29 @@ def test_a_moving_teacher_follows_the_adapters_and_leaves_them(guided: tuple[Any
     with distilling._as_teacher(frozen=False):
         assert torch.allclose(weights, 0.25 * now)
     assert torch.equal(weights, now)
+
+
+def test_a_moving_teacher_comes_back_with_the_checkpoint(
+    guided_folder: Path, tmp_path: Path
+) -> None:
+    def learn(folder: Path, dies_at: int | None) -> dict[str, float]:
+        model, tokenizer = load_files(guided_folder)
+        lessons, settings = _lessons(tokenizer, teacher="ema", max_steps=8, check_every=2)
+
+        def log_step(_: dict[str, float], step: int) -> None:
+            if step == dies_at:
+                raise KeyboardInterrupt
+
+        adapted = add_adapters(model, settings)
+        checkpoint = Checkpoint(folder)
+        return fit_on_policy(adapted, lessons, settings, log_step, checkpoint=checkpoint).metrics
+
+    whole = learn(tmp_path / "one", None)
+    with pytest.raises(KeyboardInterrupt):
+        learn(tmp_path / "two", 5)
+    again = learn(tmp_path / "two", None)
+    for name in ("loss_last", "held_out_loss", "probe_loss_after", "steps"):
+        assert again[name] == pytest.approx(whole[name], rel=1e-4)
 
 
 def test_a_judge_decides_which_weights_are_the_best(guided: tuple[Any, Any]) -> None:
