@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ def load_folder(
 
     Args:
         folder: local, or a Hugging Face id.
-        max_length: in tokens; what lies behind is cut off.
+        max_length: in tokens; what lies behind is cut off. Not more than the model has places for.
         prefixes: None: those that the folder names.
 
     Raises:
@@ -89,7 +90,17 @@ def load_folder(
     except (OSError, ValueError, KeyError) as error:
         raise IntegrityError(f"{folder} holds no encoder that can be loaded") from error
     read = own_prefixes(folder) if prefixes is None else prefixes
-    return TransformerEncoder(tokenizer, model, max_length=max_length, prefixes=read)
+    most = min(max_length, _places(model))
+    return TransformerEncoder(tokenizer, model, max_length=most, prefixes=read)
+
+
+def _places(model: Any) -> int:
+    """The most tokens that a model can read."""
+    places: int = getattr(model.config, "max_position_embeddings", sys.maxsize)
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    # RoBERTa's kin count places from behind the one of padding.
+    return places if padding is None else places - padding - 1
 
 
 def own_prefixes(folder: str | Path) -> Prefixes:

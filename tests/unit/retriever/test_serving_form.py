@@ -81,6 +81,17 @@ def test_an_export_says_nothing_in_a_tasks_log(
     assert logging.getLogger("onnx_ir").level == logging.NOTSET
 
 
+def test_a_text_is_cut_where_the_model_has_no_more_places(tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    write_tiny_encoder(folder)
+    encoder = load_folder(folder, max_length=4_096)
+    assert encoder.max_length == 128
+    export_float(encoder, tmp_path / "float")
+    texts = ["letters " * 100]
+    ours = ServingEncoder(tmp_path / "float").encode(texts, side="input")
+    assert abs(ours - encoder.encode(texts, side="input")).max() < 1e-5
+
+
 def test_nothing_to_encode_gives_no_vectors(float_folder: Path) -> None:
     assert ServingEncoder(float_folder).encode([], side="guideline").shape == (0, WIDTH)
 
