@@ -70,6 +70,22 @@ def subject_of(
     )
 
 
+def require_name(model: str, settings: Settings) -> None:
+    """Refuses what names no model by itself, of an endpoint that the settings do not have.
+
+    Raises:
+        BadInputError: it is an endpoint's name here, a pattern, or Labrador without a version.
+    """
+    from guidealign.guidance import is_pattern
+
+    ours = {"base", "safety", "labrador", LABRADOR_MODEL, settings.labrador_server.model}
+    if model in ours or is_pattern(model):
+        raise BadInputError(
+            f"with --base-url {model} does not say which model it is: give --model the name that"
+            f" requests have, or {REGISTERED}VERSION"
+        )
+
+
 def version_of(model: str) -> int:
     """The number in `labrador:VERSION`.
 

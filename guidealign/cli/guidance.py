@@ -118,7 +118,7 @@ def adopt(
 ) -> None:
     """Serve the policy that the settings propose: a release of its own."""
     from guidealign.guidance import proposed_policy
-    from guidealign.promotion import Note, adopt_policy
+    from guidealign.promotion import Note, adopt_policy, proven
 
     given: dict[str, Any] = services()
     policy = proposed_policy(given["settings"])
@@ -128,6 +128,11 @@ def adopt(
         f" ({policy.name}); `guidealign rollback guidealign-guidance --reason ...` goes back",
         highlight=False,
     )
+    found = proven(engine=given["engine"], settings=given["settings"])
+    if found is not None:
+        named = ", ".join(proof.model for proof in found.proofs if proof.serves)
+        said = [f"proven or vouched for: {named or 'no model'}", found.in_words() or ""]
+        console.print("\n".join(said).strip(), highlight=False, soft_wrap=True, markup=False)
 
 
 @guidance_app.command()
@@ -148,11 +153,13 @@ def _vouch(
     from guidealign.promotion import Note, vouch
 
     given, note = data(), Note(actor(), reason)
-    stored = vouch(verdict, model, policy_version=policy, note=note, **given)
+    stored, behind = vouch(verdict, model, policy_version=policy, note=note, **given)
     console.print(
         f"{stored.model} {said} under guidance policy {stored.policy_version}",
         highlight=False, markup=False,
     )  # fmt: skip
+    if not behind:
+        console.print("no model of that name is behind the gateway now", highlight=False)
 
 
 def _cell(value: Any) -> str:

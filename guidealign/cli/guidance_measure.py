@@ -11,7 +11,7 @@ from rich.table import Table
 
 from guidealign.cli._progress import counted
 from guidealign.cli._shared import actor, console, data, print_json
-from guidealign.cli._subject import live_release, registry_of, subject_of
+from guidealign.cli._subject import live_release, registry_of, require_name, subject_of
 from guidealign.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -96,6 +96,9 @@ def prove(
         int | None, typer.Option(min=1, help="Version in `list`; none: the proposed policy.")
     ] = None,
     judge: Judges = None,
+    lift: Annotated[
+        str | None, typer.Option("--lift-revocation", help="Why a revocation holds no longer.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Put a policy before its gate on cases that nothing was chosen on. Goes on where it stopped.
@@ -106,11 +109,13 @@ def prove(
     from guidealign.promotion import store_proposal
 
     services, subject, instruments, registry = _whom((model, base_url, api_key), judge)
-    version = policy or store_proposal(actor=actor(), **services)
+    if base_url is not None:
+        require_name(model, services["settings"])
+    version = store_proposal(actor=actor(), **services) if policy is None else policy
     with counted() as progress:
         verdict = gate_guidance(
-            version, subject, instruments, registry=registry, actor=actor(), progress=progress,
-            **services,
+            version, subject, instruments, registry=registry, actor=actor(), lift=lift,
+            progress=progress, **services,
         )  # fmt: skip
     if as_json:
         print_json(verdict.as_dict())

@@ -16,7 +16,13 @@ from guidealign.db.leases import (
     retry_failed,
 )
 from guidealign.db.migrations import migrate, schema_revision, views_are_current
-from guidealign.db.proofs import read_proof, read_proofs, store_proof
+from guidealign.db.proofs import (
+    last_revocation,
+    lock_proofs,
+    read_proof,
+    read_proofs,
+    store_proof,
+)
 from guidealign.db.releases import (
     current_release,
     guidance_policy,
@@ -39,7 +45,9 @@ __all__ = [
     "give_back_of_dead",
     "guard_database",
     "guidance_policy",
+    "last_revocation",
     "latest_release",
+    "lock_proofs",
     "make_engine",
     "migrate",
     "newest_waiting",

@@ -22,6 +22,23 @@ _NEWEST = text(
     " and model = coalesce(cast(:model as text), model) order by model, id desc"
 )
 
+_REVOCATION = text(
+    "select max(id) from core.guidance_proofs where policy_version = :policy_version"
+    " and model = :model and verdict = 'revoked'"
+)
+
+
+def lock_proofs(connection: Connection) -> None:
+    """Until the transaction ends nobody else decides by a proof that may be replaced meanwhile."""
+    connection.execute(text("select pg_advisory_xact_lock(hashtext('guidealign.proofs'))"))
+
+
+def last_revocation(connection: Connection, policy_version: int, model: str) -> int | None:
+    """The number of the newest `revoked`, also where it counts no more; None: there is none."""
+    values = {"policy_version": policy_version, "model": model}
+    number: int | None = connection.execute(_REVOCATION, values).scalar_one()
+    return number
+
 
 def store_proof(connection: Connection, proof: GuidanceProof) -> int:
     """Appends a proof, which is the one that counts from then on; its number.

@@ -30,7 +30,7 @@ from guidealign.guidance.policy import (
     register_policy,
     with_k,
 )
-from guidealign.guidance.proof import guided_model, unproven_models
+from guidealign.guidance.proof import guided_model, is_pattern, unproven_models
 from guidealign.guidance.query import (
     Query,
     Turn,
@@ -91,6 +91,7 @@ __all__ = [
     "guideline_prompt",
     "guidelines",
     "input_turns",
+    "is_pattern",
     "is_risky",
     "joined",
     "keep_distinct",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _CURRENT = "current.json"
 _VECTORS, _GUIDELINES = "vectors.npy", "guidelines.json"
 _FORMAT = 3
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+"""What reading a file raises that somebody else has written."""
 
 
 def save(
@@ -64,7 +66,8 @@ def update(folder: Path, release: Release, overlay: Overlay) -> None:
     """Writes what was decided since about the last good release, where it is the one given.
 
     Raises:
-        OSError: the folder cannot be read or written.
+        OSError: the folder cannot be read or written; the others of `UNREADABLE`: the file there
+            is none of ours.
     """
     known = json.loads((folder / _CURRENT).read_text(encoding="utf-8"))
     if known["name"].startswith(_prefix(release)):
@@ -109,7 +112,7 @@ def load(folder: Path, *, exact_up_to: int) -> Snapshot | None:
             conflicts=frozenset((a, b) for a, b in decided["conflicts"]),
             proven_for=frozenset(decided["proven_for"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise IntegrityError(f"{folder} holds no release that can be read: remove it") from error
     return held(
         Release(**packed["release"] | {"policy": GuidancePolicy(**packed["release"]["policy"])}),

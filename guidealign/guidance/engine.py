@@ -316,8 +316,16 @@ class Guidance:
             raise
         self._database_answers = True
         if stamp != self._stamp:
-            self._follow_release(stamp.release)
-            self._stamp = stamp
+            try:
+                self._follow_release(stamp.release)
+            except Exception:
+                if self._live is not None:
+                    # What is decided about the candidate holds while the newest is not loaded.
+                    served = replace(stamp, release=self._live.release)
+                    self._candidate.follow(served, self._live)
+                raise
+            # What the disk does not have yet is tried again at the next look.
+            self._stamp = stamp if self._loader.is_kept else None
             self._tell_unproven()
         self._candidate.follow(stamp, self._require_live())
 
@@ -325,9 +333,10 @@ class Guidance:
         if release is None:
             raise IntegrityError("nothing was ever released: run a cycle, or adopt a library")
         live = self._live
-        if live is not None and live.snapshot.release == release:
-            self._live = self._loader.refreshed(live)
-        else:
+        if live is not None:
+            # First: what is served may be revoked while the newest cannot be loaded.
+            live = self._live = self._loader.refreshed(live)
+        if live is None or live.snapshot.release != release:
             self._take(self._loader.loaded(release, (live, self._candidate.live)))
 
     def _take(self, live: Live) -> None:

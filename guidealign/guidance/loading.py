@@ -44,6 +44,8 @@ class ReleaseLoader:
         self._load = load
         self._folder = folder
         self._exact_up_to = exact_up_to
+        self.is_kept = True
+        """Whether what was decided last is on disk; where it is not, `refreshed` tries again."""
 
     def loaded(self, release: Release, known: Iterable[Live | None]) -> Live:
         """A release from the database; with an encoder of `known` where it is the same version.
@@ -77,13 +79,16 @@ class ReleaseLoader:
             ServiceUnavailableError: the database does not answer.
         """
         overlay = store.overlay(self._engine, live.release)
-        if overlay == live.snapshot.overlay:
+        if overlay == live.snapshot.overlay and self.is_kept:
             return live
         try:
             _disk.update(self._folder, live.release, overlay)
-        except (OSError, ValueError, KeyError) as error:
+            self.is_kept = True
+        except _disk.UNREADABLE as error:
             # It serves from memory; only a restart without the database would miss it.
-            log.warning("gateway_snapshot_not_kept", error=type(error).__name__)
+            if self.is_kept:
+                log.warning("gateway_snapshot_not_kept", error=type(error).__name__)
+            self.is_kept = False
         return replace(live, snapshot=replace(live.snapshot, overlay=overlay))
 
     def last_good(self) -> Live | None:
@@ -110,6 +115,7 @@ class ReleaseLoader:
         texts, vectors = _embedded(self._engine, release)
         try:
             file = _disk.save(self._folder, release, texts, vectors, overlay)
+            self.is_kept = True
             if len(texts.ids) > self._exact_up_to:
                 vectors = _disk.mapped(file)
         except OSError as error:

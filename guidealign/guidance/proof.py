@@ -69,15 +69,26 @@ def unproven_models(
         proven_for: by the policy that is asked about.
         settings: of the installation.
     """
+    version = release.labrador_version
     named = [
-        guided_model(name, settings=settings, labrador_version=release.labrador_version)
+        guided_model(name, settings=settings, labrador_version=version)
         for name in _served_names(settings)
     ]
+    # A version of Labrador is no name that a request has, and other versions answer none.
+    asked_as = [model for model in proven_for if not model.startswith(f"{LABRADOR_MODEL}@")]
+    labrador = settings.labrador_server.model
+    if guided_model(labrador, settings=settings, labrador_version=version) in proven_for:
+        asked_as.append(labrador)
     return tuple(
         name
         for name in dict.fromkeys(named)
-        if not any(fnmatchcase(model, name) for model in proven_for)
+        if name not in proven_for and not any(fnmatchcase(model, name) for model in asked_as)
     )
+
+
+def is_pattern(name: str) -> bool:
+    """Whether it stands for models of many names."""
+    return bool(set("*?[") & set(name))
 
 
 def _served_names(settings: Settings) -> list[str]:

@@ -13,12 +13,13 @@ from guidealign.db import (
     guard_database,
     guidance_policy,
     latest_release,
+    lock_proofs,
     read_proof,
     read_proofs,
     store_proof,
 )
 from guidealign.errors import BadInputError
-from guidealign.guidance import guided_model, unproven_models
+from guidealign.guidance import guided_model, is_pattern, unproven_models
 from guidealign.promotion.store import Note
 from guidealign.records import GuidanceProof, Release
 from guidealign.settings import Settings
@@ -42,15 +43,13 @@ class Proven:
         """What the gateway does about models without a proof; None: there are none."""
         if not self.unproven:
             return None
-        head = (
-            f"guidance policy {self.release.policy_version} is not proven for"
-            f" {_listed(self.unproven)}:"
-        )
+        version = self.release.policy_version
+        head = f"guidance policy {version} is not proven for {_listed(self.unproven)}:"
         if self.injects:
             return f"{head} guidelines are put in front all the same (serve.unproven is inject)"
         return (
             f"{head} the gateway finds and records guidelines and sends those requests unchanged;"
-            f" `guidealign guidance prove --policy {self.release.policy_version}` measures,"
+            f" `guidealign guidance prove --model NAME --policy {version}` measures,"
             " `guidealign guidance override MODEL --reason ...` has them put in front by your word"
         )
 
@@ -82,8 +81,8 @@ def vouch(
     engine: Engine,
     settings: Settings,
     note: Note,
-) -> GuidanceProof:
-    """Has guidance served to a model by a person's word, or no longer served; the stored word.
+) -> tuple[GuidanceProof, bool]:
+    """Has guidance served to a model by a person's word, or no longer served.
 
     Args:
         verdict: which of the two.
@@ -93,16 +92,25 @@ def vouch(
         settings: of the installation.
         note: who, and why.
 
+    Returns:
+        The stored word, and whether a model of this name is behind the gateway.
+
     Raises:
-        BadInputError: there is no such policy, it is so already, or no reason was given.
+        BadInputError: there is no such policy, it is so already, the name is a pattern, or no
+            reason was given.
         ServiceUnavailableError: the database does not answer.
     """
     require_reason(note)
     if not model.strip():
         raise BadInputError("guidance is served to a model: name one")
+    if is_pattern(model):
+        raise BadInputError(f"{model} is no model but a pattern: name each model by itself")
     with guard_database(), engine.begin() as connection:
+        lock_proofs(connection)
         live = latest_release(connection)
-        version = policy_version or (live.policy_version if live else None)
+        version = policy_version
+        if version is None and live is not None:
+            version = live.policy_version
         if version is None or guidance_policy(connection, version) is None:
             raise BadInputError(
                 "there is no such guidance policy: `guidealign guidance list` has those there are"
@@ -110,11 +118,16 @@ def vouch(
         labrador = live.labrador_version if live else 0
         known_as = guided_model(model, settings=settings, labrador_version=labrador)
         before = read_proof(connection, version, known_as)
-        serves = before is not None and before.serves
-        if serves == (verdict == "override"):
+        serves, revoked = (before.serves, before.verdict == "revoked") if before else (False, False)
+        already = serves if verdict == "override" else revoked
+        if already:
             state = "is served" if serves else "is not served"
             raise BadInputError(f"guidance policy {version} {state} to {known_as} already")
-        return _store(connection, verdict, version, known_as, note)
+        proof = _store(connection, verdict, version, known_as, note)
+    behind = live is not None and (
+        unproven_models(live, (known_as,), settings) != unproven_models(live, (), settings)
+    )
+    return proof, behind
 
 
 def require_proven(connection: Connection, live: Release, version: int, settings: Settings) -> None:
@@ -139,8 +152,9 @@ def vouch_for_named(
 
     Where an upstream takes models of any name, each is vouched for by itself: `vouch`.
     """
+    lock_proofs(connection)
     for model in unproven_models(live, _serving(read_proofs(connection, version)), settings):
-        if not set("*?[") & set(model):
+        if not is_pattern(model):
             _store(connection, "override", version, model, note)
 
 

@@ -34,7 +34,7 @@ class UpstreamSettings(Section):
 
 
 class ServeSettings(Section):
-    """The gateway: OpenAI's API with guidelines in front of any model."""
+    """The gateway: OpenAI's API with guidelines in front of models that they are proven for."""
 
     host: str = "127.0.0.1"
     """Address that the gateway listens on."""

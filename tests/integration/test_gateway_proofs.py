@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import Engine
 
 from guidealign.db import store_policy, store_proof
-from guidealign.errors import BadInputError
-from guidealign.guidance import Candidate, declare_canary
+from guidealign.errors import BadInputError, ServiceUnavailableError
+from guidealign.guidance import Candidate, Encoder, declare_canary
 from guidealign.promotion import Note, adopt_policy, proven, vouch
 from guidealign.records import GuidanceProof, ProofVerdict
 from guidealign.registry import Registry
@@ -30,6 +30,7 @@ from tests.integration.running_gateway import (
     publish,
     release,
     serve_gateway,
+    untrained,
     wait_until,
 )
 
@@ -137,6 +138,68 @@ def test_a_model_gets_guidelines_while_the_live_policy_is_proven_for_it(
         assert gateway.parts.guidance.release is None
 
 
+def test_a_revocation_holds_while_the_newest_release_cannot_be_loaded(
+    library: Engine, database_url: str, tmp_path: Path, upstream: ModelServer
+) -> None:
+    def away(version: int) -> Encoder:
+        if version:
+            raise ServiceUnavailableError("the registry does not answer")
+        return untrained(version)
+
+    behind = [UpstreamSettings(base_url=upstream.base_url, models=["small"], api_key="k")]
+    kept = tmp_path / "kept"
+    _say(library, "override", "small")
+    with library.begin() as connection:
+        tried = store_policy(connection, OTHER, actor="ada")
+    _say(library, "override", "small", tried)
+    with serve_gateway(database_url, behind, kept, load=away, unproven="monitor") as gateway:
+        guidance = gateway.parts.guidance
+        candidate = Candidate(library_version=1, retriever_version=0, policy_version=tried)
+        declare_canary(candidate, engine=library, actor="ada", reason="try it")
+        wait_until(lambda: guidance.candidate is not None)
+        release(library, retriever=1)
+        wait_until(lambda: guidance.fault is not None)
+        assert _status(gateway) == GIVEN
+        for version in (1, tried):
+            _say(library, "revoked", "small", version)
+        wait_until(lambda: _status(gateway) == UNPROVEN)
+        wait_until(
+            lambda: guidance.candidate and not guidance.candidate.snapshot.overlay.proven_for
+        )
+        assert guidance.fault is not None
+    with serve_gateway(AWAY, behind, kept, unproven="monitor") as gateway:
+        assert _status(gateway) == UNPROVEN
+
+
+def test_what_could_not_be_written_to_disk_is_written_later(
+    library: Engine, database_url: str, tmp_path: Path, upstream: ModelServer
+) -> None:
+    behind = [UpstreamSettings(base_url=upstream.base_url, models=["small"], api_key="k")]
+    kept = tmp_path / "kept"
+    pointer = kept / "current.json"
+    _say(library, "override", "small")
+    with serve_gateway(database_url, behind, kept, unproven="monitor") as gateway:
+        assert _status(gateway) == GIVEN
+        written = pointer.read_text()
+        pointer.unlink()
+        pointer.mkdir()
+        _say(library, "revoked", "small")
+        wait_until(lambda: _status(gateway) == UNPROVEN)
+        pointer.rmdir()
+        (kept / "again").write_text(written)
+        (kept / "again").rename(pointer)
+        wait_until(lambda: json.loads(pointer.read_text())["overlay"]["proven_for"] == [])
+        # A file of somebody else: what is served goes on and follows.
+        pointer.write_text("[]")
+        _say(library, "override", "small")
+        wait_until(lambda: _status(gateway) == GIVEN)
+        assert gateway.parts.guidance.fault is None
+    for wrong in ("[]", '{"name": "release-1", "digests": []}'):
+        pointer.write_text(wrong)
+        with serve_gateway(AWAY, behind, kept, unproven="monitor") as gateway:
+            assert gateway.parts.guidance.release is None
+
+
 def test_each_upstream_that_is_asked_in_turn_is_a_model_of_its_own(
     library: Engine, database_url: str, tmp_path: Path
 ) -> None:
@@ -240,6 +303,7 @@ def test_a_policy_that_no_model_is_proven_for_is_adopted_by_a_persons_word_alone
     assert found is not None
     assert (found.release.release_id, found.unproven) == (1, ("small", "large"))
     assert "`guidealign guidance override MODEL" in (found.in_words() or "")
+    assert "`guidealign guidance prove --model NAME --policy 1`" in (found.in_words() or "")
     with library.connect() as connection:
         stored = connection.exec_driver_sql("select count(*) from core.guidance_policies")
         assert stored.scalar_one() == 1
@@ -288,11 +352,19 @@ def test_the_program_vouches_and_revokes_and_shows_it(
     assert [row["proven_for"] for row in json.loads(said("list", "--json"))] == [["small"]]
     assert "not proven" not in said("show")
     assert "small gets no guidelines any more" in said("revoke", "small", "--reason", "it lied")
+    # Also before anything is known; of a name that no request has it says so.
+    first = said("revoke", "smal", "--reason", "never")
+    assert "no model of that name is behind the gateway" in first
+    assert "no model of that name" not in said("override", "small", "--reason", "read it")
+    said("revoke", "small", "--reason", "it lied")
+    assert "pattern" in said("override", "*", "--reason", "x", code=2)
     for refused in (
         ("revoke", "small", "--reason", "again"),
         ("override", "small", "--reason", " "),
         ("override", " ", "--reason", "x"),
         ("override", "small", "--policy", "9", "--reason", "x"),
+        ("override", "small", "--policy", "0", "--reason", "x"),
+        ("revoke", "gpt-[45]", "--reason", "x"),
     ):
         said(*refused, code=2)
 

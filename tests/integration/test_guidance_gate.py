@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from guidealign.evaluation import (
     gate_guidance,
     load_policy,
 )
+from guidealign.promotion import Note, vouch
 from guidealign.records import GUIDANCE_POLICY, GuidancePolicy
 from guidealign.settings import Settings
-from tests.fakes.model_server import ModelServer, serve_model
-from tests.fakes.policies import POLICY, policy
+from tests.fakes.model_server import ChatRequest, ModelServer, serve_model
+from tests.fakes.policies import POLICY, add_release, policy
 from tests.fakes.program import run_program
 from tests.integration.guidance_fixture import (
     DECLINE,
@@ -38,6 +40,7 @@ from tests.integration.guidance_fixture import (
 from tests.integration.llm_fixture import endpoint
 from tests.integration.running_gateway import NOBODY, publish
 
+FEW = evaluation_set(6, 4)
 FIRST_POLICY = policy(preamble=f"{FIRST}. Mind these.")
 Prove = Callable[..., GuidanceVerdict]
 
@@ -63,7 +66,8 @@ def prove(engine: Engine, server: ModelServer, tmp_path: Path) -> Prove:
             "engine": engine, "settings": settings, "registry": NOBODY, "actor": "test",
             "benchmark": evaluation_set(100, 70),
         } | changes  # fmt: skip
-        return gate_guidance(version, subject, judged or instruments(), **given)
+        whom = given.pop("subject", subject)
+        return gate_guidance(version, whom, judged or instruments(), **given)
 
     return run
 
@@ -133,6 +137,85 @@ def test_looks_are_counted_by_model_and_few_cases_prove_nothing(prove: Prove) ->
     assert prove().decision.evidence[0].look == 2
 
 
+def _revoke(engine: Engine, version: int) -> None:
+    note = Note("ada", "it lied")
+    vouch("revoked", "m", policy_version=version, engine=engine, settings=Settings(), note=note)
+
+
+def test_what_a_person_revoked_a_person_gives_back_and_it_is_asked_anew(
+    prove: Prove, engine: Engine, server: ModelServer
+) -> None:
+    version = prove(benchmark=FEW).policy_version
+    asked = len(server.requests)
+    _revoke(engine, version)
+    for lift in (None, " "):
+        with pytest.raises(BadInputError, match=r"m was revoked by ada: it lied; .*--lift-revoc"):
+            prove(lift=lift, benchmark=FEW)
+    assert len(server.requests) == asked
+    lifted = prove(lift="another model serves", benchmark=FEW)
+    assert len(server.requests) == 2 * asked
+    with engine.connect() as connection:
+        proof = read_proof(connection, version, "m")
+    assert proof is not None
+    assert proof.verdict == lifted.verdict
+    assert proof.reason.endswith("the revocation was lifted: another model serves")
+    assert prove(benchmark=FEW).decision == lifted.decision
+    assert len(server.requests) == 2 * asked
+
+
+def test_what_is_revoked_while_a_gate_asks_stays_revoked(
+    prove: Prove, engine: Engine, server: ModelServer
+) -> None:
+    version = prove(judged=instruments("kappa 0.20")).policy_version
+    answer, revoked = model(better), iter([True])
+
+    def meanwhile(request: ChatRequest) -> Any:
+        if next(revoked, False):
+            _revoke(engine, version)
+        return answer(request)
+
+    server.responder = meanwhile
+    with pytest.raises(BadInputError, match="was revoked by ada"):
+        prove(lift="of before", benchmark=FEW)
+    with engine.connect() as connection:
+        proof = read_proof(connection, version, "m")
+    assert proof is not None
+    assert proof.verdict == "revoked"
+
+
+def test_labrador_is_proven_by_the_version_that_was_asked(
+    prove: Prove, engine: Engine, server: ModelServer
+) -> None:
+    name = "guidealign-labrador"
+    served = endpoint(server.base_url, model="ours")
+    settings = Settings.model_validate({"gates": {"bootstrap_resamples": 500}})
+    settings = settings.model_copy(update={"labrador_server": served})
+    with engine.begin() as connection:
+        add_release(connection, labrador=2)
+    elsewhere = endpoint(server.base_url, model=name)
+    first = BenchmarkSubject(endpoint=elsewhere, name=name, version=1)
+    live = replace(first, endpoint=served, version=2)
+    for subject in (first, live):
+        found = prove(settings=settings, subject=subject, benchmark=FEW)
+        assert found.model == f"{name}@{subject.version}"
+
+    answer, promoted = model(better), iter([True])
+
+    def meanwhile(request: ChatRequest) -> Any:
+        if next(promoted, False):
+            with engine.begin() as connection:
+                add_release(connection, labrador=3)
+        return answer(request)
+
+    server.responder = meanwhile
+    other = policy(preamble=f"{FIRST}, all of you.")
+    with pytest.raises(BadInputError, match="Labrador became version 3 while version 2 was asked"):
+        prove(other, settings=settings, subject=live, benchmark=FEW)
+    with engine.connect() as connection:
+        stored = connection.execute(text("select count(*) from core.guidance_proofs"))
+        assert stored.scalar_one() == 2
+
+
 def test_there_must_be_such_a_policy_and_a_release(prove: Prove, engine: Engine) -> None:
     subject = BenchmarkSubject(endpoint=endpoint("http://127.0.0.1:9/v1"), name="m")
     given: dict[str, Any] = {
@@ -179,6 +262,13 @@ def test_the_command_line_measures_chooses_and_proves(
     proven = run_program("guidance", "prove", *endpoint_of, **environment)
     assert proven.returncode == 0, proven.stderr
     assert "not proven (gate decision 1)" in proven.stdout
+    for name in ("base", "labrador", "guidealign-labrador", "gpt-*"):
+        nobody = run_program(
+            "guidance", "prove", *endpoint_of[:2], "--model", name, "--judge", "refusal",
+            **environment,
+        )  # fmt: skip
+        assert nobody.returncode == 2
+        assert "give --model the name that requests have, or labrador:VERSION" in nobody.stderr
     wrong = run_program("guidance", "measure", *endpoint_of, "--part", "all", **environment)
     assert wrong.returncode == 2
     assert "--part is one of choosing, gating, unseen" in wrong.stderr

@@ -147,7 +147,10 @@ def answer_benchmark(  # noqa: PLR0913 - what, whom, how much of it, and where i
     if subject.release is not None and registry is None:
         raise ConfigurationError("guidelines take the registry: run `guidealign up`")
     max_tokens = settings.evaluation.max_tokens
-    run = store.open_run(engine, benchmark, subject, asked=f"greedy-{max_tokens}")
+    asked = f"greedy-{max_tokens}"
+    if subject.revocation is not None:
+        asked += f"-after-revocation-{subject.revocation}"
+    run = store.open_run(engine, benchmark, subject, asked=asked)
     # Whoever else would answer in its place is another model.
     endpoint = subject.endpoint.model_copy(update={"fallbacks": []})
     with store.asking(engine, run.run_id), ChatClient(endpoint, stage="evaluate") as client:

@@ -24,6 +24,8 @@ class BenchmarkSubject:
     """Whose guidelines are put in front of the prompts; None: none are."""
     policy: GuidancePolicy | None = None
     """Under which they are chosen and worded; None: under the release's own."""
+    revocation: int | None = None
+    """Of guidance for this model; answers of before it do not count. None: nobody revoked it."""
 
     @property
     def model_name(self) -> str:

@@ -6,9 +6,18 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from guidealign.db import current_release, guard_database, guidance_policy, store_proof
+from guidealign.db import (
+    current_release,
+    guard_database,
+    guidance_policy,
+    last_revocation,
+    latest_release,
+    lock_proofs,
+    read_proof,
+    store_proof,
+)
 from guidealign.errors import BadInputError
 from guidealign.evaluation import store
 from guidealign.evaluation.benchmarks import Benchmark, BenchmarkSubject, load_evaluation_set
@@ -22,6 +31,7 @@ from guidealign.evaluation.policy import load_policy
 from guidealign.guidance import guided_model
 from guidealign.records import (
     GUIDANCE_POLICY,
+    LABRADOR_MODEL,
     EvaluationRun,
     GuidancePolicy,
     GuidanceProof,
@@ -60,6 +70,7 @@ def gate_guidance(  # noqa: PLR0913 - what, for whom, by whom judged, and where 
     settings: Settings,
     registry: Registry | None,
     actor: str,
+    lift: str | None = None,
     benchmark: Benchmark | None = None,
     progress: Progress | None = None,
 ) -> GuidanceVerdict:
@@ -76,11 +87,13 @@ def gate_guidance(  # noqa: PLR0913 - what, for whom, by whom judged, and where 
         settings: `gates.guidance_cases` bounds the cases.
         registry: where the retriever is.
         actor: who asks, for the ledger.
+        lift: why a person's revocation no longer holds; None: it does.
         benchmark: None: the part `gating` of the evaluation set.
         progress: told how far it is.
 
     Raises:
-        BadInputError: there is no such policy, or nothing is served yet.
+        BadInputError: there is no such policy, nothing is served yet, a person has revoked it, or
+            Labrador became another version meanwhile.
         TransientError: a server is away; what came is stored.
     """
     release, policy = _served(engine, policy_version)
@@ -91,9 +104,11 @@ def gate_guidance(  # noqa: PLR0913 - what, for whom, by whom judged, and where 
         if role not in instruments.judges
     }
     gate = load_policy(GUIDANCE_POLICY, settings.gates.policy_folder)
-    model = guided_model(
-        subject.endpoint.model, settings=settings, labrador_version=release.labrador_version
-    )
+    model, lift = _guided(subject, release, settings), (lift or "").strip()
+    with guard_database(), engine.connect() as connection:
+        revocation = last_revocation(connection, policy_version, model)
+        _require_unrevoked(connection, policy_version, model, revocation if lift else None)
+    subject = replace(subject, revocation=revocation)
     name = f"{GUIDANCE_POLICY}/{model}"
     challenger: _Runs = ()
     champion: _Runs = ()
@@ -129,7 +144,64 @@ def gate_guidance(  # noqa: PLR0913 - what, for whom, by whom judged, and where 
         settings=settings.gates,
         unusable=unusable,
     )
-    return _prove(decision, model, release, instruments, actor, engine)
+    proof = _proof(decision, model, release, instruments, actor)
+    with guard_database(), engine.begin() as connection:
+        _require_same_labrador(connection, subject, settings)
+        proof_id = _store(connection, proof, revocation, lift)
+    log.info("guidance gated", model=model, policy=policy_version, verdict=proof.verdict)
+    return GuidanceVerdict(
+        policy_version=policy_version,
+        model=model,
+        verdict=proof.verdict,
+        proof_id=proof_id,
+        decision=decision,
+    )
+
+
+def _guided(subject: BenchmarkSubject, release: Release, settings: Settings) -> str:
+    """The name that is proven: of a registered Labrador by the version that is asked."""
+    name, version = subject.endpoint.model, release.labrador_version
+    if subject.name == LABRADOR_MODEL:
+        version = subject.version
+        name = settings.labrador_server.model if version else name
+    return guided_model(name, settings=settings, labrador_version=version)
+
+
+def _store(connection: Connection, proof: GuidanceProof, revocation: int | None, lift: str) -> int:
+    lock_proofs(connection)
+    lifted = revocation if lift else None
+    if _require_unrevoked(connection, proof.policy_version, proof.model, lifted):
+        proof = replace(proof, reason=f"{proof.reason}; the revocation was lifted: {lift}")
+    return store_proof(connection, proof)
+
+
+def _require_unrevoked(
+    connection: Connection, policy_version: int, model: str, lifted: int | None
+) -> bool:
+    """Whether it is revoked, by the row that is lifted."""
+    newest = read_proof(connection, policy_version, model)
+    if newest is None or newest.verdict != "revoked":
+        return False
+    if newest.proof_id != lifted:
+        raise BadInputError(
+            f"{model} was revoked by {newest.actor}: {newest.reason}; `guidealign guidance prove"
+            " --lift-revocation WHY` has its gate decide again"
+        )
+    return True
+
+
+def _require_same_labrador(
+    connection: Connection, subject: BenchmarkSubject, settings: Settings
+) -> None:
+    live = latest_release(connection)
+    # Its server follows releases: a later one answered from then on.
+    if subject.endpoint == settings.labrador_server and live is not None:
+        now = live.labrador_version
+        if now != subject.version:
+            raise BadInputError(
+                f"Labrador became version {now} while version {subject.version} was asked: prove"
+                " that one"
+            )
 
 
 def _served(engine: Engine, policy_version: int) -> tuple[Release, GuidancePolicy]:
@@ -155,19 +227,17 @@ def _runs(side: Side, cases: set[str], version: int, name: str, release: Release
     )
 
 
-def _prove(
+def _proof(
     decision: GateDecision,
     model: str,
     release: Release,
     instruments: Instruments,
     actor: str,
-    engine: Engine,
-) -> GuidanceVerdict:
-    verdict: ProofVerdict = "proven" if decision.verdict == "promote" else "not_proven"
-    proof = GuidanceProof(
+) -> GuidanceProof:
+    return GuidanceProof(
         policy_version=decision.challenger_version,
         model=model,
-        verdict=verdict,
+        verdict="proven" if decision.verdict == "promote" else "not_proven",
         decision_id=decision.decision_id,
         library_version=release.library_version,
         retriever_version=release.retriever_version,
@@ -186,14 +256,4 @@ def _prove(
         judge=instruments.fingerprint or None,
         actor=actor,
         reason=decision.reason,
-    )
-    with guard_database(), engine.begin() as connection:
-        proof_id = store_proof(connection, proof)
-    log.info("guidance gated", model=model, policy=decision.challenger_version, verdict=verdict)
-    return GuidanceVerdict(
-        policy_version=decision.challenger_version,
-        model=model,
-        verdict=verdict,
-        proof_id=proof_id,
-        decision=decision,
     )

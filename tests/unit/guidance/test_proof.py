@@ -61,5 +61,10 @@ def test_models_behind_the_gateway_are_unproven_until_they_are_proven() -> None:
         "guidealign-labrador@2", "gpt-*", "large",
     )  # fmt: skip
     assert unproven("small", "guidealign-labrador@2", "gpt-5", "large") == ()
+    # Of Labrador the live version answers under a pattern, and no other does.
+    any_ = Settings(serve=ServeSettings(upstreams=[UpstreamSettings(base_url=here)]))
+    live = release(labrador_version=2)
+    assert unproven_models(live, ("guidealign-labrador@1",), any_) == ("*",)
+    assert unproven_models(live, ("guidealign-labrador@2",), any_) == ()
     own = Settings(base=EndpointSettings(model="b", base_url=here), safety=EndpointSettings())
     assert unproven_models(release(), (), own) == ("b",)
