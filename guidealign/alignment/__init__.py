@@ -1,6 +1,6 @@
 """Has inputs answered in several ways, and keeps the best answers as a data set."""
 
-from guidealign.alignment.dataset import build_dataset, dataset_run, held_everywhere, load_dataset
+from guidealign.alignment.dataset import build_dataset, dataset_run, load_dataset, why_held
 from guidealign.alignment.filters import REFUSAL_WINDOW, refuses
 from guidealign.alignment.model import (
     AlignedData,
@@ -26,9 +26,9 @@ __all__ = [
     "build_dataset",
     "build_preferences",
     "dataset_run",
-    "held_everywhere",
     "load_dataset",
     "load_preferences",
     "refuses",
     "retrieve",
+    "why_held",
 ]

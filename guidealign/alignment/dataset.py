@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from guidealign.alignment import dataset_store, store
 from guidealign.alignment.answer import Gathered, gather_answers
 from guidealign.alignment.choice import Choice, choose_answer, limit_rows
 from guidealign.alignment.comparison import compare, hold_reason
 from guidealign.alignment.dataset_store import NewDataset
-from guidealign.alignment.judging import Jury, find_jury
+from guidealign.alignment.judging import FORM_ONLY, Jury, find_jury
 from guidealign.alignment.model import (
     EXPERIMENT,
     AlignedData,
@@ -43,7 +42,8 @@ def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> 
     and where they are not shown to be better than the base's plain answers to the same inputs.
 
     Answers that are there already (same input, way, model, prompt, library and retriever) are
-    used again, and the same content gives the same data set, so a second call costs nothing.
+    used again, and the newest data set is found again where content, judge and hold are the same,
+    so a second call costs nothing.
     Where Labrador is to learn preferences, the answers are compared with unguided ones too.
 
     Raises:
@@ -95,16 +95,23 @@ def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> 
     return result
 
 
-def load_dataset(dataset_id: int | None = None, *, engine: Engine) -> AlignedData:
-    """A stored data set; without an id the newest that is not held.
+def load_dataset(
+    dataset_id: int | None = None, *, engine: Engine, settings: Settings
+) -> AlignedData:
+    """A stored data set; without an id the newest.
+
+    Where `align.judge` is `required`, the newest is that of those that a judge chose.
 
     Raises:
         BadInputError: there is no such data set, or it is held.
     """
     with guard_database(), engine.connect() as connection:
-        data = store.load_dataset(connection, dataset_id)
+        newest = None if dataset_id else _newest(connection, settings)
+        chosen = dataset_id or (newest[0] if newest else None)
+        data = store.load_dataset(connection, chosen) if chosen else None
     if data is None:
-        named = "no aligned data set yet" if dataset_id is None else f"no data set {dataset_id}"
+        judged = " that a judge chose" if settings.align.judge == "required" else ""
+        named = f"no data set {dataset_id}" if dataset_id else f"no aligned data set{judged} yet"
         raise BadInputError(f"there is {named}: run the align stage first")
     return data
 
@@ -115,11 +122,15 @@ def dataset_run(dataset_id: int, *, engine: Engine) -> str | None:
         return store.dataset_run(connection, dataset_id)
 
 
-def held_everywhere(*, engine: Engine) -> str | None:
-    """Why there is no data set to learn from though some were made; None: there is one, or none was
-    made."""
+def why_held(*, engine: Engine, settings: Settings) -> str | None:
+    """Why the newest data set is held; None: it is not, or none was made."""
     with guard_database(), engine.connect() as connection:
-        return store.held_everywhere(connection)
+        newest = _newest(connection, settings)
+    return newest[1] if newest else None
+
+
+def _newest(connection: Connection, settings: Settings) -> tuple[int, str | None] | None:
+    return store.newest_dataset(connection, unjudged=settings.align.judge == FORM_ONLY)
 
 
 def _ways(settings: Settings, jury: Jury) -> frozenset[AnswerWay]:
@@ -150,7 +161,6 @@ def _dataset(
 ) -> NewDataset:
     taken = [(one.flips, one.taken.answer) for one in choices if one.taken]
     taken.sort(key=lambda pair: pair[1].text_hash)
-    content = dataset_digest((answer.text_hash, answer.response) for _, answer in taken)
     figures = compare(choices) if jury.judges is not None else {}
     least = settings.align.min_rows
     if jury.missing:
@@ -163,11 +173,9 @@ def _dataset(
         )
     else:
         held = hold_reason(figures) if figures else None
-    # One that is held is another one than the same rows where they are learned from.
-    held_as = f"{content} {jury.fingerprint} {held}"
     return NewDataset(
         key=key,
-        digest=hashlib.sha256(held_as.encode()).hexdigest() if held else content,
+        digest=dataset_digest((answer.text_hash, answer.response) for _, answer in taken),
         judge=jury.fingerprint,
         held=held,
         figures=figures,
@@ -188,7 +196,7 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 def _store(made: NewDataset, engine: Engine, registry: Registry) -> tuple[int, bool]:
     """The id of the data set, and whether it is new."""
     with guard_database(), engine.connect() as connection:
-        found = dataset_store.dataset_id(connection, made.digest)
+        found = dataset_store.newest_if_same(connection, made)
     if found is not None:
         return found, False
     tags = {"data_digest": made.digest, "judge": made.judge}
@@ -199,11 +207,7 @@ def _store(made: NewDataset, engine: Engine, registry: Registry) -> tuple[int, b
         run.log_metrics(_metrics(made))
         run.log_dataset(_records(made), name="aligned", digest=made.digest, context="alignment")
         with guard_database(), engine.begin() as connection:
-            new = dataset_store.add_dataset(connection, made, mlflow_run_id=run.id)
-            again = dataset_store.dataset_id(connection, made.digest)
-    if again is None:
-        raise AssertionError("a data set that was just stored is there")
-    return again, new is not None
+            return dataset_store.add_dataset(connection, made, mlflow_run_id=run.id)
 
 
 def _metrics(made: NewDataset) -> dict[str, float]:

@@ -12,12 +12,16 @@ from guidealign.alignment.choice import Choice
 from guidealign.alignment.comparison import Figures
 from guidealign.alignment.model import AnswerKey, StoredAnswer
 
-_DATASET_ID = text("select id from core.aligned_datasets where digest = :digest")
+_LOCK = text("select pg_advisory_xact_lock(hashtext('guidealign.aligned_datasets'))")
+_NEWEST_IF_SAME = text(
+    "select case when digest = :digest and judge = :judge and held is not distinct from :held"
+    " then id end from core.aligned_datasets order by id desc limit 1"
+)
 _INSERT_DATASET = text(
     "insert into core.aligned_datasets (digest, n, model, prompt_version, library_version,"
     " retriever_version, mlflow_run_id, judge, held, figures) values (:digest, :n, :model,"
     " :prompt_version, :library_version, :retriever_version, :mlflow_run_id, :judge, :held,"
-    " cast(:figures as jsonb)) on conflict (digest) do nothing returning id"
+    " cast(:figures as jsonb)) returning id"
 )
 _INSERT_ITEM = text(
     "insert into core.aligned_dataset_items (dataset_id, response_id, plain_id, position)"
@@ -35,6 +39,7 @@ class NewDataset:
 
     key: AnswerKey
     digest: str
+    """Of its content alone."""
     judge: str
     held: str | None
     figures: Figures
@@ -44,14 +49,25 @@ class NewDataset:
     """Of all inputs."""
 
 
-def dataset_id(connection: Connection, digest: str) -> int | None:
-    """The data set of this digest, if there is one."""
-    found = connection.execute(_DATASET_ID, {"digest": digest}).scalar_one_or_none()
-    return None if found is None else int(found)
+def newest_if_same(connection: Connection, made: NewDataset) -> int | None:
+    """The newest data set, where it has this content, judge and hold; an older one is past."""
+    values = {"digest": made.digest, "judge": made.judge, "held": made.held}
+    found: int | None = connection.execute(_NEWEST_IF_SAME, values).scalar_one_or_none()
+    return found
 
 
-def add_dataset(connection: Connection, made: NewDataset, *, mlflow_run_id: str) -> int | None:
-    """Stores a data set with its rows and choices; None when it is there already."""
+def add_dataset(
+    connection: Connection, made: NewDataset, *, mlflow_run_id: str
+) -> tuple[int, bool]:
+    """Stores a data set with its rows and choices, unless the newest is the same.
+
+    Returns:
+        Its id, and whether it is new.
+    """
+    connection.execute(_LOCK)
+    found = newest_if_same(connection, made)
+    if found is not None:
+        return found, False
     values = {
         **asdict(made.key),
         "digest": made.digest,
@@ -61,9 +77,7 @@ def add_dataset(connection: Connection, made: NewDataset, *, mlflow_run_id: str)
         "figures": json.dumps(made.figures),
         "mlflow_run_id": mlflow_run_id,
     }
-    new: int | None = connection.execute(_INSERT_DATASET, values).scalar_one_or_none()
-    if new is None:
-        return None
+    new = int(connection.execute(_INSERT_DATASET, values).scalar_one())
     items = [
         {
             "dataset_id": new,
@@ -87,4 +101,4 @@ def add_dataset(connection: Connection, made: NewDataset, *, mlflow_run_id: str)
     for statement, rows in ((_INSERT_ITEM, items), (_INSERT_CHOICE, choices)):
         if rows:
             connection.execute(statement, rows)
-    return new
+    return new, True

@@ -108,6 +108,8 @@ class AlignedExample:
     """That are given with it; none: it learns to do without those that led to the answer."""
     policy: GuidancePolicy | None = None
     """That worded them; None: the data set is older than guidance policies."""
+    model: str = ""
+    """The base that answered; the policy may place guidelines by its name."""
     known_safe: bool = False
     """Somebody said that the input is harmless."""
 
@@ -125,7 +127,8 @@ class AlignedExample:
                 "the data set is older than guidance policies, so its guidelines cannot be put in"
                 " front of its inputs: run the align stage again"
             )
-        return [*compose(self.prompt, self.guidelines, self.policy), answer]
+        asked = compose(self.prompt, self.guidelines, self.policy, model=self.model)
+        return [*asked, answer]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,10 +101,10 @@ _INSERT_REJECT = text(
     " where stage = 'align' and reason = :reason and input_id = :input_id)"
 )
 _DATASET_RUN = text("select mlflow_run_id from core.aligned_datasets where id = :dataset_id")
-_LATEST_DATASET = text("select max(id) from core.aligned_datasets where held is null")
-_LATEST_HELD = text(
-    "select held from core.aligned_datasets d where held is not null and not exists ("
-    "select from core.aligned_datasets where held is null) order by id desc limit 1"
+# One that no judge chose is of before there was a choice (null), or chosen by form.
+_NEWEST_DATASET = text(
+    "select id, held from core.aligned_datasets where :unjudged or judge <> 'form_only'"
+    " order by id desc limit 1"
 )
 _SELECT_DATASET = text(
     "select d.id, d.digest, d.model, d.library_version, d.retriever_version, d.held, p.policy"
@@ -219,21 +219,23 @@ def dataset_run(connection: Connection, dataset_id: int) -> str | None:
     return None if found is None else str(found)
 
 
-def held_everywhere(connection: Connection) -> str | None:
-    """Why the newest data set is held, where there is none to learn from; None: there is, or none
-    was made."""
-    found: str | None = connection.execute(_LATEST_HELD).scalar_one_or_none()
-    return found
+def newest_dataset(connection: Connection, *, unjudged: bool) -> tuple[int, str | None] | None:
+    """Id of the newest data set and why it is held; None: there is no such.
+
+    Args:
+        connection: to the guidealign database.
+        unjudged: one that no judge chose counts too.
+    """
+    row = connection.execute(_NEWEST_DATASET, {"unjudged": unjudged}).one_or_none()
+    return None if row is None else (row.id, row.held)
 
 
-def load_dataset(connection: Connection, dataset_id: int | None) -> AlignedData | None:
-    """A data set by id, or the newest that is not held; None: there is no such.
+def load_dataset(connection: Connection, dataset_id: int) -> AlignedData | None:
+    """A data set by id; None: there is no such.
 
     Raises:
-        BadInputError: the one of that id is held.
+        BadInputError: it is held.
     """
-    if dataset_id is None:
-        dataset_id = connection.execute(_LATEST_DATASET).scalar_one()
     row = connection.execute(_SELECT_DATASET, {"dataset_id": dataset_id}).one_or_none()
     if row is None:
         return None
@@ -254,6 +256,7 @@ def load_dataset(connection: Connection, dataset_id: int | None) -> AlignedData 
                 response=e.response,
                 guidelines=tuple(Guideline(**words) for words in e.guidelines),
                 policy=policy,
+                model=row.model,
                 known_safe=e.known_safe,
             )
             for e in rows

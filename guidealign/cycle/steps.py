@@ -170,13 +170,13 @@ def build_dataset(context: Context) -> Figures:
 def train_labrador(context: Context) -> Figures:
     """Trains and registers a challenger, or finds the one of the same data.
 
-    Where every data set is held there is nothing to learn from: what is live stays.
+    Where the newest data set is held there is nothing to learn from: what is live stays.
     """
-    from guidealign.alignment import held_everywhere
+    from guidealign.alignment import why_held
     from guidealign.db import current_release
     from guidealign.labrador import train_labrador as train
 
-    held, release = held_everywhere(engine=context.services.engine), None
+    held, release = why_held(**context.services.data()), None
     if held is not None:
         release = current_release(context.services.engine)
     if release is not None:

@@ -97,7 +97,7 @@ def estimate_training(
         BadInputError: there is no data set, or too little of it fits the length limit.
         ConfigurationError: the base named in the settings is not there.
     """
-    data = load_dataset(dataset_id, engine=engine)
+    data = load_dataset(dataset_id, engine=engine, settings=settings)
     folder, wanted = find_base(settings).folder, settings.labrador
     if wanted.objective == "on_policy":
         lessons = tokenize_lessons(data.examples, _tokenizer(folder), wanted)

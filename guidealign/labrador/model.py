@@ -11,7 +11,7 @@ from typing import Any
 from guidealign.alignment import AlignedData, PreferenceData
 from guidealign.settings import LabradorSettings
 
-TRAINER_VERSION = "lora-sft-4"
+TRAINER_VERSION = "lora-sft-5"
 """Bump it when the same settings and data would give another model."""
 
 RELOAD_TOLERANCE = 1e-4

@@ -106,7 +106,7 @@ def _adapted(settings: Settings) -> Any:
 def _lineage(
     dataset_id: int | None, engine: Engine, settings: Settings, judge: HeldOutJudge | None
 ) -> Lineage:
-    data = load_dataset(dataset_id, engine=engine)
+    data = load_dataset(dataset_id, engine=engine, settings=settings)
     prefers = settings.labrador.objective == "sft_dpo"
     preferences = load_preferences(data.dataset_id, engine=engine) if prefers else None
     return Lineage(

@@ -150,7 +150,8 @@ class Training:
         self._best = state["best"]
         self._optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"])
-        for name, values in state["course"].items():
+        # A checkpoint of an earlier version has none.
+        for name, values in state.get("course", {}).items():
             self._course.state[name].copy_(values)
         now = Progress(**state["progress"])
         if processes.is_first:

@@ -11,14 +11,22 @@ import pytest
 from mlflow import MlflowClient
 from sqlalchemy import Engine, text
 
-from guidealign.alignment import build_dataset, load_dataset
+from guidealign.alignment import AlignedData, build_dataset, load_dataset
 from guidealign.cycle import Context, Services, run_stage, stage_named
 from guidealign.errors import BadInputError, ConfigurationError, ServiceUnavailableError
 from guidealign.guidance import proposed_policy
+from guidealign.judges import import_labelled
 from guidealign.registry import Registry
 from guidealign.retriever import load_serving_encoder
 from guidealign.settings import AlignSettings, EndpointSettings, Settings
-from tests.fakes.judged_answers import DECLINE, GOOD, HARM, POOR, train_small_judges
+from tests.fakes.judged_answers import (
+    DECLINE,
+    GOOD,
+    HARM,
+    POOR,
+    labelled_rows,
+    train_small_judges,
+)
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import ChatRequest, ModelServer, Reply, serve_model
 from tests.fakes.policies import add_release
@@ -87,6 +95,10 @@ def _with(services: dict[str, Any], **align: Any) -> dict[str, Any]:
     return {**services, "settings": settings.model_copy(update={"align": changed})}
 
 
+def _load(services: dict[str, Any], dataset_id: int | None = None) -> AlignedData:
+    return load_dataset(dataset_id, engine=services["engine"], settings=services["settings"])
+
+
 def test_the_judge_keeps_the_best_answer_and_says_why(
     services: dict[str, Any], server: ModelServer
 ) -> None:
@@ -101,7 +113,7 @@ def test_the_judge_keeps_the_best_answer_and_says_why(
     assert made.figures["harmful"]["plain"] == pytest.approx(6 / 9)
     assert made.figures["harmful"]["low"] > 0
 
-    data = load_dataset(engine=services["engine"])
+    data = _load(services)
     # What guidance turned stands first; a plain answer is a lesson without guidelines.
     assert {_who(e.prompt) for e in data.examples[:6]} == {who for who, *_ in FLIPS}
     assert [bool(e.guidelines) for e in data.examples] == [True] * 6 + [False] * 3
@@ -142,9 +154,9 @@ def test_a_data_set_that_is_not_better_or_too_small_is_held_and_nothing_learns_f
     assert same.held is not None
     assert same.held.startswith("not shown to be better than the base's plain answers")
     with pytest.raises(BadInputError, match="is held"):
-        load_dataset(small.dataset_id, engine=services["engine"])
-    with pytest.raises(BadInputError, match="no aligned data set"):
-        load_dataset(engine=services["engine"])
+        _load(services, small.dataset_id)
+    with pytest.raises(BadInputError, match="is held: not shown"):
+        _load(services)
 
     context = Context(services=Services(**services), actor="test", run_key="test")
     labrador = stage_named("labrador")
@@ -154,7 +166,12 @@ def test_a_data_set_that_is_not_better_or_too_small_is_held_and_nothing_learns_f
     # Better rows later are another data set, and that one is learned from.
     limited = build_dataset(**_with(services, max_rows=7, min_rows=7))
     assert (limited.held, limited.n, limited.n_flips) == (None, 7, 6)
-    assert load_dataset(engine=services["engine"]).dataset_id == limited.dataset_id
+    assert _load(services).dataset_id == limited.dataset_id
+    # The newest decides: an older one that is not held is not what is learned from.
+    same_again = build_dataset(**_with(services, candidates=["plain"], min_rows=1))
+    assert (same_again.held, same_again.changed) == (same.held, True)
+    with pytest.raises(BadInputError, match="is held: not shown"):
+        _load(services)
 
 
 def test_without_a_usable_judge_nothing_is_asked_and_the_stage_holds(
@@ -174,6 +191,62 @@ def test_without_a_usable_judge_nothing_is_asked_and_the_stage_holds(
         services["engine"], "select judge from library.aligned_datasets where held is null"
     )
     assert judge == ("form_only",)
+
+
+def test_what_no_judge_chose_is_not_learned_from_where_one_is_required(
+    services: dict[str, Any],
+) -> None:
+    by_form = _with(services, judge="form_only")
+    made = build_dataset(**by_form)
+    assert _load(by_form).dataset_id == made.dataset_id
+    # null: of a version that had no judges
+    for judge in ("form_only", None):
+        with services["engine"].begin() as connection:
+            connection.execute(text("update core.aligned_datasets set judge = :j"), {"j": judge})
+        with pytest.raises(BadInputError, match="no aligned data set that a judge chose yet"):
+            _load(services)
+        assert _load(services, made.dataset_id).dataset_id == made.dataset_id
+    held = build_dataset(**services).held
+    context = Context(services=Services(**services), actor="test", run_key="test")
+    done = run_stage(stage_named("labrador"), context)
+    assert (done["train"]["held"], done["switch"]["action"]) == (held, "keep")
+    # By name it is learned from, also where a hold is older.
+    assert build_dataset(**by_form).changed
+    assert len(_load(by_form).examples) == made.n
+
+
+def test_the_newest_judgement_of_the_same_rows_decides(services: dict[str, Any]) -> None:
+    judges = [train_small_judges(**services)]
+    first = build_dataset(**services)
+    more = [
+        replace(
+            row,
+            prompt="Tell me about the pilot.",
+            answer=row.answer.replace("the coach", "the pilot"),
+            cluster="the pilot",
+        )
+        for row in labelled_rows()[-4:]
+    ]
+    import_labelled(more, engine=services["engine"])
+    judges.append(train_small_judges(**services))
+    second = build_dataset(**services)
+    held = build_dataset(**_with(services, min_rows=10))
+    with pytest.raises(BadInputError, match="is held: 9 of 12"):
+        _load(services)
+    back = build_dataset(**services)
+    assert _load(services).dataset_id == back.dataset_id
+    # The same content, which is what Labrador's key has; other rows for what was decided of it.
+    made = [first, second, held, back]
+    assert {one.digest for one in made} == {first.digest}
+    assert [one.changed for one in made] == [True] * 4
+    stored = rows(services["engine"], "select id, judge from core.aligned_datasets order by id")
+    first_judge, second_judge = (one.fingerprint for one in judges)
+    assert first_judge != second_judge
+    assert list(map(tuple, stored)) == [
+        (one.dataset_id, judge)
+        for one, judge in zip(made, [first_judge, *[second_judge] * 3], strict=True)
+    ]
+    assert not build_dataset(**services).changed
 
 
 def test_an_answer_is_revised_and_a_teacher_asked_once_whatever_died_in_between(

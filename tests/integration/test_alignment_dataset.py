@@ -63,7 +63,9 @@ def live(engine: Engine, settings: Settings, registry: Registry) -> Release:
         connection.execute(text("select core.add_version('test', 'test')"))
         for body, category, unsafe in INPUTS:
             add_input(connection, body, category=category, unsafe=unsafe)
-        add_release(connection, policy=replace(proposed_policy(settings), placement="system_start"))
+        # Placed by the model's name, as whoever learns from the answers has to place them.
+        places = {"placement": "last_user", "placement_by_model": (("stub", "system_start"),)}
+        add_release(connection, policy=replace(proposed_policy(settings), **places))
     release = current_release(engine)
     assert release is not None
     return release
@@ -116,14 +118,14 @@ def test_the_data_set_is_in_order_of_its_digest(
     engine: Engine, settings: Settings, registry: Registry, live: Release
 ) -> None:
     made = build_dataset(engine=engine, settings=settings, registry=registry)
-    data = load_dataset(engine=engine)
+    data = load_dataset(engine=engine, settings=settings)
     assert (data.dataset_id, data.digest, data.library_version) == (made.dataset_id, made.digest, 1)
     assert [e.prompt for e in data.examples] == sorted(body for body, _, _ in INPUTS)
     example = data.examples[0]
     assert [m["role"] for m in example.messages()] == ["system", "user", "assistant"]
     assert example.response == f"A helpful answer to this: {example.prompt}"
     with pytest.raises(BadInputError, match="no data set 99"):
-        load_dataset(99, engine=engine)
+        load_dataset(99, engine=engine, settings=settings)
 
 
 def test_filtered_answers_are_kept_with_their_reason_and_learned_by_nobody(
@@ -230,7 +232,7 @@ def test_examples_carry_the_words_of_their_guidelines_as_they_stood_in_front(
     made = build_dataset(engine=engine, settings=settings, registry=registry)
     assert made.n_general == 2
     asked = {request.last: request.messages for request in server.requests}
-    for example in load_dataset(engine=engine).examples:
+    for example in load_dataset(engine=engine, settings=settings).examples:
         assert example.guidelines
         assert example.messages()[:-1] == asked[example.prompt]
 

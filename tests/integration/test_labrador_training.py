@@ -76,8 +76,8 @@ def dataset_id(engine: Engine) -> int:
         made = connection.execute(
             text(
                 "insert into core.aligned_datasets (digest, n, model, prompt_version,"
-                " library_version, retriever_version) values ('data-digest', 4, 'stub', 'p', 1, 2)"
-                " returning id"
+                " library_version, retriever_version, judge) values ('data-digest', 4, 'stub', 'p',"
+                " 1, 2, 'a-judge') returning id"
             )
         ).scalar_one()
         for place, answer in enumerate(ANSWERS):
@@ -100,8 +100,8 @@ def guided_dataset_id(engine: Engine, dataset_id: int) -> int:
         made = connection.execute(
             text(
                 "insert into core.aligned_datasets (digest, n, model, prompt_version,"
-                " library_version, retriever_version) values ('guided-digest', 6, 'stub', :p, 1, 2)"
-                " returning id"
+                " library_version, retriever_version, judge) values ('guided-digest', 6, 'stub',"
+                " :p, 1, 2, 'a-judge') returning id"
             ),
             {"p": f"{POLICY.digest}/t96"},
         ).scalar_one()

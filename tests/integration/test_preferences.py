@@ -75,8 +75,8 @@ def dataset_id(engine: Engine) -> int:
         made = connection.execute(
             text(
                 "insert into core.aligned_datasets (digest, n, model, prompt_version,"
-                " library_version, retriever_version) values ('d', 7, 'stub', 'p', 1, 2)"
-                " returning id"
+                " library_version, retriever_version, judge) values ('d', 7, 'stub', 'p', 1, 2,"
+                " 'a-judge') returning id"
             )
         ).scalar_one()
         for place, (prompt, unsafe, guided, *_) in enumerate(SCENE):

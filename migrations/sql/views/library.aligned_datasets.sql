@@ -6,7 +6,7 @@ select d.id, d.digest, d.n, d.model, d.judge, d.held, d.figures,
   from core.aligned_datasets d;
 comment on view library.aligned_datasets is 'Aligned data sets: what they are worth beside the base''s plain answers, and which are held.';
 comment on column library.aligned_datasets.id is 'The number by which library.aligned_choices and library.lineage know it.';
-comment on column library.aligned_datasets.digest is 'Of its content.';
+comment on column library.aligned_datasets.digest is 'Of its content alone; the newest row decides whether it is learned from.';
 comment on column library.aligned_datasets.n is 'Rows.';
 comment on column library.aligned_datasets.model is 'The base that answered.';
 comment on column library.aligned_datasets.judge is 'Fingerprint of the judge that chose; form_only: none did; null: of before there was a choice.';

@@ -19,7 +19,7 @@ from guidealign.errors import BadInputError, IntegrityError
 from guidealign.labrador.examples import MASKED, Row, Rows, check_cut, split_held_out
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.settings import LabradorSettings
-from guidealign.training import Course, Training
+from guidealign.training import Checkpoint, Course, Training
 
 pytestmark = pytest.mark.slow
 
@@ -157,6 +157,19 @@ def test_a_held_out_loss_that_is_not_finite_is_refused() -> None:
     scripted = _Scripted([float("nan")])
     with pytest.raises(IntegrityError, match="held_out_loss of step 2"):
         Training(scripted.model, scripted.course(2), lambda *_: None).run()
+
+
+def test_a_checkpoint_of_the_version_before_is_gone_on_from(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path)
+    first = _Scripted([1.0])
+    Training(first.model, first.course(2), lambda *_: None, checkpoint).run()
+    state = checkpoint.load()
+    assert state is not None
+    del state["course"]
+    checkpoint.save(state)
+    second = _Scripted([0.5])
+    done = Training(second.model, second.course(4), lambda *_: None, checkpoint).run()
+    assert (done.step, len(done.losses), done.best) == (4, 4, 0.5)
 
 
 def _row(length: int) -> Row:
