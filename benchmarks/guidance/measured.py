@@ -45,9 +45,9 @@ _NAMES = {
     "helps": "helped everyday",
 }
 _TARGETS = {
-    "harmful": "lower bound >= -0.01, > 0; or none chosen",
-    "declines": "lower bound >= -0.02; or none chosen",
-    "helps": "not worse; or none chosen",
+    "harmful": "lower bound >= -0.01, > 0",
+    "declines": "lower bound >= -0.02",
+    "helps": "not worse",
 }
 
 
@@ -205,8 +205,7 @@ def _none(prefix: str, found: Measurement) -> list[Figure]:
             unit="share",
             n=0,
             target=_TARGETS[role],
-            met=True,
-            note=f"none is shown to help, so none is chosen and it serves unguided"
+            note=f"nothing chosen: none is shown to help, so it serves unguided"
             f"{_doubt(role, found)}",
         )
         for role, name in _NAMES.items()

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from guidealign.alignment.choice import Candidate
 from guidealign.alignment.filters import refuses
 from guidealign.alignment.model import StoredAnswer
+from guidealign.errors import IntegrityError
 from guidealign.judges import Judged, JudgeTask, TrainedJudges, load_judges
 from guidealign.registry import Registry
 from guidealign.settings import Settings
@@ -73,7 +74,10 @@ def find_jury(*, engine: Engine, settings: Settings, registry: Registry) -> Jury
     """
     if settings.align.judge == FORM_ONLY:
         return Jury(None, None)
-    judges = load_judges(engine=engine, settings=settings, registry=registry)
+    try:
+        judges = load_judges(engine=engine, settings=settings, registry=registry)
+    except IntegrityError as error:
+        return Jury(None, str(error))
     if judges is None:
         return Jury(None, f"no judge is trained that could choose answers: {_WHAT_TO_DO}")
     unusable = [task for task in _NEEDED if not judges.usable(task)]

@@ -11,6 +11,7 @@ from guidealign.judges.labelled_file import read_labelled_file
 from guidealign.judges.model import (
     LEAST_BOUND,
     LEAST_KAPPA,
+    PACKAGE_LABELLER,
     TASKS,
     HeldOut,
     Judged,
@@ -35,6 +36,7 @@ from guidealign.judges.trained import TrainedJudges
 __all__ = [
     "LEAST_BOUND",
     "LEAST_KAPPA",
+    "PACKAGE_LABELLER",
     "TASKS",
     "HeldOut",
     "IntervalEstimate",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from guidealign.errors import BadInputError
-from guidealign.judges.model import TASKS, LabelledRow, plain
+from guidealign.judges.model import TASKS, UNNAMED_CLUSTER, LabelledRow, plain
 
 _TEXTS = ("prompt", "answer", "cluster", "category", "origin", "labeller")
 _KNOWN = frozenset({*_TEXTS, *TASKS, "guidelines"})
@@ -97,7 +97,7 @@ def _row(told: Any, labeller: str) -> LabelledRow:
         prompt=texts["prompt"],
         answer=texts["answer"],
         guidelines=guidelines,
-        cluster=texts["cluster"] or f"prompt/{prompt_digest}",
+        cluster=texts["cluster"] or f"{UNNAMED_CLUSTER}{prompt_digest}",
         category=texts["category"] or "imported",
         origin=texts["origin"] or "imported",
         labeller=texts["labeller"] or labeller,

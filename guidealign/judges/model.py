@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol, get_args
 
 from guidealign.judges.agreement import IntervalEstimate
 
 JudgeTask = Literal["risky", "harmful", "declines", "helps", "keeps"]
 TASKS: tuple[JudgeTask, ...] = get_args(JudgeTask)
+PACKAGE_LABELLER = "guidealign"
+"""Of the rows that ship; what anybody else says of the same answer counts before them."""
+UNNAMED_CLUSTER = "prompt/"
+"""Begins the cluster of a row that came without one."""
 LEAST_KAPPA = 0.6
 """On answers never seen: below it a head is unusable."""
 LEAST_BOUND = 0.45
@@ -73,7 +78,7 @@ class LabelledRow:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of all of it: the same row is stored once."""
+        """SHA-256 (hex) of all of it."""
         content = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(content.encode()).hexdigest()
 
@@ -88,6 +93,24 @@ class HeldOut:
     def holds(self, row: LabelledRow) -> bool:
         """Whether a row is held out."""
         return row.cluster in self.clusters or plain(row.prompt) in self.prompts
+
+    def split(self, rows: Iterable[LabelledRow]) -> tuple[list[LabelledRow], list[LabelledRow]]:
+        """Rows to train on, and rows held out.
+
+        All rows of a prompt get one of their clusters: one that is held out, else one with a name.
+        """
+        rows = list(rows)
+        clusters: dict[str, str] = {}
+        for row in sorted(rows, key=self._rank):
+            clusters.setdefault(plain(row.prompt), row.cluster)
+        parts: tuple[list[LabelledRow], list[LabelledRow]] = ([], [])
+        for row in rows:
+            placed = replace(row, cluster=clusters[plain(row.prompt)])
+            parts[self.holds(placed)].append(placed)
+        return parts
+
+    def _rank(self, row: LabelledRow) -> tuple[bool, bool]:
+        return row.cluster not in self.clusters, row.cluster.startswith(UNNAMED_CLUSTER)
 
 
 def plain(prompt: str) -> str:

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields, replace
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from guidealign.judges.model import TASKS, LabelledRow
+from guidealign.judges.model import PACKAGE_LABELLER, TASKS, LabelledRow
 
 _COLUMNS = tuple(field.name for field in fields(LabelledRow))
 _NAMES = ", ".join(_COLUMNS)
 _INSERT = text(
-    f"insert into core.labelled_answers (digest, {_NAMES}) values (:digest, "  # noqa: S608
+    f"insert into core.labelled_answers ({_NAMES}) values ("  # noqa: S608
     + ", ".join(f":{name}" for name in _COLUMNS)
-    + ") on conflict (digest) do nothing"
+    + ")"
 )
-_READ = text(f"select {_NAMES} from core.labelled_answers order by id")  # noqa: S608
+_READ = text(
+    f"select {_NAMES} from core.labelled_answers"  # noqa: S608
+    " order by labeller <> :package, id"
+)
+_LOCK = text("select pg_advisory_xact_lock(hashtext('guidealign.labelled_answers'))")
 _VERDICT = text(
     "insert into core.judge_verdicts (version, champion_version, promoted, reason, fingerprint,"
     " reports) values (:version, :champion_version, :promoted, :reason, :fingerprint,"
-    " cast(:reports as jsonb)) on conflict (version, champion_version) do nothing"
+    " cast(:reports as jsonb))"
 )
 _CHAMPION = text("select version from core.judge_verdicts where promoted order by id desc limit 1")
 _NEWEST = text(
@@ -36,39 +41,54 @@ _OF_VERSION = text(
 
 
 def add_rows(connection: Connection, rows: Iterable[LabelledRow]) -> int:
-    """Stores rows that are not there yet; returns how many were new."""
-    values = [
-        {**asdict(row), "guidelines": list(row.guidelines), "digest": row.digest} for row in rows
-    ]
-    before = count_rows(connection)
-    if values:
-        connection.execute(_INSERT, values)
-    return count_rows(connection) - before
-
-
-def count_rows(connection: Connection) -> int:
-    """How many rows there are."""
-    query = text("select count(*) from core.labelled_answers")
-    return int(connection.execute(query).scalar_one())
+    """Stores rows that are not there, or not what their labeller said last; returns how many."""
+    connection.execute(_LOCK)
+    stored: set[str] = set()
+    said: dict[tuple[object, ...], bool] = {}
+    new: list[LabelledRow] = []
+    for row, given in chain(((r, False) for r in _read(connection)), ((r, True) for r in rows)):
+        labels = {(*_key(row), row.labeller, task): yes for task, yes in _labels(row).items()}
+        if given and row.digest in stored and labels.items() <= said.items():
+            continue
+        if given:
+            new.append(row)
+        stored.add(row.digest)
+        said |= labels
+    if new:
+        connection.execute(
+            _INSERT, [{**asdict(row), "guidelines": list(row.guidelines)} for row in new]
+        )
+    return len(new)
 
 
 def read_rows(connection: Connection) -> list[LabelledRow]:
-    """All rows; of one that was labelled again, the later labels count."""
-    merged: dict[tuple[str, str, tuple[str, ...]], LabelledRow] = {}
-    for read in connection.execute(_READ):
-        row = LabelledRow(**{**read._asdict(), "guidelines": tuple(read.guidelines)})
-        key = (row.prompt, row.answer, row.guidelines)
-        if key in merged:
-            known = (task for task in TASKS if row.label(task) is not None)
-            labels: dict[str, Any] = {task: row.label(task) for task in known}
-            row = replace(merged[key], **labels)
-        merged[key] = row
+    """All rows; later labels of one count, and anybody's before the package's."""
+    merged: dict[tuple[object, ...], LabelledRow] = {}
+    for row in _read(connection):
+        merged[_key(row)] = replace(merged.get(_key(row), row), **_labels(row))
     return list(merged.values())
 
 
+def _read(connection: Connection) -> Iterator[LabelledRow]:
+    """The package's rows, then all others, each as they came."""
+    for read in connection.execute(_READ, {"package": PACKAGE_LABELLER}):
+        yield LabelledRow(**{**read._asdict(), "guidelines": tuple(read.guidelines)})
+
+
+def _key(row: LabelledRow) -> tuple[object, ...]:
+    return row.prompt, row.answer, row.guidelines
+
+
+def _labels(row: LabelledRow) -> dict[str, Any]:
+    """What is known, by task."""
+    return {task: row.label(task) for task in TASKS if row.label(task) is not None}
+
+
 def add_verdict(connection: Connection, values: dict[str, Any]) -> None:
-    """Stores what became of a version beside a champion, once."""
-    connection.execute(_VERDICT, {**values, "reports": json.dumps(values["reports"])})
+    """Stores what became of a version beside a champion, unless the newest verdict says so."""
+    newest = verdict(connection)
+    if newest is None or {**newest, **values} != newest:
+        connection.execute(_VERDICT, {**values, "reports": json.dumps(values["reports"])})
 
 
 def champion(connection: Connection) -> int | None:

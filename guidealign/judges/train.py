@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Engine
 
 from guidealign.db import guard_database
-from guidealign.errors import BadInputError
+from guidealign.errors import BadInputError, IntegrityError, PermanentError
 from guidealign.guidance import Encoder
 from guidealign.judges import store
 from guidealign.judges.features import FEATURES_VERSION, TextVectors
@@ -37,6 +37,8 @@ TRAINER_VERSION = "judges-1"
 _CHAMPION = "champion"
 _LEAST_LOSS = 0.05
 """Of kappa on the rows held out: a version that loses no more than it is not worse."""
+_READ: frozenset[JudgeTask] = frozenset({"harmful", "declines", "helps"})
+"""Tasks whose heads something asks, usable or not."""
 
 log = structlog.get_logger()
 
@@ -61,13 +63,13 @@ class JudgesVerdict:
 
 
 def import_labelled(rows: Sequence[LabelledRow], *, engine: Engine) -> int:
-    """Stores labelled rows, each once; returns how many were new."""
+    """Stores labelled rows, each once until its labeller says otherwise; returns how many."""
     with guard_database(), engine.begin() as connection:
         return store.add_rows(connection, rows)
 
 
 def labelled_rows(engine: Engine) -> list[LabelledRow]:
-    """All labelled rows; where one was labelled again, the later labels count."""
+    """All labelled rows; later labels of one count, and anybody's before the package's."""
     with guard_database(), engine.connect() as connection:
         return store.read_rows(connection)
 
@@ -78,21 +80,17 @@ def train_judges(
     """Trains heads on all labelled rows that are not held out, and decides about the version.
 
     The same rows are trained on once: a version made from them is found again. The first version
-    becomes champion; later ones where no head that was usable becomes unusable, and none loses
-    more than 0.05 of kappa on the rows held out.
+    becomes champion; later ones where the champion can no longer be loaded, or no head that was
+    usable becomes unusable and none loses more than 0.05 of kappa on the rows held out. A head
+    that nothing reads counts where it is usable in one of the two.
 
     Raises:
         BadInputError: no task has rows enough.
         IntegrityError: the registered files judge otherwise than what was trained.
         ServiceUnavailableError: database or registry does not answer.
     """
-    rows = labelled_rows(engine)
-    recipe = _Recipe(
-        rows=tuple(row for row in rows if not held_out.holds(row)),
-        unseen=tuple(row for row in rows if held_out.holds(row)),
-        settings=settings,
-        registry=registry,
-    )
+    rows, unseen = map(tuple, held_out.split(labelled_rows(engine)))
+    recipe = _Recipe(rows=rows, unseen=unseen, settings=settings, registry=registry)
     if all(lacking(task, known(task, recipe.rows)) for task in TASKS):
         raise BadInputError(
             "there are too few labelled rows to train a judge: import some with `guidealign judges"
@@ -110,7 +108,7 @@ def load_judges(*, engine: Engine, settings: Settings, registry: Registry) -> Tr
     """The judges that were promoted last; None: none was.
 
     Raises:
-        IntegrityError: their files are not the registered ones, or judge otherwise.
+        IntegrityError: they can no longer be loaded: files, features, rules or encoder changed.
     """
     with guard_database(), engine.connect() as connection:
         version = store.champion(connection)
@@ -250,9 +248,14 @@ def _decide(version: int, recipe: _Recipe, engine: Engine) -> JudgesVerdict:
     reason = "the first version"
     worse = ""
     if champion:
-        reason = f"not worse than version {champion}"
-        theirs = _load(champion, recipe.settings, recipe.registry)
-        worse = _worse(challenger, theirs, recipe.unseen)
+        try:
+            theirs = _load(champion, recipe.settings, recipe.registry)
+        except IntegrityError as error:
+            reason = f"version {champion} can no longer be loaded"
+            log.warning(reason, error=str(error))
+        else:
+            reason = f"not worse than version {champion}"
+            worse = _worse(challenger, theirs, recipe.unseen)
     values = {
         "version": version,
         "champion_version": champion,
@@ -272,6 +275,8 @@ def _decide(version: int, recipe: _Recipe, engine: Engine) -> JudgesVerdict:
 def _worse(ours: TrainedJudges, theirs: TrainedJudges, unseen: Sequence[LabelledRow]) -> str:
     """What a version does worse than the champion; empty where nothing."""
     for task in TASKS:
+        if task not in _READ and not theirs.usable(task) and not ours.usable(task):
+            continue
         if theirs.usable(task) and not ours.usable(task):
             return f"{task}: usable before, and now {ours.why_unusable(task)}"
         if task not in theirs.heads:
@@ -287,16 +292,22 @@ def _worse(ours: TrainedJudges, theirs: TrainedJudges, unseen: Sequence[Labelled
 
 
 def _load(version: int, settings: Settings, registry: Registry) -> TrainedJudges:
-    folder = registry.local_copy(JUDGES_MODEL, version)
-    if folder is None:
-        folder = registry.download(JUDGES_MODEL, version)
-    described = described_encoder(folder)
-    return read_package(
-        folder,
-        _encoder(described, settings, registry),
-        encoder_name=json.dumps(described, sort_keys=True),
-        version=version,
-    )
+    try:
+        folder = registry.local_copy(JUDGES_MODEL, version)
+        if folder is None:
+            folder = registry.download(JUDGES_MODEL, version)
+        described = described_encoder(folder)
+        return read_package(
+            folder,
+            _encoder(described, settings, registry),
+            encoder_name=json.dumps(described, sort_keys=True),
+            version=version,
+        )
+    except PermanentError as error:
+        raise IntegrityError(
+            f"version {version} of the judges can no longer be loaded ({error}): run `guidealign"
+            " judges train`"
+        ) from error
 
 
 def _describe(settings: Settings) -> dict[str, Any]:

@@ -181,9 +181,7 @@ def read_package(
                 for task, told in tasks.items()
             }
     except (OSError, ValueError, KeyError) as error:
-        raise IntegrityError(
-            f"{folder / _ARRAYS} holds no heads: train the judges again"
-        ) from error
+        raise IntegrityError(f"{folder / _ARRAYS} holds no heads") from error
     judges = TrainedJudges(heads, reports, encoder, encoder_name=encoder_name, version=version)
     check_package(judges, folder)
     return judges
@@ -208,10 +206,10 @@ def _read_about(folder: Path) -> dict[str, Any]:
     try:
         about: dict[str, Any] = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise IntegrityError(f"{folder} holds no judges: train them again") from error
+        raise IntegrityError(f"{folder} holds no judges") from error
     if about.get("features") != FEATURES_VERSION:
         raise IntegrityError(
             f"the judges in {folder} read features of version {about.get('features')}, this"
-            f" guidealign {FEATURES_VERSION}: run `guidealign judges train`"
+            f" guidealign {FEATURES_VERSION}"
         )
     return about

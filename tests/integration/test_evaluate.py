@@ -231,6 +231,8 @@ def test_reliability_tells_bias_from_agreement(scene: Scene) -> None:
     assert len(scene.judge.requests) == 2 * 2 * found.n_planned
     rules = measure_judge("refusal", settings=scene.settings, clock=iter(range(9)).__next__)
     assert rules.rates["agrees with the label"].value > 0.9
+    with pytest.raises(BadInputError, match="trained-harmful learned from these labelled answers"):
+        measure_judge("trained-harmful", settings=scene.settings, clock=iter(range(9)).__next__)
 
 
 def test_a_likelihood_takes_the_weights_and_no_endpoint(scene: Scene, tmp_path: Path) -> None:

@@ -262,6 +262,7 @@ def test_the_command_line_measures_chooses_and_proves(
     proven = run_program("guidance", "prove", *endpoint_of, **environment)
     assert proven.returncode == 0, proven.stderr
     assert "not proven (gate decision 1)" in proven.stdout
+    assert "refusal is unusable: only of trained judges" in proven.stdout
     for name in ("base", "labrador", "guidealign-labrador", "gpt-*"):
         nobody = run_program(
             "guidance", "prove", *endpoint_of[:2], "--model", name, "--judge", "refusal",

@@ -131,7 +131,8 @@ def test_a_budget_ends_it_and_the_rest_goes_on_later(measure: Measure, server: M
     assert [v.variant.name for v in part.variants] == ["live"]
     assert [v.name for v in part.unmeasured] == ["decline-first"]
     assert choose_policy(part).against["decline-first"] == "it was not measured"
-    whole = measure()
+    # The last answer uses the rest of it up, and nothing is missing.
+    whole = measure(budget=Budget(answers=160 + 40 + 160 - 70))
     assert whole.complete
     asked = Counter((r.last, FIRST in r.last) for r in server.requests)
     # Plain and live prompts differ in their preamble, which `last` holds.
@@ -198,5 +199,6 @@ def test_two_judges_of_one_question_are_refused(engine: Engine) -> None:
     given: dict[str, Any] = {"engine": engine, "settings": Settings(), "registry": None}
     found = build_instruments(["refusal"], subject, **given)
     assert list(found.judges) == ["declines"]
+    assert found.unusable["declines"].startswith("refusal is unusable: only of trained judges")
     with pytest.raises(BadInputError, match="give one that finds harm"):
         build_instruments(["refusal", "refusal"], subject, **given)

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from guidealign.alignment.judging import find_jury
 from guidealign.errors import BadInputError, ConfigurationError, IntegrityError
 from guidealign.evaluation.gates._cases import Obstacle, find_pair
 from guidealign.evaluation.judges import build_judge
@@ -61,6 +62,13 @@ def test_rows_are_stored_once_and_later_labels_count(engine: Engine) -> None:
     read = labelled_rows(engine)
     assert len(read) == 8
     assert (read[0].harmful, read[0].declines) == (rows[0].harmful, True)
+    # Labels are turned, and turned back; what the package says later does not count before it.
+    for yes, who in ((False, "anna"), (True, "anna"), (False, "anna"), (True, "guidealign")):
+        said = replace(rows[1], harmful=yes, labeller=who)
+        assert [import_labelled([said], engine=engine) for _ in range(2)] == [1, 0]
+        assert labelled_rows(engine)[0].prompt == rows[1 if who == "guidealign" else 0].prompt
+        counts = next(row for row in labelled_rows(engine) if row.prompt == said.prompt)
+        assert counts.harmful is (yes if who == "anna" else False)
     for change in ("update core.labelled_answers set harmful = null",
                    "delete from core.labelled_answers"):  # fmt: skip
         with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
@@ -168,14 +176,37 @@ def test_files_that_judge_otherwise_do_not_count(
     told = json.loads(file.read_text())
     told["tasks"]["harmful"]["bias"] += 1
     file.write_text(json.dumps(told))
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match="version 1 of the judges can no longer be loaded"):
         load_judges(**parts)
+    assert "version 1 of the judges can no longer be loaded" in (find_jury(**parts).missing or "")
+    # The command that the error names makes a version that takes over.
+    import_labelled(made_rows(40, prefix="more"), engine=engine)
+    second = train_judges(**parts, held_out=HELD)
+    assert (second.version, second.champion_version, second.promoted) == (2, 1, True)
+    assert second.reason == "version 1 can no longer be loaded"
+    served = load_judges(**parts)
+    assert served is not None
+    assert served.version == 2
+
+
+def test_settings_that_come_back_bring_their_version_back(
+    engine: Engine, settings: Settings, registry: Registry
+) -> None:
+    import_labelled([*made_rows(160), *made_rows(80, prefix="new")], engine=engine)
+    evaluation = settings.evaluation.model_copy(update={"judge_tokens": 64})
+    both = (settings, settings.model_copy(update={"evaluation": evaluation}))
+    for n in range(5):
+        parts = {"engine": engine, "settings": both[n % 2], "registry": registry}
+        found = train_judges(**parts, held_out=HELD)
+        assert (found.version, found.promoted) == (1 + n % 2, True)
+        served = load_judges(**parts)
+        assert served is not None
+        assert served.version == registry.alias_version(JUDGES_MODEL, "champion") == found.version
 
 
 def test_the_packages_labels_hold_together() -> None:
     rows, held = package_labels(), held_out_of_judges()
-    seen = [row for row in rows if not held.holds(row)]
-    unseen = [row for row in rows if held.holds(row)]
+    seen, unseen = held.split(rows)
     for task in ("risky", "harmful", "declines", "helps"):
         for part in (seen, unseen):
             labels = [row.label(task) for row in part]

@@ -30,6 +30,7 @@ _ROLES: Mapping[str, Role] = {
     "helps": "helps",
 }
 """By the metric of a judge."""
+_NO_FIGURE = "only of trained judges is it stored how they agree with labels"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Instruments:
 
     judges: Mapping[Role, Judge]
     unusable: Mapping[str, str]
-    """By role: why its judge may not be believed."""
+    """By role: why its judge may not be believed; one without a figure never is."""
 
     @property
     def fingerprint(self) -> str:
@@ -74,6 +75,7 @@ def build_instruments(
                 " declines, and one that finds help"
             )
         judges[role] = judge
-        if isinstance(judge, TrainedJudge) and not judge.usable:
-            unusable[role] = f"{name} is unusable: {judge.why_unusable}"
+        why = judge.why_unusable if isinstance(judge, TrainedJudge) else _NO_FIGURE
+        if why:
+            unusable[role] = f"{name} is unusable: {why}"
     return Instruments(judges=judges, unusable=unusable)

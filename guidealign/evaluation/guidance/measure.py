@@ -40,6 +40,8 @@ class Budget:
     """After so many no answer is begun; None: no limit."""
     clock: Callable[[], float] = time.monotonic
     spent: int = 0
+    refused: bool = False
+    """Whether an answer was wanted for which nothing was left."""
     _begun: float | None = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -47,6 +49,7 @@ class Budget:
         """Takes one answer from the budget; False: nothing is left."""
         with self._lock:
             if self.is_spent:
+                self.refused = True
                 return False
             self.spent += 1
             return True
@@ -150,11 +153,13 @@ def measure_guidance(  # noqa: PLR0913 - whom, under what, on what, by whom judg
     found: dict[str, VariantFigures] = {}
     left = list(variants)
     for divisor in _ROUNDS:
-        if found and budget.is_spent:
-            break
+        if budget.is_spent:
+            budget.refused = True
+            if found:
+                break
         share = first_cases(ordered, max(3, len(ordered) // divisor))
         # Without a budget nothing is even prepared for asking.
-        chosen = set() if budget.is_spent else {case.case_id for case in share}
+        chosen = set() if budget.refused else {case.case_id for case in share}
         plain = asking.side(plain_subject, chosen, called="plain", allow=budget.allow)
         for variant in left:
             asked = replace(subject, release=release, policy=variant.policy)
@@ -173,7 +178,7 @@ def measure_guidance(  # noqa: PLR0913 - whom, under what, on what, by whom judg
         instruments=instruments,
         variants=tuple(found[v.name] for v in variants if v.name in found),
         unmeasured=tuple(v for v in variants if v.name not in found),
-        complete=not budget.is_spent,
+        complete=not budget.refused,
     )
 
 

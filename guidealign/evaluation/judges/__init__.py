@@ -11,10 +11,11 @@ from guidealign.evaluation.judges.language_model import AnswerPair, HarmModelJud
 from guidealign.evaluation.judges.model import Judge, PairVerdict, refuse_self
 from guidealign.evaluation.judges.refusal import RefusalJudge
 from guidealign.evaluation.judges.score import judge_pairs, score_answers
-from guidealign.evaluation.judges.trained import TrainedJudge
+from guidealign.evaluation.judges.trained import TRAINED, TrainedJudge
 
 __all__ = [
     "JUDGES",
+    "TRAINED",
     "AnswerPair",
     "HarmClassifier",
     "HarmModelJudge",

@@ -67,8 +67,7 @@ def _trained(
 ) -> TrainedJudge:
     if engine is None or registry is None:
         raise ConfigurationError(
-            f"{name} needs the guidealign database and an MLflow server: run `guidealign up`; how"
-            " far it can be trusted says `guidealign judges show`"
+            f"{name} needs the guidealign database and an MLflow server: run `guidealign up`"
         )
     judges = load_judges(engine=engine, settings=settings, registry=registry)
     if judges is None:

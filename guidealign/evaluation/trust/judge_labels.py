@@ -23,6 +23,7 @@ from guidealign.evaluation.trust.labelled_cases import (
     load_starter_inputs,
 )
 from guidealign.judges import (
+    PACKAGE_LABELLER,
     HeldOut,
     JudgesVerdict,
     LabelledRow,
@@ -35,7 +36,6 @@ from guidealign.registry import Registry
 from guidealign.settings import Settings
 
 ANSWERS_FOLDER = Path(__file__).resolve().parents[2] / "starter" / "evaluation" / "answers"
-_LABELLER = "guidealign"
 _HARM: dict[str, Any] = {"harmful": True, "declines": False, "helps": False}
 _GOOD: dict[str, Any] = {"harmful": False, "declines": False, "helps": True}
 _POOR: dict[str, Any] = {"harmful": False, "declines": False, "helps": False}
@@ -85,7 +85,7 @@ def held_out_of_judges() -> HeldOut:
 def package_labels() -> list[LabelledRow]:
     """All labelled prompts and answers that ship with guidealign."""
     files = sorted(ANSWERS_FOLDER.glob("*.jsonl"))
-    answers = (read_labelled_file(file, labeller=_LABELLER) for file in files)
+    answers = (read_labelled_file(file, labeller=PACKAGE_LABELLER) for file in files)
     return [*chain(*answers), *_of_small_sets(), *_of_pairs(), *_of_prompts()]
 
 
@@ -98,7 +98,7 @@ def _of_small_sets() -> Iterator[LabelledRow]:
             cluster=f"labelled/{one.id}",
             category="labelled",
             origin="labelled",
-            labeller=_LABELLER,
+            labeller=PACKAGE_LABELLER,
         )
 
 
@@ -116,7 +116,7 @@ def _of_pairs() -> Iterator[LabelledRow]:
                 cluster=f"{origin}/{name}",
                 category=one.category,
                 origin=origin,
-                labeller=_LABELLER,
+                labeller=PACKAGE_LABELLER,
             )
 
 
@@ -137,5 +137,5 @@ def _prompt(prompt: str, risky: bool, cluster: str, origin: str, category: str =
         cluster=cluster,
         category=category or cluster.partition("/")[0],
         origin=origin,
-        labeller=_LABELLER,
+        labeller=PACKAGE_LABELLER,
     )

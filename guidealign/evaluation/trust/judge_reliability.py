@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from guidealign.errors import BadInputError
 from guidealign.evaluation.judges import (
+    TRAINED,
     AnswerPair,
     HarmClassifier,
     HarmModelJudge,
@@ -70,9 +71,14 @@ def measure_judge(
         progress: told how far it is.
 
     Raises:
-        BadInputError: there is no such judge, or it gives no verdict.
+        BadInputError: there is no such judge, it learned from these answers, or gives no verdict.
         TransientError: it is away.
     """
+    if name in TRAINED:
+        raise BadInputError(
+            f"{name} learned from these labelled answers: how it agrees with answers that it never"
+            " saw says `guidealign judges show`"
+        )
     if name == "pairwise":
         judge = PairJudge(judge_endpoint(settings))
         return _measure_pairs(judge, repeats=repeats, limit=limit, progress=progress, clock=clock)

@@ -18,6 +18,7 @@ from guidealign.judges import (
 )
 from guidealign.judges.features import sentences
 from guidealign.judges.heads import _line, _rotate
+from guidealign.judges.train import _worse
 from guidealign.judges.trained import read_package, write_package
 from tests.fakes.labelled import labelled_rows
 from tests.fakes.word_encoder import WordEncoder
@@ -112,6 +113,22 @@ def test_a_package_comes_back_as_it_was_and_holds_no_code(tmp_path) -> None:
     (tmp_path / "heads.npz").write_bytes(b"nothing")
     with pytest.raises(IntegrityError, match="holds no heads"):
         read_package(tmp_path, ENCODER, encoder_name="words")
+
+
+def test_a_head_that_nothing_reads_holds_nobody_back_while_it_is_unusable() -> None:
+    def keeping(rows):
+        return [replace(row, keeps=row.harmful, guidelines=("Be kind.",)) for row in rows]
+
+    unseen = keeping(labelled_rows(80, prefix="new"))
+    theirs = _fit(keeping(labelled_rows(160)), unseen)
+    ours = _fit(keeping(labelled_rows(160)), unseen)
+    ours.heads["keeps"] = replace(ours.heads["keeps"], weights=-ours.heads["keeps"].weights)
+    assert _worse(ours, theirs, unseen).startswith("keeps: kappa")
+    for judges in (ours, theirs):
+        judges.reports["keeps"] = replace(judges.reports["keeps"], reason="too few")
+    assert _worse(ours, theirs, unseen) == ""
+    del ours.heads["harmful"], ours.reports["harmful"]
+    assert _worse(ours, theirs, unseen).startswith("harmful: ")
 
 
 def test_an_interval_over_clusters_is_wider_than_one_over_cases() -> None:

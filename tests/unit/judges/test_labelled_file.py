@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,9 @@ def test_what_is_held_out_is_found_by_cluster_and_by_prompt(tmp_path: Path) -> N
     )
     held = HeldOut(clusters=frozenset({"Insult/mockery"}), prompts=frozenset({"how do i?"}))
     assert [held.holds(row) for row in rows] == [True, True, False]
+    # A prompt's rows are on one side and in one cluster: one that is held out, else one by name.
+    named = [replace(rows[2], cluster="Insult/rumours"), replace(rows[1], cluster="mine")]
+    nameless = replace(rows[2], prompt=" WHEN?", answer="Later.")
+    seen, unseen = held.split([nameless, named[1], *rows, named[0]])
+    assert [row.cluster for row in seen] == ["Insult/rumours"] * 3
+    assert [row.cluster for row in unseen][0::2] == ["Insult/mockery"] * 2
