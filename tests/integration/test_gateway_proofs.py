@@ -369,6 +369,24 @@ def test_the_program_vouches_and_revokes_and_shows_it(
         said(*refused, code=2)
 
 
+@pytest.mark.usefixtures("library")
+def test_the_program_says_whom_an_adopted_policy_guides_and_whom_it_does_not(
+    database_url: str, registry: Registry
+) -> None:
+    behind = [{"base_url": "http://b", "api_key": "k", "models": ["small", "gpt-*"]}]
+    done = run_program(
+        "guidance", "adopt", "--unproven", "--reason", "read 40",
+        GUIDEALIGN_DATABASE_URL=database_url,
+        GUIDEALIGN_MLFLOW__TRACKING_URI=registry.tracking_uri,
+        GUIDEALIGN_RETRIEVAL__K="1",
+        GUIDEALIGN_SERVE__UPSTREAMS=json.dumps(behind),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stdout.split())
+    assert "proven or vouched for: small" in told
+    assert "is not proven for gpt-*:" in told
+
+
 def test_there_are_two_ways_and_no_third() -> None:
     with pytest.raises(ValueError, match="unproven"):
         ServeSettings(unproven="maybe")
