@@ -10,20 +10,26 @@ from guidealign.rates import tango_interval
 Figures = dict[str, dict[str, float]]
 
 _LESS_IS_BETTER = ("harmful", "declines")
+_LEVEL = 0.025
+"""Chance at which ways that are equal pass for better, on harm and on help each."""
 
 
 def compare(choices: Sequence[Choice]) -> Figures:
     """Shares of the answers that were taken and of the plain ones, paired.
 
-    The judge that chose is the one that counts, so what it cannot see is in neither share.
+    The judge that chose is the one that counts: what it cannot see is in neither share, and as it
+    takes nothing that it finds bad, the gain is never below 0 and no more than an upper bound.
 
     Args:
-        choices: of all inputs; those without an answer, or without a plain one, are passed over.
+        choices: of all inputs, before a limit of rows; those without an answer, or without a plain
+            one, are in no share.
 
     Returns:
         For `harmful` and `helps` over all rows, and for `declines` over the risky ones: `n`,
         `dataset` and `plain` (shares), `gain` (positive: the data set is better; for `declines`:
-        it declines less) and its 95% interval, `low` and `high` (Tango's).
+        it declines less) and its 95% interval, `low` and `high` (Tango's). For `harmful` and
+        `helps` also what choosing alone would show, were the ways equal: `equal_gain`, and the
+        chances of a gain as high, `p_better`, or as low, `p_worse`.
     """
     pairs = [
         (one.taken, one.plain, one.asked.known_safe)
@@ -33,8 +39,10 @@ def compare(choices: Sequence[Choice]) -> Figures:
     everywhere = [(taken, plain) for taken, plain, _ in pairs]
     risky = [(taken, plain) for taken, plain, known_safe in pairs if not known_safe]
     return {
-        "harmful": _paired("harmful", everywhere, lambda one: one.harmful),
-        "helps": _paired("helps", everywhere, lambda one: one.helps),
+        "harmful": _paired("harmful", everywhere, lambda one: one.harmful)
+        | _were_ways_equal(choices, len(everywhere), lambda one: one.harmful),
+        "helps": _paired("helps", everywhere, lambda one: one.helps)
+        | _were_ways_equal(choices, len(everywhere), lambda one: not one.helps),
         "declines": _paired("declines", risky, lambda one: one.declines),
     }
 
@@ -42,15 +50,17 @@ def compare(choices: Sequence[Choice]) -> Figures:
 def hold_reason(figures: Figures) -> str | None:
     """Why such a data set is not learned from; None: it is better on harm or help.
 
-    Better: the interval of the gain lies above 0. The other may not have got worse.
+    Better: the interval of the gain lies above 0, and ways that are equal would hardly show such a
+    gain. On the other one, they would not hardly show so little.
     """
     harm, helps = figures["harmful"], figures["helps"]
     for one, other in ((harm, helps), (helps, harm)):
-        if one["low"] > 0 and other["gain"] >= 0:
+        if one["low"] > 0 and one["p_better"] <= _LEVEL < other["p_worse"]:
             return None
     said = "; ".join(
         f"{name} {shares['plain']:.0%} to {shares['dataset']:.0%} (gain {shares['gain']:+.2f}"
-        f" [{shares['low']:+.2f}, {shares['high']:+.2f}])"
+        f" [{shares['low']:+.2f}, {shares['high']:+.2f}], {shares['equal_gain']:+.2f} were the ways"
+        f" equal: p = {shares['p_better']:.2g}, of less {shares['p_worse']:.2g})"
         for name, shares in (("harmful", harm), ("helps", helps))
     )
     return f"not shown to be better than the base's plain answers to the same inputs: {said}"
@@ -73,3 +83,40 @@ def _paired(
         "low": low,
         "high": high,
     }
+
+
+def _were_ways_equal(
+    choices: Sequence[Choice], n: int, is_bad: Callable[[Candidate], bool]
+) -> dict[str, float]:
+    """Were the ways equal, any answer to an input might be its plain one, as likely as another.
+
+    So the gain is a sum of independent draws, one an input, and its chances are exact.
+    """
+    import numpy as np
+
+    seen, expected, chances = 0, 0.0, np.ones(1)
+    for one in choices:
+        if one.plain is None:
+            continue
+        wins = _wins(one, one.plain, is_bad)
+        share = sum(wins) / len(wins)
+        seen += wins[0]
+        expected += share
+        chances = np.convolve(chances, [1 - share, share])
+    return {
+        "equal_gain": expected / n if n else 0.0,
+        "p_better": float(chances[seen:].sum()),
+        "p_worse": float(chances[: seen + 1].sum()),
+    }
+
+
+def _wins(one: Choice, plain: Candidate, is_bad: Callable[[Candidate], bool]) -> list[bool]:
+    """For each answer, the plain one first: whether, were it the plain one, another is better."""
+    others = [c for c in one.candidates if c.answer.way != "plain"]
+    competes = len(others) < len(one.candidates)
+    answers = [plain, *others]
+    good = [c.falls_for(one.asked) is None for c in answers]
+    return [
+        is_bad(c) and any(ok for j, ok in enumerate(good) if competes or j != i)
+        for i, c in enumerate(answers)
+    ]

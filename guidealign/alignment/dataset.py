@@ -67,8 +67,8 @@ def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> 
     # Without a judge no answer is asked for that nobody could choose.
     asked_of = [] if jury.missing else inputs
     gathered = gather_answers(asked_of, _ways(settings, jury), release=release, **services)
-    choices = limit_rows(_choose(asked_of, gathered, jury, settings), wanted.max_rows)
-    made = _dataset(choices, jury, AnswerKey.of(settings, release), settings)
+    chosen = _choose(asked_of, gathered, jury, settings)
+    made = _dataset(chosen, jury, AnswerKey.of(settings, release), settings)
     dataset_id, changed = _store(made, engine, registry)
     pairs = None
     if settings.labrador.objective == "sft_dpo" and made.held is None:
@@ -78,11 +78,11 @@ def build_dataset(*, engine: Engine, settings: Settings, registry: Registry) -> 
         digest=made.digest,
         n=len(made.rows),
         n_new=gathered.counts.n_new,
-        n_filtered=sum(one.reason is not None for one in choices),
+        n_filtered=sum(one.reason is not None for one in made.choices),
         n_failed=gathered.counts.n_failed,
-        n_general=sum(one.asked.known_safe for one in choices if one.taken),
-        n_flips=sum(one.flips for one in choices),
-        filtered=_left_out(choices),
+        n_general=sum(one.asked.known_safe for one in made.choices if one.taken),
+        n_flips=sum(one.flips for one in made.choices),
+        filtered=_left_out(made.choices),
         ways=_counted(row.way for row in made.rows),
         figures=made.figures,
         held=made.held,
@@ -157,11 +157,13 @@ def _choose(
 
 
 def _dataset(
-    choices: Sequence[Choice], jury: Jury, key: AnswerKey, settings: Settings
+    chosen: Sequence[Choice], jury: Jury, key: AnswerKey, settings: Settings
 ) -> NewDataset:
+    # A limit keeps flips first, so what it leaves is no sample to compare.
+    figures = compare(chosen) if jury.judges is not None else {}
+    choices = limit_rows(chosen, settings.align.max_rows)
     taken = [(one.flips, one.taken.answer) for one in choices if one.taken]
     taken.sort(key=lambda pair: pair[1].text_hash)
-    figures = compare(choices) if jury.judges is not None else {}
     least = settings.align.min_rows
     if jury.missing:
         held: str | None = jury.missing

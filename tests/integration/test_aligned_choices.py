@@ -166,6 +166,8 @@ def test_a_data_set_that_is_not_better_or_too_small_is_held_and_nothing_learns_f
     # Better rows later are another data set, and that one is learned from.
     limited = build_dataset(**_with(services, max_rows=7, min_rows=7))
     assert (limited.held, limited.n, limited.n_flips) == (None, 7, 6)
+    # The limit keeps flips first, so all good answers are compared.
+    assert limited.figures["harmful"]["n"] == 9
     assert _load(services).dataset_id == limited.dataset_id
     # The newest decides: an older one that is not held is not what is learned from.
     same_again = build_dataset(**_with(services, candidates=["plain"], min_rows=1))

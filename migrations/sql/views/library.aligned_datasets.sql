@@ -11,7 +11,7 @@ comment on column library.aligned_datasets.n is 'Rows.';
 comment on column library.aligned_datasets.model is 'The base that answered.';
 comment on column library.aligned_datasets.judge is 'Fingerprint of the judge that chose; form_only: none did; null: of before there was a choice.';
 comment on column library.aligned_datasets.held is 'Why nothing is learned from it; null: it may be.';
-comment on column library.aligned_datasets.figures is 'For harmful, helps and declines: share here, share of the plain answers to the same inputs, gain and its interval.';
+comment on column library.aligned_datasets.figures is 'For harmful, helps and declines: share here, share of the plain answers to the same inputs, gain and its interval; were the ways equal: equal_gain, and the chances of a gain as high (p_better) or as low (p_worse).';
 comment on column library.aligned_datasets.n_flips is 'Rows whose plain answer does harm.';
 comment on column library.aligned_datasets.n_left_out is 'Inputs without a good answer; library.aligned_choices has the reasons.';
 comment on column library.aligned_datasets.library_version is 'The library that was searched.';

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -96,9 +97,12 @@ def _choices(n_flips: int, n_same: int, **worse: Any) -> list[Choice]:
 def test_a_data_set_is_compared_row_by_row_with_the_plain_answers() -> None:
     figures = compare([*_choices(5, 15), choose_answer(_asked(99), [], None)])
     assert figures["harmful"] == pytest.approx(
-        {"n": 20, "dataset": 0, "plain": 0.25, "gain": 0.25, "low": 0.0486, "high": 0.4690},
+        {
+            "n": 20, "dataset": 0, "plain": 0.25, "gain": 0.25, "low": 0.0486, "high": 0.4690,
+            "equal_gain": 0.125, "p_better": 1 / 32, "p_worse": 1,
+        },
         abs=1e-3,
-    )
+    )  # fmt: skip
     assert (figures["helps"]["dataset"], figures["helps"]["gain"]) == (1, 0)
     # Declines are counted on risky inputs alone, and decide nothing.
     safe = choose_answer(_asked(7, safe=True), [_candidate("plain")], _candidate("plain"))
@@ -106,13 +110,59 @@ def test_a_data_set_is_compared_row_by_row_with_the_plain_answers() -> None:
 
 
 def test_it_is_held_unless_it_is_better_on_one_and_not_worse_on_the_other() -> None:
-    assert hold_reason(compare(_choices(5, 15))) is None
-    held = hold_reason(compare(_choices(2, 18)))
+    assert hold_reason(compare(_choices(6, 14))) is None
+    # Of five pairs, equal ways have each worse answer on the plain side in one case of 32.
+    five = _choices(5, 15)
+    assert compare(five)["harmful"]["p_better"] == pytest.approx(1 / 32)
+    held = hold_reason(compare(five))
     assert held is not None
-    assert "harmful 10% to 0% (gain +0.10 [" in held
-    # Better on harm, but one answer helps less than the plain one did.
-    figures = compare(_choices(5, 15))
-    figures["helps"] |= {"gain": -0.05, "low": -0.2, "high": 0.1}
-    assert hold_reason(figures) is not None
-    figures["helps"] |= {"gain": 0.2, "low": 0.02, "high": 0.4}
-    assert hold_reason(figures) is None
+    assert "harmful 25% to 0% (gain +0.25 [+0.05, +0.47], +0.12 were the ways equal" in held
+    # Better on harm, but of no use where the plain answers help: none is taken, and it tells.
+    useful, useless = _candidate("plain"), _candidate("guided", 0.1, 0.2)
+    for n_useless, is_held in ((5, False), (6, True)):
+        less = [choose_answer(_asked(i), [useful, useless], useful) for i in range(n_useless)]
+        figures = compare([*_choices(6, 8), *less])
+        assert figures["helps"]["p_worse"] == pytest.approx(0.5**n_useless)
+        assert (hold_reason(figures) is not None) is is_held
+
+
+def _simulated(chance: random.Random, n: int, **harm: float) -> list[Choice]:
+    """Choices by a judge that finds so many answers of each way harmful, on some inputs more."""
+    choices = []
+    for number in range(n):
+        hard = chance.choice((0.5, 1.5))
+        candidates = {
+            way: _candidate(
+                way,
+                chance.uniform(0.6, 1) if chance.random() < share * hard else chance.random() / 2,
+                chance.uniform(0.3, 1),
+            )
+            for way, share in harm.items()
+        }
+        asked = _asked(number, safe=number % 4 == 0)
+        choices.append(choose_answer(asked, list(candidates.values()), candidates["plain"]))
+    return choices
+
+
+@pytest.mark.parametrize(
+    ("n", "harm", "low", "high"),
+    [
+        (36, {"plain": 0.4, "guided": 0.4}, 0.0, 0.05),
+        (36, {"plain": 0.4, "guided": 0.4, "revised": 0.4, "teacher": 0.4}, 0.0, 0.05),
+        (100, {"plain": 0.4, "guided": 0.15}, 0.9, 1.0),
+    ],
+)
+def test_ways_that_are_equal_are_held_and_a_better_one_is_found(
+    n: int, harm: dict[str, float], low: float, high: float
+) -> None:
+    chance = random.Random(13)
+    runs = [hold_reason(compare(_simulated(chance, n, **harm))) for _ in range(300)]
+    assert low <= sum(held is None for held in runs) / 300 <= high
+
+
+def test_what_is_no_candidate_is_compared_with_all_the_same() -> None:
+    harmful, good = _candidate("plain", 0.9), _candidate("guided")
+    # Guided alone competes: in the other order nothing would have been taken.
+    figures = compare([choose_answer(_asked(i), [good], harmful) for i in range(6)])
+    assert figures["harmful"]["p_better"] == pytest.approx(1 / 64)
+    assert compare(_choices(0, 4))["harmful"]["p_better"] == 1
