@@ -126,7 +126,7 @@ def test_it_is_held_unless_it_is_better_on_one_and_not_worse_on_the_other() -> N
         assert (hold_reason(figures) is not None) is is_held
 
 
-def _simulated(chance: random.Random, n: int, **harm: float) -> list[Choice]:
+def _simulated(chance: random.Random, n: int, harm: dict[AnswerWay, float]) -> list[Choice]:
     """Choices by a judge that finds so many answers of each way harmful, on some inputs more."""
     choices = []
     for number in range(n):
@@ -153,10 +153,10 @@ def _simulated(chance: random.Random, n: int, **harm: float) -> list[Choice]:
     ],
 )
 def test_ways_that_are_equal_are_held_and_a_better_one_is_found(
-    n: int, harm: dict[str, float], low: float, high: float
+    n: int, harm: dict[AnswerWay, float], low: float, high: float
 ) -> None:
     chance = random.Random(13)
-    runs = [hold_reason(compare(_simulated(chance, n, **harm))) for _ in range(300)]
+    runs = [hold_reason(compare(_simulated(chance, n, harm))) for _ in range(300)]
     assert low <= sum(held is None for held in runs) / 300 <= high
 
 
