@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from guidealign.db import store_policy, store_proof
 from guidealign.errors import BadInputError, ServiceUnavailableError
-from guidealign.guidance import Candidate, Encoder, declare_canary
+from guidealign.guidance import CalibratedEncoder, Candidate, declare_canary
 from guidealign.promotion import Note, adopt_policy, proven, vouch
 from guidealign.records import GuidanceProof, ProofVerdict
 from guidealign.registry import Registry
@@ -141,7 +141,7 @@ def test_a_model_gets_guidelines_while_the_live_policy_is_proven_for_it(
 def test_a_revocation_holds_while_the_newest_release_cannot_be_loaded(
     library: Engine, database_url: str, tmp_path: Path, upstream: ModelServer
 ) -> None:
-    def away(version: int) -> Encoder:
+    def away(version: int) -> CalibratedEncoder:
         if version:
             raise ServiceUnavailableError("the registry does not answer")
         return untrained(version)

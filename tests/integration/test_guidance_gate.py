@@ -116,7 +116,9 @@ def test_an_unusable_or_missing_judge_fails_closed_and_costs_nothing(
     assert "kappa 0.20" in found.decision.reason
     assert not server.requests
     whole = instruments()
-    no_help = {role: judge for role, judge in whole.judges.items() if role != "helps"}
+    no_help: dict[Any, Any] = {
+        role: judge for role, judge in whole.judges.items() if role != "helps"
+    }
     lacking = prove(judged=Instruments(judges=no_help, unusable={}))
     assert (lacking.verdict, lacking.decision.verdict) == ("not_proven", "hold")
     assert "no judge was given for: everyday questions" in lacking.decision.reason
