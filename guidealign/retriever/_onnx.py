@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Form = Literal["float32", "int8"]
 FORMAT = 1
 """Of the folder; a reader refuses one it does not know."""
-EXPORTER = "onnx-1"
+EXPORTER = "onnx-2"
 """Bump it when the same model would be exported to another graph."""
 GRAPH_FILE, TOKENIZER_FILE, DESCRIPTION_FILE = "model.onnx", "tokenizer.json", "serving.json"
 _OPSET = 23
