@@ -55,7 +55,7 @@ def _numbered(file: Path) -> Iterator[tuple[int, Any]]:
     if kind not in {".csv", ".jsonl"}:
         raise BadInputError(f"{file} is neither .csv nor .jsonl")
     try:
-        with file.open(encoding="utf-8", newline="") as stream:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
             if kind == ".csv":
                 reader = csv.DictReader(stream)
                 yield from ((reader.line_num, row) for row in reader)
@@ -70,7 +70,7 @@ def _numbered(file: Path) -> Iterator[tuple[int, Any]]:
 def _json(line: str) -> Any:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -47,6 +47,21 @@ def test_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:
     assert read_labelled_file(again, labeller="anna")[0].cluster == read[0].cluster
 
 
+def test_a_mark_of_byte_order_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    for name, content in (
+        ("rows.csv", "prompt,answer,harmful\nHi,Hello,no\n"),
+        ("rows.jsonl", '{"prompt": "Hi", "answer": "Hello", "harmful": false}\n'),
+    ):
+        (tmp_path / name).write_text(content, encoding="utf-8-sig")
+        assert read_labelled_file(tmp_path / name, labeller="anna")[0].prompt == "Hi"
+
+
+def test_a_line_of_brackets_is_a_wrong_row(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("[" * 100_000 + "\n")
+    with pytest.raises(BadInputError, match=r"rows\.jsonl:1: is no JSON object"):
+        read_labelled_file(tmp_path / "rows.jsonl", labeller="anna")
+
+
 def test_each_wrong_row_has_a_line_and_nothing_is_taken(tmp_path: Path) -> None:
     file = _jsonl(
         tmp_path,
