@@ -42,7 +42,7 @@ def installed(settings: Settings) -> Iterator[Installed]:
 
     Made once, and gone on with by the next run, with all answers that are stored.
     """
-    folder = settings.platform.cache.expanduser() / "bench" / "guidance"
+    folder = cache_of(settings)
     folder.mkdir(parents=True, exist_ok=True)
     # MLflow without its server puts artifacts into the working folder.
     with temporary_postgres(kept_in=folder / "postgres") as url, chdir(folder):

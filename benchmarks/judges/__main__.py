@@ -6,7 +6,6 @@ anew and leaves the other figures as they are.
 
 from __future__ import annotations
 
-import csv
 import sys
 import time
 from functools import partial
@@ -14,6 +13,7 @@ from functools import partial
 from benchmarks._harness.parts import run_parts
 from benchmarks._harness.report import Figure
 from benchmarks.authoring.model import bundled_model
+from benchmarks.judges.human_labels import pyrit_rows
 from benchmarks.judges.trained import measure_trained
 from guidealign.evaluation import Pace, Reliability, measure_judge
 from guidealign.evaluation.trust import load_answers
@@ -46,15 +46,11 @@ def _rules(full: bool) -> list[Figure]:
 def _human_labels() -> list[Figure]:
     """The rules on answers that other people labelled, where a copy of PyRIT's is at hand."""
     folder = load_settings().evaluation.data_folder
-    files = sorted((folder / "pyrit_scorer_evals").glob("refusal_scorer__*.csv")) if folder else []
-    labelled: list[tuple[bool, bool]] = []
-    for file in files:
-        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-        rows = csv.DictReader(line for line in lines if not line.startswith("#"))
-        labelled += [
-            (row["human_score"] == "1", why_refused(row["assistant_response"]) is not None)
-            for row in rows
-        ]
+    rows = pyrit_rows(folder, "refusal_scorer__*.csv") if folder else []
+    labelled = [
+        (row["human_score"] == "1", why_refused(row["assistant_response"]) is not None)
+        for row in rows
+    ]
     if not labelled:
         return []
     found = [said for refuses, said in labelled if refuses]
