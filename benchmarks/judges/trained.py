@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import time
@@ -12,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from benchmarks._harness.report import Figure
+from benchmarks.judges.human_labels import pyrit_rows
 from guidealign.evaluation.trust import held_out_of_judges, package_labels
 from guidealign.judges import (
     LEAST_BOUND,
@@ -116,7 +116,8 @@ def _estimate(
 
 
 def _time_of_an_answer(judges: TrainedJudges, rows: Sequence[LabelledRow]) -> Figure:
-    asked = rows[:_TIMED]
+    # What was encoded for another answer to the same prompt would not be timed.
+    asked = list({row.prompt: row for row in rows}.values())[:_TIMED]
     began = time.perf_counter()
     for row in asked:
         judges.says("harmful", [row])
@@ -150,10 +151,10 @@ def _agreement(
     ]
     labels = [label for _, label in labelled]
     clusters = [row.prompt for row in rows]
-    likely = judges.probabilities(task, rows).tolist()
-    said = [probability >= judges.heads[task].threshold for probability in likely]
+    likely = judges.probabilities(task, rows)
+    said = judges.is_yes(task, likely).tolist()
     found = bootstrap(kappa, said, labels, clusters)
-    ordered = bootstrap(auc, likely, labels, clusters)
+    ordered = bootstrap(auc, likely.tolist(), labels, clusters)
     word = _WORDS[task]
     return [
         _estimate(f"trained: {of}, kappa {word}", found, len(rows)),
@@ -188,11 +189,11 @@ def _share(name: str, judges: TrainedJudges, texts: list[str]) -> Figure:
 
 
 def _rows(folder: Path, pattern: str) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = []
-    for file in sorted((folder / "pyrit_scorer_evals").glob(pattern)):
-        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-        found += csv.DictReader(line for line in lines if not line.startswith("#"))
-    return [row for row in found if row.get("objective") and row.get("assistant_response")]
+    return [
+        row
+        for row in pyrit_rows(folder, pattern)
+        if row.get("objective") and row.get("assistant_response")
+    ]
 
 
 def _score(row: dict[str, str]) -> float | None:

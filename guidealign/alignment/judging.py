@@ -48,8 +48,8 @@ class Jury:
             ]
         judges = self.judges
         rows = [Judged(prompt=a.input_text, answer=a.response) for a in answers]
-        said = {task: judges.says(task, rows) for task in _NEEDED}
-        harm, helps = (judges.probabilities(task, rows) for task in _NEEDED)
+        likely = {task: judges.probabilities(task, rows) for task in _NEEDED}
+        said = {task: judges.is_yes(task, found) for task, found in likely.items()}
         declines: Any = [refuses(a.response) for a in answers]
         if judges.usable("declines"):
             declines = judges.says("declines", rows)
@@ -59,8 +59,8 @@ class Jury:
                 harmful=bool(said["harmful"][i]),
                 helps=bool(said["helps"][i]),
                 declines=bool(declines[i]),
-                harm=float(harm[i]),
-                help=float(helps[i]),
+                harm=float(likely["harmful"][i]),
+                help=float(likely["helps"][i]),
             )
             for i, answer in enumerate(answers)
         ]

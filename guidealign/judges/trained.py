@@ -60,7 +60,8 @@ class TrainedJudges:
         self.heads = dict(heads)
         self.reports = dict(reports)
         self.version = version
-        self._encoder = encoder
+        # Several tasks are asked about the same answers: a text is encoded once for all of them.
+        self._vectors = TextVectors(encoder)
         self._encoder_name = encoder_name
 
     @property
@@ -84,7 +85,7 @@ class TrainedJudges:
         head = self._head(task)
         if not rows:
             return np.zeros(0)
-        return head.probabilities(features(task, rows, TextVectors(self._encoder)))
+        return head.probabilities(features(task, rows, self._vectors))
 
     def says(self, task: JudgeTask, rows: Sequence[Asked]) -> NDArray[np.bool_]:
         """Whether each is at or above the task's threshold, (len(rows),).
@@ -92,7 +93,15 @@ class TrainedJudges:
         Raises:
             BadInputError: no head was trained for the task.
         """
-        found: NDArray[np.bool_] = self.probabilities(task, rows) >= self._head(task).threshold
+        return self.is_yes(task, self.probabilities(task, rows))
+
+    def is_yes(self, task: JudgeTask, likely: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether each probability is at or above the task's threshold, (n,).
+
+        Raises:
+            BadInputError: no head was trained for the task.
+        """
+        found: NDArray[np.bool_] = likely >= self._head(task).threshold
         return found
 
     def usable(self, task: JudgeTask) -> bool:
@@ -107,7 +116,7 @@ class TrainedJudges:
 
     def agreement(self, task: JudgeTask, rows: Sequence[LabelledRow]) -> float:
         """Kappa with the labels that rows have."""
-        return agreement_of(task, self._head(task), rows, TextVectors(self._encoder))
+        return agreement_of(task, self._head(task), rows, self._vectors)
 
     def _head(self, task: JudgeTask) -> Head:
         if task not in self.heads:

@@ -51,6 +51,24 @@ def test_a_head_learns_what_the_labels_follow_from() -> None:
         judges.says("declines", unseen)
 
 
+def test_a_text_is_encoded_once_for_all_tasks_that_read_it() -> None:
+    asked: list[str] = []
+
+    class Counting(WordEncoder):
+        def encode(self, texts, *, side):
+            asked.extend(texts)
+            return super().encode(texts, side=side)
+
+    rows = [replace(row, helps=not row.harmful) for row in labelled_rows(80)]
+    judges = fit_judges(rows, rows[:40], Counting(), encoder_name="words", with_origins=False)
+    asked.clear()
+    for task in ("harmful", "helps"):
+        judges.says(task, rows[:10])
+        judges.probabilities(task, rows[:10])
+    assert asked
+    assert len(asked) == len(set(asked))
+
+
 def test_a_head_that_learned_nothing_is_unusable() -> None:
     judges = _fit(labelled_rows(160, noise=1.0), labelled_rows(80, prefix="new", noise=1.0))
     assert not judges.usable("harmful")
