@@ -6,9 +6,6 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-_HALVINGS = 48
-"""Of a bracket no wider than 2: ends are right to 1e-14."""
-
 
 @dataclass(frozen=True)
 class Rate:
@@ -70,23 +67,23 @@ def tango_interval(
         n: cases, ties among them; (-1, 1) comes of none.
         level: is left out on each side.
     """
+    # Brings scipy in, which takes seconds: only who wants such an interval waits for it.
+    from scipy import optimize
+
     if n == 0:
         return -1.0, 1.0
     z = -NormalDist().inv_cdf(level) if level > 0 else math.inf
     seen = (wins - losses) / n
     edge = 1 - 1e-9
 
-    def end(near: float, far: float) -> float:
-        def beyond(gain: float) -> bool:
-            return abs(tango_score(wins, losses, n, gain)) > z
+    def end(target: float, near: float, far: float) -> float:
+        def miss(gain: float) -> float:
+            return tango_score(wins, losses, n, gain) - target
 
-        if not beyond(far):
+        if miss(near) * miss(far) > 0:
             return far
-        for _ in range(_HALVINGS):
-            middle = (near + far) / 2
-            near, far = (near, middle) if beyond(middle) else (middle, far)
-        return far
+        return float(optimize.brentq(miss, near, far, xtol=1e-10))
 
-    low = -1.0 if seen <= -edge else end(min(seen, edge), -edge)
-    high = 1.0 if seen >= edge else end(max(seen, -edge), edge)
+    low = -1.0 if seen <= -edge else end(z, min(seen, edge), -edge)
+    high = 1.0 if seen >= edge else end(-z, max(seen, -edge), edge)
     return low, high
