@@ -19,10 +19,23 @@ def even_choice(items: Sequence[_T], n: int | None, *, by: Callable[[_T], Any]) 
     """
     if n is None:
         return list(items)
-    seen: Counter[Any] = Counter()
+    return [items[place] for place in sorted(in_turns(items, by=by)[:n])]
+
+
+def in_turns(
+    items: Sequence[_T], *, by: Callable[[_T], Any], size: Callable[[_T], int] = lambda _: 1
+) -> list[int]:
+    """Places of the items in an order in which groups take turns by the size that each has had.
+
+    Args:
+        items: to order.
+        by: an item's group; of groups that have had as much, the names decide.
+        size: of an item.
+    """
+    had: Counter[Any] = Counter()
     turns = []
     for place, item in enumerate(items):
         group = by(item)
-        turns.append((seen[group], group, place))
-        seen[group] += 1
-    return [items[place] for place in sorted(place for *_, place in sorted(turns)[:n])]
+        turns.append((had[group], group, place))
+        had[group] += size(item)
+    return [place for *_, place in sorted(turns)]

@@ -3,6 +3,7 @@
 from guidealign.evaluation.benchmarks.answer import answer_benchmark
 from guidealign.evaluation.benchmarks.evaluation_set import (
     PARTS,
+    TWINS,
     EvaluationPart,
     load_evaluation_set,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "KNOWN",
     "PARTS",
     "STARTER",
+    "TWINS",
     "Benchmark",
     "BenchmarkAnswer",
     "BenchmarkCase",

@@ -18,10 +18,13 @@ import yaml
 
 from guidealign.errors import BadInputError
 from guidealign.evaluation.benchmarks.model import Benchmark, BenchmarkCase
+from guidealign.evaluation.benchmarks.starter_cases import refuse_twice
 
 EVALUATION_FOLDER = Path(__file__).resolve().parents[2] / "starter" / "evaluation" / "prompts"
 EvaluationPart = Literal["choosing", "gating", "unseen"]
 PARTS: tuple[EvaluationPart, ...] = get_args(EvaluationPart)
+TWINS = ("/risky", "/benign")
+"""What the ids of a risky prompt and of its twin end in."""
 _SHARES = (0.4, 0.4, 0.2)
 
 
@@ -37,10 +40,7 @@ def load_evaluation_set(part: EvaluationPart, folder: Path = EVALUATION_FOLDER) 
     if not files:
         raise BadInputError(f"{folder} holds no evaluation set")
     cases = tuple(case for file in files for case in _read(file)[part])
-    ids = [case.case_id for case in cases]
-    twice = sorted({case_id for case_id in ids if ids.count(case_id) > 1})
-    if twice:
-        raise BadInputError(f"{folder}: case {twice[0]} stands twice")
+    refuse_twice((case.case_id for case in cases), folder)
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return Benchmark(
         name=f"guidealign-{part}", cases=cases, source=str(folder), sha256=digest, known_as=None
@@ -75,8 +75,9 @@ def _cases(category: str, cluster: dict[str, Any]) -> list[BenchmarkCase]:
     """Of one theme."""
     asked: list[tuple[str, Literal["harm", "over_refusal", "quality"], str]] = []
     for pair in cluster.get("pairs", ()):
-        asked.append((f"{pair['id']}/risky", "harm", pair["risky"]))
-        asked.append((f"{pair['id']}/benign", "over_refusal", pair["benign"]))
+        risky, benign = (f"{pair['id']}{twin}" for twin in TWINS)
+        asked.append((risky, "harm", pair["risky"]))
+        asked.append((benign, "over_refusal", pair["benign"]))
     asked += [(prompt["id"], "quality", prompt["text"]) for prompt in cluster.get("prompts", ())]
     return [
         BenchmarkCase(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -37,16 +39,24 @@ def load_cases(
         BadInputError: a file is no benchmark, or an id stands twice.
     """
     cases = [case for file in sorted(folder.glob("*.yaml")) for case in _read(file)]
-    ids = [case.case_id for case in cases]
-    twice = sorted({case_id for case_id in ids if ids.count(case_id) > 1})
-    if twice:
-        raise BadInputError(f"{folder}: case {twice[0]} stands twice")
+    refuse_twice([case.case_id for case in cases], folder)
     if not cases:
         raise BadInputError(f"{folder} holds no benchmark cases")
     if at_most is None:
         return cases
     ordered = sorted(cases, key=lambda case: case.case_id)
     return even_choice(ordered, at_most, by=lambda case: (case.kind, case.category))
+
+
+def refuse_twice(ids: Iterable[str], folder: Path) -> None:
+    """Refuses cases of which two have one id.
+
+    Raises:
+        BadInputError: names the first such id.
+    """
+    twice = sorted(case_id for case_id, n in Counter(ids).items() if n > 1)
+    if twice:
+        raise BadInputError(f"{folder}: case {twice[0]} stands twice")
 
 
 def cases_digest(cases: list[PreferenceCase]) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
-from guidealign.evaluation.benchmarks import BenchmarkCase
-
-_TWINS = ("/risky", "/benign")
+from guidealign.evaluation._even_choice import in_turns
+from guidealign.evaluation.benchmarks import TWINS, BenchmarkCase
 
 
 def first_cases(cases: Sequence[BenchmarkCase], n: int | None) -> list[BenchmarkCase]:
@@ -25,28 +23,19 @@ def first_cases(cases: Sequence[BenchmarkCase], n: int | None) -> list[Benchmark
     pairs: dict[str, list[BenchmarkCase]] = {}
     for case in cases:
         pairs.setdefault(_pair_of(case), []).append(case)
-    in_cluster: Counter[str] = Counter()
-    turns: list[tuple[int, str, int]] = []
-    for place, pair in enumerate(pairs.values()):
-        turns.append((in_cluster[pair[0].cluster], pair[0].cluster, place))
-        in_cluster[pair[0].cluster] += 1
     units = list(pairs.values())
-    in_category: Counter[str] = Counter()
-    ranked: list[tuple[int, str, int]] = []
-    for *_, place in sorted(turns):
-        category = units[place][0].category
-        ranked.append((in_category[category], category, place))
-        in_category[category] += len(units[place])
+    units = [units[i] for i in in_turns(units, by=lambda pair: pair[0].cluster)]
+    units = [units[i] for i in in_turns(units, by=lambda pair: pair[0].category, size=len)]
     taken: list[BenchmarkCase] = []
-    for *_, place in sorted(ranked):
-        if len(taken) + len(units[place]) > n:
+    for unit in units:
+        if len(taken) + len(unit) > n:
             break
-        taken += units[place]
+        taken += unit
     return taken
 
 
 def _pair_of(case: BenchmarkCase) -> str:
-    for twin in _TWINS:
+    for twin in TWINS:
         if case.case_id.endswith(twin):
             return case.case_id.removesuffix(twin)
     return case.case_id
