@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from guidealign.errors import BadInputError, ConfigurationError
-from guidealign.records import LABRADOR_MODEL, Release
+from guidealign.records import LABRADOR_MODEL
 from guidealign.settings import EndpointSettings, Settings
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def subject_of(
         BadInputError: there is no such endpoint, or nothing is served that it needs.
         ConfigurationError: the endpoint has no address.
     """
+    from guidealign.db import served_release
     from guidealign.evaluation import BenchmarkSubject
 
     settings: Settings = services["settings"]
@@ -55,7 +56,7 @@ def subject_of(
         endpoint = settings.safety
     elif model == "labrador":
         endpoint, registered = settings.labrador_server, True
-        version = live_release(services["engine"]).labrador_version
+        version = served_release(services["engine"]).labrador_version
     else:
         raise BadInputError(
             f"{model} is no endpoint of the settings: say with --base-url where it is served"
@@ -66,7 +67,7 @@ def subject_of(
         endpoint=endpoint,
         name=LABRADOR_MODEL if registered else endpoint.model,
         version=version,
-        release=live_release(services["engine"]) if guided else None,
+        release=served_release(services["engine"]) if guided else None,
     )
 
 
@@ -96,20 +97,6 @@ def version_of(model: str) -> int:
     if not model.startswith(REGISTERED) or not number.isdigit():
         raise BadInputError(f"{model} is no version: give labrador:0 for the base, labrador:1, ...")
     return int(number)
-
-
-def live_release(engine: Any) -> Release:
-    """What is served.
-
-    Raises:
-        BadInputError: nothing is.
-    """
-    from guidealign.db import current_release
-
-    release = current_release(engine)
-    if release is None:
-        raise BadInputError("nothing is served yet, so there are no guidelines: publish first")
-    return release
 
 
 def registry_of(settings: Settings) -> Any:

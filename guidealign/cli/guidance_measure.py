@@ -11,7 +11,7 @@ from rich.table import Table
 
 from guidealign.cli._progress import counted
 from guidealign.cli._shared import actor, console, data, print_json
-from guidealign.cli._subject import live_release, registry_of, require_name, subject_of
+from guidealign.cli._subject import registry_of, require_name, subject_of
 from guidealign.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ def _measured(
     *,
     as_json: bool,
 ) -> None:
+    from guidealign.db import served_release
     from guidealign.evaluation import (
         PARTS,
         choose_policy,
@@ -162,7 +163,7 @@ def _measured(
     if chosen_part is None:
         raise BadInputError(f"--part is one of {', '.join(PARTS)}, not {part}")
     services, subject, instruments, registry = _whom(given, judges)
-    variants = load_variants(live_release(services["engine"]).policy, file)
+    variants = load_variants(served_release(services["engine"]).policy, file)
     with counted() as progress:
         found = measure_guidance(
             subject, variants, load_evaluation_set(chosen_part), instruments, cases=cases,

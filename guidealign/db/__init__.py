@@ -28,6 +28,7 @@ from guidealign.db.releases import (
     guidance_policy,
     latest_release,
     release_by_id,
+    served_release,
     store_policy,
 )
 from guidealign.db.waiting import Waiting, newest_waiting
@@ -60,6 +61,7 @@ __all__ = [
     "renew",
     "retry_failed",
     "schema_revision",
+    "served_release",
     "session_lock",
     "store_policy",
     "store_proof",

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from guidealign.db.engine import guard_database
+from guidealign.errors import BadInputError
 from guidealign.records import GuidancePolicy, Release
 
 _RELEASE = (
@@ -44,6 +45,19 @@ def current_release(engine: Engine) -> Release | None:
     """
     with guard_database(), engine.connect() as connection:
         return latest_release(connection)
+
+
+def served_release(engine: Engine) -> Release:
+    """What is live.
+
+    Raises:
+        BadInputError: nothing is, so there are no guidelines.
+        ServiceUnavailableError: the database does not answer.
+    """
+    release = current_release(engine)
+    if release is None:
+        raise BadInputError("nothing is served yet, so there are no guidelines: publish first")
+    return release
 
 
 def guidance_policy(connection: Connection, version: int) -> GuidancePolicy | None:

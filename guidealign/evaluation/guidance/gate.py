@@ -9,13 +9,13 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from guidealign.db import (
-    current_release,
     guard_database,
     guidance_policy,
     last_revocation,
     latest_release,
     lock_proofs,
     read_proof,
+    served_release,
     store_proof,
 )
 from guidealign.errors import BadInputError
@@ -205,9 +205,7 @@ def _require_same_labrador(
 
 
 def _served(engine: Engine, policy_version: int) -> tuple[Release, GuidancePolicy]:
-    release = current_release(engine)
-    if release is None:
-        raise BadInputError("nothing is served yet, so there are no guidelines: publish first")
+    release = served_release(engine)
     with guard_database(), engine.connect() as connection:
         policy = guidance_policy(connection, policy_version)
     if policy is None:

@@ -11,8 +11,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine
 
-from guidealign.db import current_release, guard_database, store_policy
-from guidealign.errors import BadInputError
+from guidealign.db import guard_database, served_release, store_policy
 from guidealign.evaluation.benchmarks import Benchmark, BenchmarkSubject
 from guidealign.evaluation.guidance.cases import first_cases
 from guidealign.evaluation.guidance.figures import SHARES, VariantFigures, figures_of
@@ -133,9 +132,7 @@ def measure_guidance(  # noqa: PLR0913 - whom, under what, on what, by whom judg
         BadInputError: nothing is served yet, so there are no guidelines.
         TransientError: a server is away; what came is stored.
     """
-    release = current_release(engine)
-    if release is None:
-        raise BadInputError("nothing is served yet, so there are no guidelines: publish first")
+    release = served_release(engine)
     with guard_database(), engine.begin() as connection:
         for variant in variants:
             store_policy(connection, variant.policy, actor=actor)
