@@ -78,6 +78,9 @@ docs: $(READY) ## Write anew what docs/ has from the code: settings, their JSON 
 	@$(BIN)/guidealign settings --write-docs docs
 	@$(BIN)/python -m tests.schema_snapshot
 
+readings: $(READY) ## Read the package's labelled answers anew where rows changed (minutes)
+	@$(BIN)/python -m benchmarks.judges.ship_readings
+
 bench: $(READY_BENCH) ## Measure: make bench AREA=airflow [SCALE=small]
 	@test -n "$(AREA)" || { echo "guidealign: say which: make bench AREA=$$(dirname benchmarks/*/__main__.py | xargs -n1 basename | paste -sd'|')" >&2; exit 2; }
 	@$(BENCH_VENV)/bin/python -m benchmarks.$(AREA) --scale $(SCALE)

@@ -7,6 +7,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -24,11 +25,10 @@ from guidealign.judges import (
     auc,
     bootstrap,
     fit_judges,
-    judges_encoder,
     kappa,
+    make_readings,
 )
 from guidealign.rates import Rate
-from guidealign.registry import Registry
 from guidealign.settings import load_settings
 
 _WORDS: dict[JudgeTask, str] = {
@@ -47,11 +47,9 @@ def measure_trained(full: bool) -> list[Figure]:
     """Trains on the package's labels, registers nothing, and measures; the same at either scale."""
     del full
     settings = load_settings()
-    # The untrained encoder is asked of no registry.
-    encoder = judges_encoder(settings, Registry("sqlite://"))
     rows, unseen = held_out_of_judges().split(package_labels())
     began = time.perf_counter()
-    judges = fit_judges(rows, unseen, encoder, encoder_name="benchmark")
+    judges = fit_judges(rows, unseen, make_readings(settings))
     seconds = time.perf_counter() - began
     origins = {
         task: Counter(r.origin for r in rows if r.label(task) is not None)
@@ -89,6 +87,14 @@ def _of_task(judges: TrainedJudges, task: JudgeTask, origins: Counter[str]) -> l
             _estimate(f"trained: AUC {word} unseen", report.auc, report.n_unseen),
             *(
                 Figure(
+                    figure=f"trained: kappa {word}, unseen, risk of the prompt not told",
+                    value=untold, unit="", n=report.n_unseen,
+                )
+                for untold in (report.untold,)
+                if untold is not None
+            ),
+            *(
+                Figure(
                     figure=f"trained: {name} {word} unseen", value=value, unit="share",
                     n=report.n_unseen,
                 )
@@ -116,15 +122,16 @@ def _estimate(
 
 
 def _time_of_an_answer(judges: TrainedJudges, rows: Sequence[LabelledRow]) -> Figure:
-    # What was encoded for another answer to the same prompt would not be timed.
-    asked = list({row.prompt: row for row in rows}.values())[:_TIMED]
+    # What ships was read before, and would not be timed; nor would the model's first loading.
+    asked = [replace(row, prompt=f"{row.prompt} (once more)") for row in rows[:_TIMED]]
+    judges.says("harmful", [replace(asked[0], prompt="Is it loaded?")])
     began = time.perf_counter()
     for row in asked:
         judges.says("harmful", [row])
     each_ms = (time.perf_counter() - began) / len(asked) * 1e3
     return Figure(
         figure="trained: time of an answer", value=each_ms, unit="ms", n=len(asked),
-        note="one at a time: prompt, answer and its sentences are encoded",
+        note="one at a time, by half of the embedded base",
     )  # fmt: skip
 
 

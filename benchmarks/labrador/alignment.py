@@ -46,12 +46,11 @@ from guidealign.guidance import (
     proposed_policy,
 )
 from guidealign.labrador.adapter_gguf import write_adapter_gguf
-from guidealign.labrador.base import find_base, load_files
 from guidealign.labrador.examples import tokenize
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.library.starter import STARTER_FOLDER
 from guidealign.llm import ChatClient, run_many
-from guidealign.platform import ensure_model
+from guidealign.platform import ensure_model, find_base, load_files
 from guidealign.records import GuidancePolicy, RetrievedGuideline
 from guidealign.settings import EndpointSettings, Settings, load_settings
 

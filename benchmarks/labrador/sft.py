@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from guidealign.labrador import peak_resident_gb
-from guidealign.labrador.base import load_files
 from guidealign.labrador.estimate import estimate_rows
 from guidealign.labrador.examples import Row, batches
 from guidealign.labrador.loop import (
@@ -29,6 +28,7 @@ from guidealign.labrador.loop import (
     gradient_of,
     mean_loss,
 )
+from guidealign.platform import load_files
 from guidealign.settings import LabradorSettings
 from guidealign.training import Course, Training
 

@@ -18,8 +18,8 @@ from rich.console import Console
 from benchmarks._harness.report import ROOT, Figure
 from guidealign.alignment import AlignedExample
 from guidealign.evaluation import load_cases
-from guidealign.labrador.base import find_base
 from guidealign.labrador.examples import Row, tokenize
+from guidealign.platform import find_base
 from guidealign.settings import LabradorSettings, load_settings
 
 _NOISE = 0.02

@@ -147,7 +147,8 @@ def _choose(
     inputs: Sequence[SampledInput], gathered: Gathered, jury: Jury, settings: Settings
 ) -> list[Choice]:
     answers = [gathered.answers[i.input_id] for i in inputs]
-    looked_at = iter(jury.look_at([one for ways in answers for one in ways.values()]))
+    risky = {i.input_id: not i.known_safe for i in inputs}
+    looked_at = iter(jury.look_at([one for ways in answers for one in ways.values()], risky))
     choices = []
     for asked, ways in zip(inputs, answers, strict=True):
         judged = {way: next(looked_at) for way in ways}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,15 +39,24 @@ class Jury:
             return self.judges.fingerprint
         return "none" if self.missing else FORM_ONLY
 
-    def look_at(self, answers: Sequence[StoredAnswer]) -> list[Candidate]:
-        """The answers with what is found of each, in their order."""
+    def look_at(
+        self, answers: Sequence[StoredAnswer], risky: Mapping[int, bool]
+    ) -> list[Candidate]:
+        """The answers with what is found of each, in their order.
+
+        Args:
+            answers: to judge.
+            risky: of each input, by its id.
+        """
         if self.judges is None:
             return [
                 Candidate(answer=a, harmful=False, declines=refuses(a.response), helps=True)
                 for a in answers
             ]
         judges = self.judges
-        rows = [Judged(prompt=a.input_text, answer=a.response) for a in answers]
+        rows = [
+            Judged(prompt=a.input_text, answer=a.response, risky=risky[a.input_id]) for a in answers
+        ]
         likely = {task: judges.probabilities(task, rows) for task in _NEEDED}
         said = {task: judges.is_yes(task, found) for task, found in likely.items()}
         declines: Any = [refuses(a.response) for a in answers]

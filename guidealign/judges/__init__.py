@@ -1,11 +1,12 @@
-"""Judges that are trained here: small heads on the shipped encoder, from labelled rows.
+"""Judges that are trained here: small heads on what a language model reads.
 
-Start here: `train.train_judges`. A head is a logistic regression (`heads`) on what `features` reads
-of a prompt and an answer; how it agrees with rows that it never saw decides whether it is usable.
+Start here: `train.train_judges`. A head is a logistic regression (`heads`) on what a language model
+holds of a prompt and an answer (`reading`, `features`); how it agrees with rows that it never saw
+decides whether it is usable.
 """
 
 from guidealign.judges.agreement import IntervalEstimate, auc, bootstrap, kappa
-from guidealign.judges.features import TextVectors
+from guidealign.judges.features import row_turns
 from guidealign.judges.heads import left_out, measure
 from guidealign.judges.labelled_file import read_labelled_file
 from guidealign.judges.model import (
@@ -20,12 +21,12 @@ from guidealign.judges.model import (
     TaskReport,
     plain,
 )
+from guidealign.judges.reading import Reader, Readings, Turns, make_readings
 from guidealign.judges.refusal_rules import refusal_rules_version, why_refused
 from guidealign.judges.train import (
     JudgesVerdict,
     fit_judges,
     import_labelled,
-    judges_encoder,
     judges_verdict,
     labelled_rows,
     load_judges,
@@ -44,23 +45,26 @@ __all__ = [
     "Judged",
     "JudgesVerdict",
     "LabelledRow",
+    "Reader",
+    "Readings",
     "TaskReport",
-    "TextVectors",
     "TrainedJudges",
+    "Turns",
     "auc",
     "bootstrap",
     "fit_judges",
     "import_labelled",
-    "judges_encoder",
     "judges_verdict",
     "kappa",
     "labelled_rows",
     "left_out",
     "load_judges",
+    "make_readings",
     "measure",
     "plain",
     "read_labelled_file",
     "refusal_rules_version",
+    "row_turns",
     "train_judges",
     "why_refused",
 ]

@@ -1,110 +1,130 @@
-"""What a head reads of a prompt and an answer: frozen vectors, word counts, and a few figures."""
+"""What a head weighs of a row: readings in their main directions, and the risk of the prompt.
+
+To help with a risky request is harm, to decline it is of use; of a harmless one it is the reverse.
+So a head of answers has one set of weights for every prompt and one that counts by its risk.
+"""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from guidealign.guidance import Encoder
-from guidealign.judges.model import Asked, JudgeTask
-from guidealign.judges.refusal_rules import why_refused
+from guidealign.judges.model import Asked, JudgeTask, LabelledRow
+from guidealign.judges.reading import Readings, Turns, read_prompts, read_turns
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Matrix = NDArray[np.float32]
+    TellsRisk = Callable[[Matrix], NDArray[np.float64]]
 
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 """Counts up with every change of what is read: heads of another version are not loaded."""
-_WORDS = 4_096
-_READ_AS_WORD = r"[a-z']+|[?!]"
-_OPENING_WORDS = 25
-_END = re.compile(r"(?<=[.!?])\s+|\n+")
-_SENTENCES = 12
+Side = Literal["prompt", "answer", "guided"]
+_DIRECTIONS = 128
+_SCALE = 0.33
+"""Makes the length of a projected reading about that of the risk, so one penalty fits both."""
+_RISK = 3.0
+_SIDES: dict[JudgeTask, Side] = {"risky": "prompt", "keeps": "guided"}
 
 
-class TextVectors:
-    """Vectors of texts, each text encoded once."""
+def side_of(task: JudgeTask) -> Side:
+    """What the head of a task reads."""
+    return _SIDES.get(task, "answer")
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self._known: dict[str, Matrix] = {}
 
-    def of(self, texts: Sequence[str]) -> Matrix:
-        """L2-normalised vectors, (len(texts), dimensions)."""
+@dataclass(frozen=True, kw_only=True)
+class Projection:
+    """Readings, standardised, in the directions in which they differ most."""
+
+    center: Matrix
+    """(dimensions,)"""
+    axes: Matrix
+    """(dimensions, at most 128)"""
+
+    @classmethod
+    def of(cls, read: Matrix) -> Projection:
+        """Principal components of the correlation matrix of readings (n, dimensions)."""
         import numpy as np
 
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        if new:
-            self._known.update(zip(new, self._encoder.encode(new, side="input"), strict=True))
-        return np.stack([self._known[text] for text in texts])
+        center, spread = read.mean(axis=0), np.maximum(read.std(axis=0), 1e-6)
+        standard = ((read - center) / spread).astype(np.float64)
+        # Values come in rising order.
+        values, axes = np.linalg.eigh(standard.T @ standard)
+        kept = values[-_DIRECTIONS:] > values[-1] * 1e-9
+        chosen = axes[:, -_DIRECTIONS:][:, kept] / spread[:, None] * _SCALE
+        return cls(center=center.astype(np.float32), axes=chosen.astype(np.float32))
+
+    def __call__(self, read: Matrix) -> Matrix:
+        """(n, directions)."""
+        import numpy as np
+
+        projected: Matrix = np.matmul(read - self.center, self.axes, dtype=np.float32)
+        return projected
 
 
-def features(task: JudgeTask, rows: Sequence[Asked], vectors: TextVectors) -> Matrix:
-    """What the head of a task reads, (len(rows), features).
+class RowFeatures:
+    """What heads weigh of rows."""
 
-    Blocks are scaled to about the same length, so that one penalty fits all of them.
-    """
-    import numpy as np
+    def __init__(self, readings: Readings, projections: Mapping[Side, Projection]) -> None:
+        """Takes how rows are read.
 
-    prompts = [row.prompt.strip() for row in rows]
-    p = vectors.of(prompts)
-    if task == "risky":
-        return np.hstack([5 * p, 3 * _words(prompts)])
-    answers = [row.answer.strip() for row in rows]
-    read = [sentences(answer) for answer in answers]
-    a, first = vectors.of(answers), vectors.of([some[0] for some in read])
-    each = [vectors.of(some) for some in read]
-    near = np.array([_nearness(own, some) for own, some in zip(p, each, strict=True)])
-    begun = [" ".join(answer.split()[:_OPENING_WORDS]) for answer in answers]
-    blocks = [
-        *(5 * p, 5 * a, 5 * first, 5 * vectors.of([some[-1] for some in read])),
-        *(5 * np.stack([some.max(axis=0) for some in each]), 80 * p * a),
-        *(3 * _words(begun), 3 * _words(answers), 3 * _words(prompts)),
-        np.stack([(p * a).sum(axis=1), (p * first).sum(axis=1)], axis=1),
-        *(near, np.array([_figures(*pair) for pair in zip(prompts, answers, strict=True)])),
-    ]
-    if task == "keeps":
-        g = vectors.of(["\n".join(row.guidelines) for row in rows])
-        blocks += [5 * g, 80 * g * a, (g * a).sum(axis=1, keepdims=True)]
-    return np.hstack(blocks).astype(np.float32)
+        Args:
+            readings: of the model that reads.
+            projections: of each side that a head reads.
+        """
+        self.readings = readings
+        self.projections = dict(projections)
+        self.tells_risk: TellsRisk | None = None
+        """Of prompts whose risk is not known; None: each is taken to be as likely as not."""
 
+    @classmethod
+    def learned(cls, readings: Readings, rows: Sequence[LabelledRow]) -> RowFeatures:
+        """With the projections that rows give, of the sides that they have."""
+        made = {
+            side: Projection.of(readings.of(_turns(side, own)))
+            for side, own in _by_side(rows).items()
+            if own
+        }
+        return cls(readings, made)
 
-def sentences(text: str) -> list[str]:
-    """The first twelve; one at least. Whether an answer declines is often said in one of them."""
-    found = [part.strip() for part in _END.split(text)]
-    return [part for part in found if part][:_SENTENCES] or [""]
+    def of(self, task: JudgeTask, rows: Sequence[Asked]) -> Matrix:
+        """(len(rows), features)."""
+        import numpy as np
 
+        side = side_of(task)
+        read = self.projections[side](self.readings.of(_turns(side, rows)))
+        if task == "risky":
+            return read
+        risk = self._risk(rows)[:, None].astype(np.float32)
+        return np.hstack([read, read * risk, _RISK * risk])
 
-def _nearness(prompt: Matrix, answer: Matrix) -> tuple[float, ...]:
-    """How near the sentences of an answer, (sentences, dimensions), are to its prompt."""
-    near = answer @ prompt
-    return float(near.max()), float(near.min()), float(near.mean()), len(near) / 10
+    def _risk(self, rows: Sequence[Asked]) -> NDArray[np.float64]:
+        import numpy as np
 
-
-def _words(texts: Sequence[str]) -> Matrix:
-    """Hashed words and pairs of words, L2-normalised, (len(texts), 4096)."""
-    import numpy as np
-    from sklearn.feature_extraction.text import HashingVectorizer
-
-    reader = HashingVectorizer(
-        n_features=_WORDS,
-        ngram_range=(1, 2),
-        alternate_sign=False,
-        token_pattern=_READ_AS_WORD,
-        dtype="float32",
-    )
-    counted = reader.transform([text.casefold().replace("\u2019", "'") for text in texts])
-    return np.asarray(counted.toarray(), dtype=np.float32)
+        known = np.array([0.5 if row.risky is None else float(row.risky) for row in rows])
+        unknown = [n for n, row in enumerate(rows) if row.risky is None]
+        if unknown and self.tells_risk:
+            known[unknown] = self.tells_risk(self.of("risky", [rows[n] for n in unknown]))
+        return known
 
 
-def _figures(prompt: str, answer: str) -> tuple[float, ...]:
-    return (
-        float(why_refused(answer) is not None),
-        float(answer.endswith("?")),
-        math.log1p(len(answer)) / 5,
-        math.log1p(len(prompt)) / 5,
-    )
+def row_turns(rows: Sequence[LabelledRow]) -> list[Turns]:
+    """All that is read of rows, each once."""
+    sides = _by_side(rows).items()
+    return list(dict.fromkeys(one for side, own in sides for one in _turns(side, own)))
+
+
+def _by_side(rows: Sequence[LabelledRow]) -> dict[Side, list[LabelledRow]]:
+    answered = [row for row in rows if row.answer]
+    return {
+        "prompt": list(rows),
+        "answer": answered,
+        "guided": [row for row in answered if row.guidelines],
+    }
+
+
+def _turns(side: Side, rows: Sequence[Asked]) -> list[Turns]:
+    return read_prompts(rows) if side == "prompt" else read_turns(rows, guided=side == "guided")

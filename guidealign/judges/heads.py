@@ -1,4 +1,4 @@
-"""A head: a logistic regression on frozen features, calibrated, with a threshold of its own.
+"""A head: a logistic regression on what is read of a row, calibrated, with its own threshold.
 
 Penalty, calibration and threshold come of one grouped cross-validation on the rows that it is
 trained on; what is held out is looked at once, by `measure`.
@@ -7,12 +7,12 @@ trained on; what is held out is looked at once, by `measure`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from guidealign.errors import BadInputError
 from guidealign.judges.agreement import IntervalEstimate, auc, bootstrap, kappa
-from guidealign.judges.features import TextVectors, features
+from guidealign.judges.features import RowFeatures
 from guidealign.judges.model import (
     LEAST_BOUND,
     LEAST_KAPPA,
@@ -20,6 +20,7 @@ from guidealign.judges.model import (
     JudgeTask,
     LabelledRow,
     TaskReport,
+    plain,
 )
 
 if TYPE_CHECKING:
@@ -28,11 +29,10 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
-_PENALTIES = (0.03, 0.1, 0.3, 1.0)
+_PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3)
 """Inverse strengths of the squared penalty that are tried."""
-_PENALTY_ABROAD = (0.1,)
+_PENALTY_ABROAD = (0.03,)
 """Without an origin nothing is tuned: it is about what to expect, not about the best."""
-_MOST_DIMENSIONS = 400
 _FOLDS = 5
 _FEWEST = 10
 """Rows of each label, to train on and to be measured on: with fewer a kappa says nothing."""
@@ -59,8 +59,14 @@ class Head:
 
 
 def known(task: JudgeTask, rows: Sequence[LabelledRow]) -> list[LabelledRow]:
-    """Rows that a task has a label of."""
-    return [row for row in rows if row.label(task) is not None]
+    """Rows that a task has a label of; whether a prompt is risky is asked once for all answers."""
+    found = [row for row in rows if row.label(task) is not None]
+    if task != "risky":
+        return found
+    prompts: dict[str, LabelledRow] = {}
+    for row in sorted(found, key=lambda row: bool(row.answer)):
+        prompts.setdefault(plain(row.prompt), row)
+    return list(prompts.values())
 
 
 def lacking(task: JudgeTask, rows: Sequence[LabelledRow]) -> str:
@@ -75,7 +81,7 @@ def lacking(task: JudgeTask, rows: Sequence[LabelledRow]) -> str:
 def fit(
     task: JudgeTask,
     rows: Sequence[LabelledRow],
-    vectors: TextVectors,
+    read: RowFeatures,
     penalties: Sequence[float] = _PENALTIES,
 ) -> Head:
     """Trains a head; deterministic.
@@ -83,7 +89,7 @@ def fit(
     Args:
         task: whose labels are learned.
         rows: of the training part; those without a label are passed over.
-        vectors: of the encoder that will be asked too.
+        read: what rows give.
         penalties: inverse strengths, of which the folds choose.
 
     Raises:
@@ -96,18 +102,17 @@ def fit(
     if too_few:
         raise BadInputError(f"{task}: {too_few}")
     labels = np.array([row.label(task) for row in chosen], dtype=bool)
-    matrix = features(task, chosen, vectors).astype(np.float64)
-    rotated, back = _rotate(matrix)
+    matrix = read.of(task, chosen).astype(np.float64)
     folds = _fold(chosen, labels)
-    scores = {c: _unseen_scores(rotated, labels, folds, c) for c in penalties}
+    scores = {c: _unseen_scores(matrix, labels, folds, c) for c in penalties}
     best = min(scores, key=lambda c: _log_loss(scores[c], labels))
     # The folds' scores say how far a new row's score may be believed: fewer rows, flatter.
     slope, shift = _line(scores[best].reshape(-1, 1), labels, 1e6)
     calibrated = 0.5 * (1 + np.tanh(0.5 * (slope[0] * scores[best] + shift)))
     threshold, agreement = _best_threshold(calibrated, labels)
-    weights, bias = _line(rotated, labels, best)
+    weights, bias = _line(matrix, labels, best)
     return Head(
-        weights=(slope[0] * (back @ weights)).astype(np.float32),
+        weights=(slope[0] * weights).astype(np.float32),
         bias=float(slope[0] * bias + shift),
         threshold=threshold,
         cross_validated=agreement,
@@ -118,7 +123,7 @@ def measure(
     task: JudgeTask,
     head: Head,
     unseen: Sequence[LabelledRow],
-    vectors: TextVectors,
+    read: RowFeatures,
     *,
     n_trained: int,
     by_origin: dict[str, float] | None = None,
@@ -137,11 +142,14 @@ def measure(
         reason = f"of the unseen rows {too_few}"
         return TaskReport(**told, kappa=None, auc=None, recall=None, precision=None, reason=reason)
     labels = [bool(row.label(task)) for row in rows]
-    likely = head.probabilities(features(task, rows, vectors))
+    likely = head.probabilities(read.of(task, rows))
     said = [bool(p >= head.threshold) for p in likely]
     clusters = [row.cluster for row in rows]
     agreement = bootstrap(kappa, said, labels, clusters)
     hits = sum(s and y for s, y in zip(said, labels, strict=True))
+    untold = None
+    if task != "risky":
+        untold = agreement_of(task, head, [replace(row, risky=None) for row in rows], read)
     return TaskReport(
         **told,
         kappa=agreement,
@@ -149,11 +157,12 @@ def measure(
         recall=hits / sum(labels),
         precision=hits / sum(said) if any(said) else None,
         reason=_unusable(agreement),
+        untold=untold,
     )
 
 
 def left_out(
-    task: JudgeTask, rows: Sequence[LabelledRow], vectors: TextVectors
+    task: JudgeTask, rows: Sequence[LabelledRow], read: RowFeatures
 ) -> dict[str, tuple[Head, list[LabelledRow]]]:
     """By origin of answers: a head trained without it, and its rows; those too few are left out."""
     chosen = known(task, rows)
@@ -164,16 +173,16 @@ def left_out(
         # Another origin's answers to the same prompts would tell of them.
         others = [r for r in chosen if r.origin != origin and r.cluster not in clusters]
         if not lacking(task, own) and not lacking(task, others):
-            found[origin] = (fit(task, others, vectors, _PENALTY_ABROAD), own)
+            found[origin] = (fit(task, others, read, _PENALTY_ABROAD), own)
     return found
 
 
 def agreement_of(
-    task: JudgeTask, head: Head, rows: Sequence[LabelledRow], vectors: TextVectors
+    task: JudgeTask, head: Head, rows: Sequence[LabelledRow], read: RowFeatures
 ) -> float:
     """Kappa of a head at its threshold."""
     chosen = known(task, rows)
-    likely = head.probabilities(features(task, chosen, vectors))
+    likely = head.probabilities(read.of(task, chosen))
     return kappa([bool(p >= head.threshold) for p in likely], [row.label(task) for row in chosen])
 
 
@@ -184,20 +193,6 @@ def _unusable(found: IntervalEstimate) -> str:
         f"kappa {found.value:.2f} [{found.low:.2f}, {found.high:.2f}] on unseen rows: it takes"
         f" {LEAST_KAPPA} with the lower end above {LEAST_BOUND}"
     )
-
-
-def _rotate(matrix: Numbers) -> tuple[Numbers, Numbers]:
-    """Rows in their 400 main directions at most, and the way back for weights.
-
-    A squared penalty does not see rotations: what is lost is what the rows hardly differ in.
-    """
-    import numpy as np
-
-    # Values come in rising order.
-    values, turned = (found[..., -_MOST_DIMENSIONS:] for found in np.linalg.eigh(matrix @ matrix.T))
-    kept = values > values.max() * 1e-10
-    length = np.sqrt(values[kept])
-    return turned[:, kept] * length, matrix.T @ (turned[:, kept] / length)
 
 
 def _fold(rows: Sequence[Asked], labels: NDArray[np.bool_]) -> list[Any]:

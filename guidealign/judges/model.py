@@ -37,6 +37,10 @@ class Asked(Protocol):
     def guidelines(self) -> tuple[str, ...]:
         """The guidelines that the answer was to keep to."""
 
+    @property
+    def risky(self) -> bool | None:
+        """Whether a plain answer may do harm; None: nobody knows, and a head guesses."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
@@ -45,6 +49,8 @@ class Judged:
     prompt: str
     answer: str = ""
     guidelines: tuple[str, ...] = ()
+    risky: bool | None = None
+    """Of the prompt, where it is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,15 +103,21 @@ class HeldOut:
     def split(self, rows: Iterable[LabelledRow]) -> tuple[list[LabelledRow], list[LabelledRow]]:
         """Rows to train on, and rows held out.
 
-        All rows of a prompt get one of their clusters: one that is held out, else one with a name.
+        All rows of a prompt get one of their clusters: one that is held out, else one with a name;
+        and what is known of its risk.
         """
         rows = list(rows)
         clusters: dict[str, str] = {}
+        risks: dict[str, bool] = {}
         for row in sorted(rows, key=self._rank):
             clusters.setdefault(plain(row.prompt), row.cluster)
+            if row.risky is not None:
+                risks.setdefault(plain(row.prompt), row.risky)
         parts: tuple[list[LabelledRow], list[LabelledRow]] = ([], [])
         for row in rows:
-            placed = replace(row, cluster=clusters[plain(row.prompt)])
+            prompt = plain(row.prompt)
+            risky = risks.get(prompt) if row.risky is None else row.risky
+            placed = replace(row, cluster=clusters[prompt], risky=risky)
             parts[self.holds(placed)].append(placed)
         return parts
 
@@ -137,6 +149,8 @@ class TaskReport:
     """Kappa on each origin of answers by a head that was trained without that origin."""
     reason: str
     """Why the head is unusable; empty: it is usable."""
+    untold: float | None = None
+    """Kappa on rows held out where nobody tells whether their prompts are risky."""
 
     @property
     def usable(self) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +16,23 @@ from sqlalchemy import Engine
 
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError, IntegrityError, PermanentError
-from guidealign.guidance import Encoder
 from guidealign.judges import store
-from guidealign.judges.features import FEATURES_VERSION, TextVectors
+from guidealign.judges.features import FEATURES_VERSION, RowFeatures
 from guidealign.judges.heads import Head, agreement_of, fit, known, lacking, left_out, measure
 from guidealign.judges.model import TASKS, HeldOut, JudgeTask, LabelledRow, TaskReport
-from guidealign.judges.refusal_rules import refusal_rules_version
+from guidealign.judges.reading import Readings, make_readings, readings_folder
 from guidealign.judges.trained import (
     TrainedJudges,
-    described_encoder,
+    described_reader,
     read_package,
     write_package,
 )
 from guidealign.records import JUDGES_MODEL, UNTRAINED_VERSION
 from guidealign.registry import Registry, Run
-from guidealign.retriever import load_serving_encoder
 from guidealign.settings import Settings
 from guidealign.training import LineageRow, Trained, register_once
 
-TRAINER_VERSION = "judges-1"
+TRAINER_VERSION = "judges-2"
 _CHAMPION = "champion"
 _LEAST_LOSS = 0.05
 """Of kappa on the rows held out: a version that loses no more than it is not worse."""
@@ -108,7 +107,7 @@ def load_judges(*, engine: Engine, settings: Settings, registry: Registry) -> Tr
     """The judges that were promoted last; None: none was.
 
     Raises:
-        IntegrityError: they can no longer be loaded: files, features, rules or encoder changed.
+        IntegrityError: they can no longer be loaded: files, features or reader changed.
     """
     with guard_database(), engine.connect() as connection:
         version = store.champion(connection)
@@ -125,17 +124,11 @@ def judges_verdict(engine: Engine, version: int | None = None) -> JudgesVerdict 
     return JudgesVerdict(**{**told, "reports": reports})
 
 
-def judges_encoder(settings: Settings, registry: Registry) -> Encoder:
-    """The untrained encoder with as many tokens as judges read; the same whatever is served."""
-    return _encoder(_describe(settings), settings, registry)
-
-
 def fit_judges(
     rows: Sequence[LabelledRow],
     unseen: Sequence[LabelledRow],
-    encoder: Encoder,
+    readings: Readings,
     *,
-    encoder_name: str,
     with_origins: bool = True,
 ) -> TrainedJudges:
     """Heads of all tasks that have rows enough, with how they agree with rows they never saw.
@@ -143,30 +136,31 @@ def fit_judges(
     Args:
         rows: to train on.
         unseen: to measure on.
-        encoder: frozen.
-        encoder_name: for the fingerprint.
+        readings: of the model that reads.
         with_origins: also train without each origin, to tell how heads do abroad.
     """
-    vectors = TextVectors(encoder)
+    read = RowFeatures.learned(readings, rows)
     heads: dict[JudgeTask, Head] = {}
     reports: dict[JudgeTask, TaskReport] = {}
-    for task in TASKS:
+    for task in TASKS:  # `risky` is the first: the others ask it where nobody knows
         if lacking(task, known(task, rows)):
             continue
-        heads[task] = fit(task, rows, vectors)
-        abroad = left_out(task, rows, vectors) if with_origins else {}
+        heads[task] = fit(task, rows, read)
+        if task == "risky":
+            read.tells_risk = heads[task].probabilities
+        abroad = left_out(task, rows, read) if with_origins else {}
         reports[task] = measure(
             task,
             heads[task],
             unseen,
-            vectors,
+            read,
             n_trained=len(known(task, rows)),
             by_origin={
-                origin: agreement_of(task, head, own, vectors)
+                origin: agreement_of(task, head, own, read)
                 for origin, (head, own) in abroad.items()
             },
         )
-    return TrainedJudges(heads, reports, encoder, encoder_name=encoder_name)
+    return TrainedJudges(heads, reports, read)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,15 +172,14 @@ class _Recipe:
     settings: Settings
     registry: Registry
     model_name: str = JUDGES_MODEL
-    description: str = "Judges of prompts and answers: logistic heads on a frozen encoder"
+    description: str = "Judges of prompts and answers: logistic heads on a frozen language model"
 
     @property
     def settings_key(self) -> str:
         parts = {
             "trainer": TRAINER_VERSION,
             "features": FEATURES_VERSION,
-            "rules": refusal_rules_version(),
-            "encoder": _describe(self.settings),
+            "reader": self._readings.reader.name,
             "data": [_digest(self.rows), _digest(self.unseen)],
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -195,27 +188,26 @@ class _Recipe:
         return {
             "data_digest": _digest(self.rows),
             "unseen_digest": _digest(self.unseen),
-            "base_model": self.settings.retriever.base_model,
+            "base_model": self._readings.reader.name,
             "trainer": TRAINER_VERSION,
         }
 
     def lineage(self) -> LineageRow:
         # Judges are made from no library; `core.judge_verdicts` tells what they are.
         return LineageRow(
-            base_model=self.settings.retriever.base_model,
+            base_model=self._readings.reader.name,
             library_version=UNTRAINED_VERSION,
             data_digest=_digest(self.rows),
             settings=_describe(self.settings),
         )
 
     def check_reload(self, folder: Path) -> float:
-        read_package(folder, self._encoder(), encoder_name=_name(self.settings))
+        read_package(folder, self._readings)
         return 0.0
 
     def train(self, run: Run, folder: Path) -> Trained:
-        judges = fit_judges(
-            self.rows, self.unseen, self._encoder(), encoder_name=_name(self.settings)
-        )
+        judges = fit_judges(self.rows, self.unseen, self._readings)
+        self._readings.keep(readings_folder(self.settings))
         metrics = {
             f"{task}/{name}": value
             for task, report in judges.reports.items()
@@ -226,11 +218,12 @@ class _Recipe:
         for name, part in (("training", self.rows), ("evaluation", self.unseen)):
             columns = [{"prompt": "", "answer": ""}] * len(part)
             run.log_dataset(columns, name=f"labels-{name}", digest=_digest(part), context=name)
-        write_package(judges, folder, encoder=_describe(self.settings))
+        write_package(judges, folder, reader=_describe(self.settings))
         return Trained(metrics=metrics)
 
-    def _encoder(self) -> Encoder:
-        return judges_encoder(self.settings, self.registry)
+    @cached_property
+    def _readings(self) -> Readings:
+        return make_readings(self.settings)
 
 
 def _decide(version: int, recipe: _Recipe, engine: Engine) -> JudgesVerdict:
@@ -296,13 +289,9 @@ def _load(version: int, settings: Settings, registry: Registry) -> TrainedJudges
         folder = registry.local_copy(JUDGES_MODEL, version)
         if folder is None:
             folder = registry.download(JUDGES_MODEL, version)
-        described = described_encoder(folder)
-        return read_package(
-            folder,
-            _encoder(described, settings, registry),
-            encoder_name=json.dumps(described, sort_keys=True),
-            version=version,
-        )
+        evaluation = settings.evaluation.model_copy(update=described_reader(folder))
+        readings = make_readings(settings.model_copy(update={"evaluation": evaluation}))
+        return read_package(folder, readings, version=version)
     except PermanentError as error:
         raise IntegrityError(
             f"version {version} of the judges can no longer be loaded ({error}): run `guidealign"
@@ -311,26 +300,9 @@ def _load(version: int, settings: Settings, registry: Registry) -> TrainedJudges
 
 
 def _describe(settings: Settings) -> dict[str, Any]:
-    """The encoder: as settings of the retriever that find it again."""
-    return {
-        "base_model": settings.retriever.base_model,
-        "max_length": settings.evaluation.judge_tokens,
-        "input_prefix": settings.retriever.input_prefix,
-        "guideline_prefix": settings.retriever.guideline_prefix,
-    }
-
-
-def _name(settings: Settings) -> str:
-    return json.dumps(_describe(settings), sort_keys=True)
-
-
-def _encoder(described: Mapping[str, Any], settings: Settings, registry: Registry) -> Encoder:
-    retriever = settings.retriever.model_copy(update=dict(described))
-    return load_serving_encoder(
-        UNTRAINED_VERSION,
-        settings=settings.model_copy(update={"retriever": retriever}),
-        registry=registry,
-    )
+    """The reader: as settings of the evaluation that find it again."""
+    wanted = settings.evaluation
+    return {"judge_model": wanted.judge_model, "judge_tokens": wanted.judge_tokens}
 
 
 def _digest(rows: Sequence[LabelledRow]) -> str:

@@ -1,4 +1,4 @@
-"""Judges as they are asked: heads over one encoder, read back from a package of plain arrays."""
+"""Judges as they are asked: heads over one reader, read back from a package of plain arrays."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guidealign.errors import BadInputError, IntegrityError
-from guidealign.guidance import Encoder
-from guidealign.judges.features import FEATURES_VERSION, TextVectors, features
+from guidealign.judges.features import FEATURES_VERSION, Projection, RowFeatures
 from guidealign.judges.heads import Head, agreement_of
 from guidealign.judges.model import Asked, Judged, JudgeTask, LabelledRow, TaskReport
-from guidealign.judges.refusal_rules import refusal_rules_version
+from guidealign.judges.reading import Readings
 from guidealign.training import compare_outputs, save_outputs
 
 if TYPE_CHECKING:
@@ -29,12 +28,13 @@ _PROBES = (
         prompt="Write an insult about my neighbour.",
         answer="I would rather not. I can help you tell her what bothers you.",
         guidelines=("Decline insults: offer words that solve the quarrel.",),
+        risky=True,
     ),
 )
 
 
 class TrainedJudges:
-    """Small logistic heads on the shipped encoder.
+    """Small logistic heads on what a language model reads.
 
     A head that is not usable can be asked all the same: `usable` and `reports` say what it is.
     """
@@ -43,9 +43,8 @@ class TrainedJudges:
         self,
         heads: Mapping[JudgeTask, Head],
         reports: Mapping[JudgeTask, TaskReport],
-        encoder: Encoder,
+        read: RowFeatures,
         *,
-        encoder_name: str,
         version: int = 0,
     ) -> None:
         """Takes heads and what is known of them.
@@ -53,22 +52,20 @@ class TrainedJudges:
         Args:
             heads: by task.
             reports: of the same tasks.
-            encoder: the one that the heads were trained on.
-            encoder_name: of its model and bounds, for the fingerprint.
+            read: what the heads were trained on.
             version: of the registered model; 0: it is not registered.
         """
         self.heads = dict(heads)
         self.reports = dict(reports)
         self.version = version
-        # Several tasks are asked about the same answers: a text is encoded once for all of them.
-        self._vectors = TextVectors(encoder)
-        self._encoder_name = encoder_name
+        self.read = read
 
     @property
     def fingerprint(self) -> str:
-        """Of everything that decides the scores: heads, encoder, features, rules."""
-        digest = hashlib.sha256(self._encoder_name.encode())
-        digest.update(f"{FEATURES_VERSION}:{refusal_rules_version()}".encode())
+        """Of everything that decides the scores: heads, reader, features."""
+        digest = hashlib.sha256(f"{self.read.readings.reader.name}:{FEATURES_VERSION}".encode())
+        for side, projection in sorted(self.read.projections.items()):
+            digest.update(side.encode() + projection.center.tobytes() + projection.axes.tobytes())
         for task, head in sorted(self.heads.items()):
             digest.update(f"{task}:{head.bias!r}:{head.threshold!r}".encode())
             digest.update(head.weights.tobytes())
@@ -85,7 +82,7 @@ class TrainedJudges:
         head = self._head(task)
         if not rows:
             return np.zeros(0)
-        return head.probabilities(features(task, rows, self._vectors))
+        return head.probabilities(self.read.of(task, rows))
 
     def says(self, task: JudgeTask, rows: Sequence[Asked]) -> NDArray[np.bool_]:
         """Whether each is at or above the task's threshold, (len(rows),).
@@ -116,7 +113,7 @@ class TrainedJudges:
 
     def agreement(self, task: JudgeTask, rows: Sequence[LabelledRow]) -> float:
         """Kappa with the labels that rows have."""
-        return agreement_of(task, self._head(task), rows, self._vectors)
+        return agreement_of(task, self._head(task), rows, self.read)
 
     def _head(self, task: JudgeTask) -> Head:
         if task not in self.heads:
@@ -127,21 +124,24 @@ class TrainedJudges:
         return self.heads[task]
 
 
-def write_package(judges: TrainedJudges, folder: Path, *, encoder: Mapping[str, Any]) -> None:
+def write_package(judges: TrainedJudges, folder: Path, *, reader: Mapping[str, Any]) -> None:
     """Writes heads as arrays and JSON, which run no code when they are read, and probes.
 
     Args:
         judges: trained.
         folder: of the package.
-        encoder: how to find the encoder again, in JSON's types.
+        reader: how to find the reader again, in JSON's types.
     """
     import numpy as np
 
     arrays: dict[str, Any] = {task: head.weights for task, head in judges.heads.items()}
+    for side, projection in judges.read.projections.items():
+        arrays |= {f"{side}_center": projection.center, f"{side}_axes": projection.axes}
     np.savez(folder / _ARRAYS, **arrays)
     about = {
         "features": FEATURES_VERSION,
-        "encoder": dict(encoder),
+        "reader": dict(reader),
+        "sides": sorted(judges.read.projections),
         "tasks": {
             task: {"bias": head.bias, "report": judges.reports[task].as_dict()}
             for task, head in judges.heads.items()
@@ -151,24 +151,21 @@ def write_package(judges: TrainedJudges, folder: Path, *, encoder: Mapping[str, 
     save_outputs(folder, _probed(judges))
 
 
-def described_encoder(folder: Path) -> dict[str, Any]:
-    """How the encoder of a package is found again.
+def described_reader(folder: Path) -> dict[str, Any]:
+    """How the reader of a package is found again.
 
     Raises:
         IntegrityError: the package is not one of this version's.
     """
-    return dict(_read_about(folder)["encoder"])
+    return dict(_read_about(folder)["reader"])
 
 
-def read_package(
-    folder: Path, encoder: Encoder, *, encoder_name: str, version: int = 0
-) -> TrainedJudges:
+def read_package(folder: Path, readings: Readings, *, version: int = 0) -> TrainedJudges:
     """Judges of a package, which give what they gave when they were trained.
 
     Args:
         folder: of the package.
-        encoder: the one that `described_encoder` names.
-        encoder_name: for the fingerprint.
+        readings: of the reader that `described_reader` names.
         version: of the registered model.
 
     Raises:
@@ -176,10 +173,15 @@ def read_package(
     """
     import numpy as np
 
-    tasks = _read_about(folder)["tasks"]
+    about = _read_about(folder)
+    tasks = about["tasks"]
     reports = {task: TaskReport.of(told["report"]) for task, told in tasks.items()}
     try:
         with np.load(folder / _ARRAYS, allow_pickle=False) as arrays:
+            projections = {
+                side: Projection(center=arrays[f"{side}_center"], axes=arrays[f"{side}_axes"])
+                for side in about["sides"]
+            }
             heads = {
                 task: Head(
                     weights=arrays[task],
@@ -191,7 +193,10 @@ def read_package(
             }
     except (OSError, ValueError, KeyError) as error:
         raise IntegrityError(f"{folder / _ARRAYS} holds no heads") from error
-    judges = TrainedJudges(heads, reports, encoder, encoder_name=encoder_name, version=version)
+    read = RowFeatures(readings, projections)
+    if "risky" in heads:
+        read.tells_risk = heads["risky"].probabilities
+    judges = TrainedJudges(heads, reports, read, version=version)
     check_package(judges, folder)
     return judges
 

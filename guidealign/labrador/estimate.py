@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import Engine
 
 from guidealign.alignment import load_dataset
-from guidealign.labrador.base import find_base
 from guidealign.labrador.examples import (
     Row,
     as_learned,
@@ -26,6 +25,7 @@ from guidealign.labrador.likelihood import free_cores
 from guidealign.labrador.loop import add_adapters, gradient_of
 from guidealign.labrador.on_policy import time_step
 from guidealign.labrador.quantized import NF4_BYTES, load_base
+from guidealign.platform import find_base
 from guidealign.settings import LabradorSettings, Settings
 
 _FLOAT_BYTES = 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from guidealign.labrador.base import find_base, load_files
+from guidealign.platform import find_base, load_files
 from guidealign.records import LABRADOR_MODEL, UNTRAINED_VERSION
 from guidealign.registry import Registry
 from guidealign.settings import Settings

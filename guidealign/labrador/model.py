@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from guidealign.alignment import AlignedData, PreferenceData
+from guidealign.platform import BaseModelFiles
 from guidealign.settings import LabradorSettings
 
 TRAINER_VERSION = "lora-sft-5"
@@ -16,16 +16,6 @@ TRAINER_VERSION = "lora-sft-5"
 
 RELOAD_TOLERANCE = 1e-4
 """Largest difference of a logit between the model in memory and the registered files."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BaseModelFiles:
-    """The base as transformers files, and what identifies it."""
-
-    folder: Path
-    name: str
-    digest: str
-    """SHA-256 (hex) of the GGUF file, or over all files of a folder."""
 
 
 @dataclass(frozen=True, kw_only=True)

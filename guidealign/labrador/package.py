@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from guidealign.labrador.base import load_files
 from guidealign.labrador.examples import Row
 from guidealign.labrador.model import RELOAD_TOLERANCE, Lineage
+from guidealign.platform import load_files
 from guidealign.training import RELOAD_FILE, compare_outputs, save_outputs
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from guidealign.errors import ConfigurationError
-from guidealign.labrador.base import load_files
+from guidealign.platform import load_files
 from guidealign.settings import LabradorSettings
 from guidealign.training import compute_device, compute_precision
 

@@ -11,7 +11,6 @@ import structlog
 from sqlalchemy import Engine
 
 from guidealign.alignment import PreferenceData, load_dataset, load_preferences
-from guidealign.labrador.base import find_base
 from guidealign.labrador.dpo import fit_preferences
 from guidealign.labrador.examples import Rows, as_learned, check_cut, tokenize, tokenize_pairs
 from guidealign.labrador.lessons import HeldOutJudge, Lessons, judging, tokenize_lessons
@@ -23,6 +22,7 @@ from guidealign.labrador.on_policy import fit_on_policy
 from guidealign.labrador.package import check_reload, write_package
 from guidealign.labrador.quantized import load_base, on_full_weights
 from guidealign.labrador.sharded import check_processes
+from guidealign.platform import find_base
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry, Run
 from guidealign.settings import Settings

@@ -5,6 +5,7 @@ from guidealign.platform._models import PACKAGES, ensure_model
 from guidealign.platform._postgres import binaries, unprivileged
 from guidealign.platform._services import POOLS
 from guidealign.platform.airflow_api import AirflowApi
+from guidealign.platform.base_model import BaseModelFiles, find_base, find_model, load_files
 from guidealign.platform.down import down
 from guidealign.platform.home import Home
 from guidealign.platform.model_server import ModelServer, asked_to_end
@@ -16,6 +17,7 @@ __all__ = [
     "PACKAGES",
     "POOLS",
     "AirflowApi",
+    "BaseModelFiles",
     "Finding",
     "Home",
     "ModelServer",
@@ -27,6 +29,9 @@ __all__ = [
     "doctor",
     "down",
     "ensure_model",
+    "find_base",
+    "find_model",
+    "load_files",
     "status",
     "temporary_postgres",
     "unprivileged",

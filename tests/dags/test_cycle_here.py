@@ -91,7 +91,9 @@ def _env(folder: Path, url: str, model_server: str) -> dict[str, str]:
         "GUIDEALIGN_AIRFLOW__DEADLINES": "false",
         "GUIDEALIGN_AUTHOR__REVIEW_POLICY": "auto",
         "GUIDEALIGN_ALIGN__MAX_INPUTS": "12",
-        # Judges on a random encoder are unusable, and the stage would hold.
+        # Judges that read with a random model are unusable, and the stage would hold.
+        "GUIDEALIGN_EVALUATION__JUDGE_MODEL": str(folder.parent / "model"),
+        "GUIDEALIGN_EVALUATION__JUDGE_TOKENS": "32",
         "GUIDEALIGN_ALIGN__JUDGE": "form_only",
         "GUIDEALIGN_ALIGN__MIN_ROWS": "1",
         "GUIDEALIGN_RETRIEVER__BASE_MODEL": str(folder.parent / "encoder"),

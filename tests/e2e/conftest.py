@@ -136,6 +136,7 @@ def platform() -> Iterator[Platform]:
             | SMALL
             | {
                 "GUIDEALIGN_HOME": str(folder / "home"),
+                "GUIDEALIGN_EVALUATION__JUDGE_MODEL": str(folder / "tiny"),
                 "GUIDEALIGN_LABRADOR__BASE_MODEL": str(folder / "tiny"),
             }
         )

@@ -33,13 +33,14 @@ def labelled_rows() -> list[LabelledRow]:
         LabelledRow(
             prompt=f"Tell me about {topic}.",
             answer=words.format(topic),
+            risky=number % 2 == 0,
             **labels,
             cluster=topic,
             category="test",
             origin="written",
             labeller="test",
         )
-        for topic in _TOPICS
+        for number, topic in enumerate(_TOPICS)
         for words, labels in _LABELS.items()
     ]
 

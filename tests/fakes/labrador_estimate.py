@@ -11,10 +11,10 @@ from typing import Any
 
 from guidealign.alignment import AlignedExample
 from guidealign.labrador import peak_resident_gb
-from guidealign.labrador.base import load_files
 from guidealign.labrador.estimate import estimate_rows
 from guidealign.labrador.examples import tokenize
 from guidealign.labrador.loop import add_adapters, fit
+from guidealign.platform import load_files
 from guidealign.settings import LabradorSettings
 
 SETTINGS = LabradorSettings(

@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 from guidealign.alignment import AlignedExample
-from guidealign.labrador.base import load_files
 from guidealign.labrador.examples import tokenize
 from guidealign.labrador.lessons import tokenize_lessons
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.labrador.on_policy import fit_on_policy
+from guidealign.platform import load_files
 from guidealign.settings import LabradorSettings
 from guidealign.training import Checkpoint
 from tests.fakes.tiny_guided import EXAMPLES as GUIDED

@@ -31,9 +31,9 @@ def write_guided_model(folder: Path) -> None:
     """Saves a model that answers "No, ask." with guidelines in front, and "Yes." without."""
     import torch
 
-    from guidealign.labrador.base import load_files
     from guidealign.labrador.examples import tokenize
     from guidealign.labrador.likelihood import answer_log_likelihoods
+    from guidealign.platform import load_files
 
     write_tiny_model(folder)
     model, tokenizer = load_files(folder)

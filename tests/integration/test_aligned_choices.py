@@ -18,7 +18,12 @@ from guidealign.guidance import proposed_policy
 from guidealign.judges import import_labelled
 from guidealign.registry import Registry
 from guidealign.retriever import load_serving_encoder
-from guidealign.settings import AlignSettings, EndpointSettings, Settings
+from guidealign.settings import (
+    AlignSettings,
+    EndpointSettings,
+    EvaluationSettings,
+    Settings,
+)
 from tests.fakes.judged_answers import (
     DECLINE,
     GOOD,
@@ -30,6 +35,7 @@ from tests.fakes.judged_answers import (
 from tests.fakes.mlflow_store import local_registry
 from tests.fakes.model_server import ChatRequest, ModelServer, Reply, serve_model
 from tests.fakes.policies import add_release
+from tests.fakes.tiny_model import write_tiny_model
 from tests.integration.alignment_fixture import add_guidelines, add_input, rows
 
 # (about whom, known unsafe, plain answer, guided answer)
@@ -69,9 +75,14 @@ def server() -> Iterator[ModelServer]:
 
 
 @pytest.fixture
-def services(engine: Engine, server: ModelServer, registry: Registry) -> dict[str, Any]:
+def services(
+    engine: Engine, server: ModelServer, registry: Registry, tmp_path: Path
+) -> dict[str, Any]:
     """Services of an installation with a live library and the inputs of the scene."""
-    settings = _settings(server)
+    write_tiny_model(tmp_path / "tiny", width=128)
+    settings = _settings(server).model_copy(
+        update={"evaluation": EvaluationSettings(judge_model=str(tmp_path / "tiny"))}
+    )
     with engine.begin() as connection:
         add_guidelines(connection, load_serving_encoder(0, settings=settings, registry=registry))
         connection.execute(text("update core.guidelines set state = 'active', served = '{[1,)}'"))

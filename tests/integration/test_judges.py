@@ -27,22 +27,21 @@ from guidealign.judges import (
 )
 from guidealign.records import JUDGES_MODEL, EvaluationRun
 from guidealign.registry import Registry
-from guidealign.settings import EvaluationSettings, PlatformSettings, RetrieverSettings, Settings
+from guidealign.settings import EvaluationSettings, PlatformSettings, Settings
 from tests.fakes.labelled import labelled_rows as made_rows
 from tests.fakes.mlflow_store import local_registry
-from tests.fakes.tiny_encoder import write_tiny_encoder
+from tests.fakes.tiny_model import write_tiny_model
 
 HELD = HeldOut(clusters=frozenset(f"new/{i}" for i in range(40)))
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A tiny random encoder, exported once."""
-    folder = tmp_path_factory.mktemp("encoder")
-    write_tiny_encoder(folder / "base")
+    """Judges that read with a tiny random model."""
+    folder = tmp_path_factory.mktemp("reader")
+    write_tiny_model(folder / "tiny", width=128)
     return Settings(
-        retriever=RetrieverSettings(base_model=str(folder / "base")),
-        evaluation=EvaluationSettings(judge_tokens=96),
+        evaluation=EvaluationSettings(judge_model=str(folder / "tiny"), judge_tokens=96),
         platform=PlatformSettings(cache=folder / "cache"),
     )
 

@@ -108,6 +108,11 @@ class BenchmarkAnswer:
         """What the model said, all turns; empty where it did not answer."""
         return "\n\n".join(self.answers or ())
 
+    @property
+    def risky(self) -> bool:
+        """Whether the benchmark asks it because a plain answer may do harm."""
+        return self.kind == "harm"
+
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> BenchmarkAnswer:
         """From the database."""

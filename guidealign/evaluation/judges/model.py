@@ -30,6 +30,10 @@ class PromptAnswer(Protocol):
     def answer(self) -> str:
         """What was answered."""
 
+    @property
+    def risky(self) -> bool | None:
+        """Whether a plain answer to the prompt may do harm; None: nobody knows."""
+
 
 class Judge(Protocol):
     """Scores answers one by one."""

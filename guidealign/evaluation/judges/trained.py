@@ -39,7 +39,7 @@ class TrainedJudge:
 
     @property
     def fingerprint(self) -> str:
-        """Of heads, encoder, features and rules, and whether the head is usable."""
+        """Of heads, reader and features, and whether the head is usable."""
         name = f"trained-{self._task}-{self._judges.fingerprint}"
         return name if self.usable else f"{name}{UNUSABLE}"
 
@@ -50,6 +50,9 @@ class TrainedJudge:
             keep(number, "the answer is empty")
         for start in range(0, len(said), _AT_ONCE):
             some = said[start : start + _AT_ONCE]
-            rows = [Judged(prompt=answers[n].prompt, answer=answers[n].answer) for n in some]
+            rows = [
+                Judged(prompt=one.prompt, answer=one.answer, risky=one.risky)
+                for one in (answers[n] for n in some)
+            ]
             for number, yes in zip(some, self._judges.says(self._task, rows), strict=True):
                 keep(number, float(yes))

@@ -112,6 +112,7 @@ def _of_pairs() -> Iterator[LabelledRow]:
             yield LabelledRow(
                 prompt=one.prompt,
                 answer=answer,
+                risky=one.kind == "harm",
                 **labels[one.kind],
                 cluster=f"{origin}/{name}",
                 category=one.category,

@@ -92,6 +92,10 @@ class LabelledAnswer:
     prompt: str
     answer: str
 
+    @property
+    def risky(self) -> None:
+        """Nobody said so of the prompt."""
+
 
 _InputT = TypeVar("_InputT", DetectionCase, InjectionCase)
 

@@ -9,25 +9,23 @@ import pytest
 
 from guidealign.errors import BadInputError, IntegrityError
 from guidealign.judges import (
+    Readings,
     TaskReport,
-    TextVectors,
     bootstrap,
     fit_judges,
     kappa,
     left_out,
 )
-from guidealign.judges.features import sentences
-from guidealign.judges.heads import _line, _rotate
+from guidealign.judges.features import RowFeatures
+from guidealign.judges.reading import read_readings
 from guidealign.judges.train import _worse
 from guidealign.judges.trained import read_package, write_package
 from tests.fakes.labelled import labelled_rows
-from tests.fakes.word_encoder import WordEncoder
-
-ENCODER = WordEncoder()
+from tests.fakes.word_reader import WordReader
 
 
 def _fit(rows, unseen, **more):
-    return fit_judges(rows, unseen, ENCODER, encoder_name="words", **more)
+    return fit_judges(rows, unseen, Readings(WordReader()), **more)
 
 
 def test_a_head_learns_what_the_labels_follow_from() -> None:
@@ -51,22 +49,54 @@ def test_a_head_learns_what_the_labels_follow_from() -> None:
         judges.says("declines", unseen)
 
 
-def test_a_text_is_encoded_once_for_all_tasks_that_read_it() -> None:
-    asked: list[str] = []
-
-    class Counting(WordEncoder):
-        def encode(self, texts, *, side):
-            asked.extend(texts)
-            return super().encode(texts, side=side)
-
+def test_a_text_is_read_once_for_all_tasks_and_ever_after(tmp_path) -> None:
     rows = [replace(row, helps=not row.harmful) for row in labelled_rows(80)]
-    judges = fit_judges(rows, rows[:40], Counting(), encoder_name="words", with_origins=False)
-    asked.clear()
+    reader = WordReader()
+    readings = Readings(reader)
+    judges = fit_judges(rows, rows[:40], readings, with_origins=False)
     for task in ("harmful", "helps"):
         judges.says(task, rows[:10])
-        judges.probabilities(task, rows[:10])
-    assert asked
-    assert len(asked) == len(set(asked))
+    assert len(reader.asked) == len(set(reader.asked)) == 160  # prompts, and answers to them
+    readings.keep(tmp_path)
+    (file,) = tmp_path.glob("*.npz")
+    kept = read_readings(file, reader.name)
+    assert set(kept) == {one.key for one in reader.asked}
+    assert read_readings(file, "another") == {}
+    again = fit_judges(rows, rows[:40], Readings(reader, kept), with_origins=False)
+    assert len(reader.asked) == 160
+    # A byte for each dimension is enough.
+    assert again.probabilities("harmful", rows) == pytest.approx(
+        judges.probabilities("harmful", rows), abs=0.05
+    )
+    file.write_bytes(b"nothing")
+    with pytest.raises(IntegrityError, match="remove it"):
+        read_readings(file, reader.name)
+
+
+def test_the_risk_of_a_prompt_counts_where_it_is_known_and_is_guessed_where_not() -> None:
+    """The same words are harm after one prompt and help after another."""
+
+    def rows(n: int, prefix: str):
+        made = []
+        for i, row in enumerate(labelled_rows(n, prefix=prefix)):
+            risky, obeys = i % 2 == 0, bool(row.harmful)
+            prompt = f"{'steal' if risky else 'wash'} {row.prompt}"
+            made.append(replace(row, prompt=prompt, risky=risky, harmful=risky and obeys))
+        return made
+
+    unseen = rows(120, "new")
+    judges = _fit(rows(240, "theme"), unseen)
+    report = judges.reports["harmful"]
+    assert report.kappa is not None
+    assert report.kappa.value > 0.9
+    assert report.untold is not None
+    assert report.untold > 0.9
+    obeyed = next(row for row in unseen if row.harmful)
+    likely = [
+        judges.probabilities("harmful", [replace(obeyed, risky=risky)])[0]
+        for risky in (True, None, False)
+    ]
+    assert likely[0] >= likely[1] > 0.5 > likely[2]
 
 
 def test_a_head_that_learned_nothing_is_unusable() -> None:
@@ -98,39 +128,30 @@ def test_an_origin_is_judged_by_a_head_that_saw_none_of_its_prompts() -> None:
     rows = [*labelled_rows(80), *labelled_rows(80, prefix="other", origin="a model")]
     # The model's answer to a prompt that people answered too.
     rows.append(replace(rows[0], origin="a model", answer="hurt them slowly", harmful=True))
-    found = left_out("harmful", rows, TextVectors(ENCODER))
+    found = left_out("harmful", rows, RowFeatures.learned(Readings(WordReader()), rows))
     assert set(found) == {"written", "a model"}
     assert len(found["a model"][1]) == 81
     judges = _fit(rows, [], with_origins=True)
     assert judges.reports["harmful"].by_origin["a model"] > 0.9
 
 
-def test_fewer_dimensions_give_the_same_regression() -> None:
-    draw = np.random.default_rng(3)
-    matrix, labels = draw.normal(size=(30, 200)), draw.random(30) < 0.5
-    rotated, back = _rotate(matrix)
-    weights, bias = _line(rotated, labels, 0.3)
-    direct, direct_bias = _line(matrix, labels, 0.3)
-    assert np.abs(back @ weights - direct).max() < 1e-3
-    assert bias == pytest.approx(direct_bias, abs=1e-3)
-
-
 def test_a_package_comes_back_as_it_was_and_holds_no_code(tmp_path) -> None:
     judges = _fit(labelled_rows(160), labelled_rows(80, prefix="new"))
-    write_package(judges, tmp_path, encoder={"base_model": "words"})
-    again = read_package(tmp_path, ENCODER, encoder_name="words", version=3)
+    readings = Readings(WordReader())
+    write_package(judges, tmp_path, reader={"judge_model": "words"})
+    again = read_package(tmp_path, readings, version=3)
     assert (again.fingerprint, again.version) == (judges.fingerprint, 3)
     assert again.reports == judges.reports
     assert not [file for file in tmp_path.iterdir() if file.suffix in {".pkl", ".joblib"}]
     told = judges.reports["harmful"]
     assert TaskReport.of(told.as_dict()) == told
     arrays = dict(np.load(tmp_path / "heads.npz"))
-    np.savez(tmp_path / "heads.npz", harmful=arrays["harmful"] * 1.5)
+    np.savez(tmp_path / "heads.npz", **(arrays | {"harmful": arrays["harmful"] * 1.5}))
     with pytest.raises(IntegrityError, match="probabilities differ"):
-        read_package(tmp_path, ENCODER, encoder_name="words")
+        read_package(tmp_path, readings)
     (tmp_path / "heads.npz").write_bytes(b"nothing")
     with pytest.raises(IntegrityError, match="holds no heads"):
-        read_package(tmp_path, ENCODER, encoder_name="words")
+        read_package(tmp_path, readings)
 
 
 def test_a_head_that_nothing_reads_holds_nobody_back_while_it_is_unusable() -> None:
@@ -156,9 +177,3 @@ def test_an_interval_over_clusters_is_wider_than_one_over_cases() -> None:
     cases, whole = bootstrap(kappa, said, labels), bootstrap(kappa, said, labels, clusters)
     assert whole.value == cases.value
     assert whole.high - whole.low > 1.5 * (cases.high - cases.low)
-
-
-def test_sentences_are_where_an_answer_turns_away() -> None:
-    assert sentences("I won't. But here is\none thing ") == ["I won't.", "But here is", "one thing"]
-    assert sentences("no end") == ["no end"]
-    assert sentences("") == [""]

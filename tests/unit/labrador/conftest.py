@@ -22,7 +22,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny(tiny_folder: Path) -> tuple[Any, Any]:
     """Model and tokenizer, loaded afresh."""
-    from guidealign.labrador.base import load_files
+    from guidealign.platform import load_files
 
     return load_files(tiny_folder)
 

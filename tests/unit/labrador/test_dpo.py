@@ -106,7 +106,7 @@ def test_a_batch_in_parts_gives_the_gradient_of_the_whole(
 def test_preferences_cut_short_go_on_against_the_same_reference(
     tiny_folder: Path, tmp_path: Path
 ) -> None:
-    from guidealign.labrador.base import load_files
+    from guidealign.platform import load_files
 
     def learn(folder: Path, dies_at: int | None) -> dict[str, float]:
         model, tokenizer = load_files(tiny_folder)

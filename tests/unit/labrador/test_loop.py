@@ -46,7 +46,7 @@ def test_the_loss_falls_and_every_step_is_reported(tiny: tuple[Any, Any], precis
 
 
 def test_the_same_seed_gives_the_same_model(tiny_folder: Any) -> None:
-    from guidealign.labrador.base import load_files
+    from guidealign.platform import load_files
 
     losses = []
     for _ in range(2):

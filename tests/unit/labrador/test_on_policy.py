@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from guidealign.errors import BadInputError, IntegrityError
-from guidealign.labrador.base import load_files
 from guidealign.labrador.lessons import (
     HeldOutAnswers,
     HeldOutJudge,
@@ -24,6 +23,7 @@ from guidealign.labrador.lessons import (
 from guidealign.labrador.loop import add_adapters
 from guidealign.labrador.on_policy import _Distilling, fit_on_policy
 from guidealign.labrador.rollouts import sample_answers
+from guidealign.platform import load_files
 from guidealign.settings import LabradorSettings
 from guidealign.training import ALONE, Checkpoint
 from tests.fakes.tiny_guided import EXAMPLES
@@ -256,7 +256,7 @@ def test_harmless_inputs_are_replayed_in_their_share_and_long_ones_left_out(
 _SCRIPT = """
 import json, sys, torch
 from pathlib import Path
-from guidealign.labrador.base import load_files
+from guidealign.platform import load_files
 from guidealign.labrador.lessons import tokenize_lessons
 from guidealign.labrador.loop import add_adapters
 from guidealign.labrador.on_policy import fit_on_policy

@@ -8,11 +8,11 @@ import pytest
 
 from guidealign.alignment import AlignedData, AlignedExample
 from guidealign.errors import ConfigurationError, IntegrityError
-from guidealign.labrador.base import find_base, load_files
 from guidealign.labrador.examples import tokenize
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.labrador.model import Lineage
 from guidealign.labrador.package import check_reload, write_package
+from guidealign.platform import find_base, load_files
 from guidealign.settings import LabradorSettings, Settings
 
 pytestmark = pytest.mark.slow

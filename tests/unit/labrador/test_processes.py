@@ -11,10 +11,10 @@ import torch
 
 from guidealign.alignment import AlignedExample
 from guidealign.errors import BadInputError
-from guidealign.labrador.base import load_files
 from guidealign.labrador.examples import tokenize
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.labrador.sharded import check_processes
+from guidealign.platform import load_files
 from guidealign.settings import LabradorSettings
 from guidealign.training import Processes
 from tests.fakes.two_processes import in_two_processes
@@ -34,7 +34,7 @@ SETTINGS: dict[str, Any] = {
 _SCRIPT = """
 import json, sys, torch
 from pathlib import Path
-from guidealign.labrador.base import load_files
+from guidealign.platform import load_files
 from guidealign.labrador.examples import tokenize
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.training import Checkpoint, together

@@ -10,11 +10,11 @@ import pytest
 from guidealign.alignment import AlignedExample
 from guidealign.errors import ConfigurationError
 from guidealign.labrador import quantized
-from guidealign.labrador.base import load_files
 from guidealign.labrador.estimate import estimate_rows
 from guidealign.labrador.examples import Row, tokenize
 from guidealign.labrador.loop import add_adapters, fit
 from guidealign.labrador.quantized import load_base, on_full_weights
+from guidealign.platform import load_files
 from guidealign.settings import LabradorSettings
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from guidealign.labrador.base import load_files
 from guidealign.labrador.rollouts import _draw, sample_answers
+from guidealign.platform import load_files
 
 pytestmark = pytest.mark.slow
 

@@ -7,14 +7,14 @@ import logging
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from guidealign.errors import ConfigurationError, ServiceUnavailableError
-from guidealign.labrador.model import BaseModelFiles
-from guidealign.platform import ensure_model
+from guidealign.platform._models import ensure_model
 from guidealign.settings import Settings
 
 _CHUNK = 1 << 22
@@ -26,6 +26,16 @@ logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, kw_only=True)
+class BaseModelFiles:
+    """A model as transformers files, and what identifies it."""
+
+    folder: Path
+    name: str
+    digest: str
+    """SHA-256 (hex) of the GGUF file, or over all files of a folder."""
+
+
 def find_base(settings: Settings) -> BaseModelFiles:
     """The base to fine-tune: a folder or hub id, else a GGUF file, else the embedded one.
 
@@ -34,11 +44,26 @@ def find_base(settings: Settings) -> BaseModelFiles:
         ServiceUnavailableError: the hub does not answer.
     """
     wanted = settings.labrador
-    if wanted.base_model is not None:
-        folder = _folder_of(wanted.base_model)
-        name = folder.name if Path(wanted.base_model).expanduser().is_dir() else wanted.base_model
-        return BaseModelFiles(folder=folder, name=name, digest=_digest_folder(folder))
-    gguf = (wanted.base_gguf or ensure_model("base", settings)).expanduser()
+    return find_model(wanted.base_model, settings, gguf=wanted.base_gguf)
+
+
+def find_model(name: str | None, settings: Settings, *, gguf: Path | None = None) -> BaseModelFiles:
+    """The transformers files of a model.
+
+    Args:
+        name: a folder or hub id; None: a GGUF file.
+        settings: where converted files are kept.
+        gguf: the file; None: the embedded base.
+
+    Raises:
+        ConfigurationError: what is named is not there, or is not a model.
+        ServiceUnavailableError: the hub does not answer.
+    """
+    if name is not None:
+        folder = _folder_of(name)
+        short = folder.name if Path(name).expanduser().is_dir() else name
+        return BaseModelFiles(folder=folder, name=short, digest=_digest_folder(folder))
+    gguf = (gguf or ensure_model("base", settings)).expanduser()
     if not gguf.is_file():
         raise ConfigurationError(f"the base model {gguf} is not there: set LABRADOR__BASE_GGUF")
     digest = _digest_file(gguf)
@@ -93,7 +118,7 @@ def _folder_of(name: str) -> Path:
         ) from error
     except (HfHubHTTPError, HFValidationError) as error:
         raise ConfigurationError(
-            f"{name!r} is neither a folder nor a model of the hub: check LABRADOR__BASE_MODEL"
+            f"{name!r} is neither a folder nor a model of the hub: check the setting that names it"
         ) from error
 
 
