@@ -38,7 +38,9 @@ _CHOOSING = {"0.5b": 120, "1.5b": 72}
 """Cases for the best variants; the larger model takes five times as long for an answer."""
 _SMALL = 12
 _MAX_TOKENS = 128
-_SLOTS = 2
+_SLOTS = 4
+_NAMED = "decline-first, risky inputs only"
+"""Said before anything was asked: it leaves alone what the risk probe finds harmless."""
 _NAMES = {
     "harmful": "harmless",
     "declines": "answered benign",
@@ -108,6 +110,25 @@ def measure_unseen(full: bool) -> list[Figure]:
                 f"unseen: {model}, ", dict(found.variants[0].checks), note, found
             )
     return figures
+
+
+def measure_named(model: Model, full: bool) -> list[Figure]:
+    """One variant, named and not chosen, on the part that nothing else looks at."""
+    with _scene(model) as (here, subject):
+        variants = {v.name: v for v in load_variants(proposed_policy(Settings()))}
+        found = measure_guidance(
+            subject,
+            [variants[_NAMED]],
+            load_evaluation_set("unseen"),
+            build_instruments(TRAINED_JUDGES, subject, **vars(here)),
+            cases=None if full else _SMALL,
+            budget=Budget(),
+            **vars(here),
+            actor="bench",
+            progress=_pace(),
+        )
+    checks = dict(found.variants[0].checks)
+    return _differences(f"named: {model}, ", checks, f"{_NAMED}, never looked at before", found)
 
 
 @contextmanager
