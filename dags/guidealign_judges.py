@@ -10,10 +10,10 @@ from guidealign_airflow.wiring import stage_dag, wire
 DOC = """
 ### Judges
 
-Trains small heads on the shipped encoder that tell risky inputs, harmful answers, declines and
+Trains small heads on what the embedded base reads that tell risky inputs, harmful answers, declines and
 help, from the labelled rows (the package's, imports), in a minute or two, and registers them in
 MLflow as `guidealign-judges`. A version serves only where it is not worse on rows that it never
-saw, and says itself for what it is usable. No new rows and the same encoder: no training. Starts
+saw, and says itself for what it is usable. No new rows and the same reader: no training. Starts
 **guidealign_align**.
 """
 

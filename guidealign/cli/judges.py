@@ -70,7 +70,8 @@ def _show(verdict: JudgesVerdict, *, as_json: bool) -> None:
     state = "champion" if verdict.promoted else "held"
     title = f"judges, version {verdict.version}: {state} ({verdict.reason})"
     table = Table(
-        "task", "rows", "unseen", "kappa on unseen", "AUC", "finds", "is right", "abroad", "",
+        "task", "rows", "unseen", "kappa on unseen", "guessed", "AUC", "finds", "is right",
+        "abroad", "",
         title=title, title_justify="left",
     )  # fmt: skip
     for task, report in verdict.reports.items():
@@ -79,6 +80,7 @@ def _show(verdict: JudgesVerdict, *, as_json: bool) -> None:
             str(report.n_trained),
             str(report.n_unseen),
             _estimate(report.kappa),
+            "-" if report.untold is None else f"{report.untold:.2f}",
             "-" if report.auc is None else f"{report.auc.value:.2f}",
             _share(report.recall),
             _share(report.precision),
@@ -90,8 +92,9 @@ def _show(verdict: JudgesVerdict, *, as_json: bool) -> None:
         if not report.usable:
             console.print(f"{task}: {report.reason}", highlight=False)
     console.print(
-        "unseen: rows that were held out. abroad: least and greatest kappa on an origin of answers"
-        " without which a head was trained.",
+        "unseen: rows that were held out. guessed: kappa where the risk of the prompt is not told."
+        " abroad: least and greatest kappa on an origin of answers without which a head was"
+        " trained.",
         highlight=False,
         style="dim",
     )
