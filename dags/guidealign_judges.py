@@ -10,10 +10,10 @@ from guidealign_airflow.wiring import stage_dag, wire
 DOC = """
 ### Judges
 
-Trains small heads on what the embedded base reads that tell risky inputs, harmful answers, declines and
-help, from the labelled rows (the package's, imports), in a minute or two, and registers them in
-MLflow as `guidealign-judges`. A version serves only where it is not worse on rows that it never
-saw, and says itself for what it is usable. No new rows and the same reader: no training. Starts
+Trains small heads that tell risky inputs, harmful answers, declines and help, on what the embedded
+base reads in the labelled rows (the package's, imports), in a minute, and registers them in MLflow
+as `guidealign-judges`. A version serves only where it is not worse on rows that it never saw, and
+says itself for what it is usable. No new rows and the same reader: no training. Starts
 **guidealign_align**.
 """
 

@@ -39,6 +39,7 @@ _CHOOSING = {"0.5b": 120, "1.5b": 72}
 _SMALL = 12
 _MAX_TOKENS = 128
 _SLOTS = 4
+_NAMED_CASES = 120
 _NAMED = "decline-first, risky inputs only"
 """Said before anything was asked: it leaves alone what the risk probe finds harmless."""
 _NAMES = {
@@ -121,7 +122,7 @@ def measure_named(model: Model, full: bool) -> list[Figure]:
             [variants[_NAMED]],
             load_evaluation_set("unseen"),
             build_instruments(TRAINED_JUDGES, subject, **vars(here)),
-            cases=None if full else _SMALL,
+            cases=_NAMED_CASES if full else _SMALL,
             budget=Budget(),
             **vars(here),
             actor="bench",
