@@ -39,7 +39,7 @@ _CHOOSING = {"0.5b": 120, "1.5b": 72}
 _SMALL = 12
 _MAX_TOKENS = 128
 _SLOTS = 4
-_NAMED_CASES = 120
+_NAMED_CASES = 60
 _NAMED = "decline-first, risky inputs only"
 """Said before anything was asked: it leaves alone what the risk probe finds harmless."""
 _NAMES = {

@@ -104,20 +104,20 @@ class HeldOut:
         """Rows to train on, and rows held out.
 
         All rows of a prompt get one of their clusters: one that is held out, else one with a name;
-        and what is known of its risk.
+        and what was said last of its risk, anybody's word before the package's.
         """
         rows = list(rows)
         clusters: dict[str, str] = {}
         risks: dict[str, bool] = {}
         for row in sorted(rows, key=self._rank):
             clusters.setdefault(plain(row.prompt), row.cluster)
+        for row in sorted(rows, key=lambda row: row.labeller != PACKAGE_LABELLER):
             if row.risky is not None:
-                risks.setdefault(plain(row.prompt), row.risky)
+                risks[plain(row.prompt)] = row.risky
         parts: tuple[list[LabelledRow], list[LabelledRow]] = ([], [])
         for row in rows:
             prompt = plain(row.prompt)
-            risky = risks.get(prompt) if row.risky is None else row.risky
-            placed = replace(row, cluster=clusters[prompt], risky=risky)
+            placed = replace(row, cluster=clusters[prompt], risky=risks.get(prompt))
             parts[self.holds(placed)].append(placed)
         return parts
 

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import structlog
 
-from guidealign.errors import ConfigurationError, IntegrityError
+from guidealign.errors import ConfigurationError, IntegrityError, PlatformError
 from guidealign.judges.model import Asked
-from guidealign.platform import BaseModelFiles, cache_lock, find_model
+from guidealign.platform import BaseModelFiles, cache_lock, find_model, packaged_base
 from guidealign.settings import Settings
 from guidealign.training import compute_device
 
@@ -31,7 +35,12 @@ READING_VERSION = 1
 """Counts up with every change of what is read: readings of another version never mix."""
 SHIPPED = Path(__file__).resolve().parents[1] / "starter" / "evaluation" / "readings.npz"
 """What the embedded base reads in the package's own rows: a first cycle need not read them."""
-_OPEN, _TURN, _CLOSE = "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>\n"
+_MARK = "<|im_start|>"
+_MARKED = (f"{_MARK}user\n", f"<|im_end|>\n{_MARK}assistant\n", "<|im_end|>\n")
+_PLAIN = ("User: ", "\n\nAssistant: ", "\n\n")
+"""Before a prompt, between it and its answer, and behind: marks, for tokenizers that have them."""
+_NORMS = ("norm", "ln_f", "final_layernorm", "final_layer_norm")
+"""What families of models call the norm behind their last layer."""
 _AT_ONCE = 8
 _TOLD = 200
 _STEPS = 127
@@ -122,16 +131,27 @@ class ModelReader:
     def _pieces(self, tokenizer: Any, turns: Turns) -> tuple[list[int], tuple[int, int]]:
         """Tokens, and which of them the mean is of."""
 
-        def tokens(text: str) -> list[int]:
+        marked = _MARK in tokenizer.get_vocab()
+
+        def frame(text: str) -> list[int]:
             found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
             return found
 
-        head, prompt = tokens(_OPEN), tokens(turns.prompt)[: self._tokens]
-        before = head + prompt
+        def said(text: str) -> list[int]:
+            # Marks in a text are words: an answer cannot end its own turn.
+            found: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=True)[
+                "input_ids"
+            ]
+            return found[: self._tokens]
+
+        opened, turned, closed = map(frame, _MARKED if marked else _PLAIN)
+        if not marked and tokenizer.bos_token_id is not None:
+            opened = [tokenizer.bos_token_id, *opened]
+        prompt = [*opened, *said(turns.prompt)]
         if not turns.answer:
-            return before + tokens(_TURN), (len(head), max(len(before), len(head) + 1))
-        before += tokens(_TURN)
-        whole = before + tokens(turns.answer)[: self._tokens] + tokens(_CLOSE)
+            return prompt + turned, (len(opened), max(len(prompt), len(opened) + 1))
+        before = prompt + turned
+        whole = before + said(turns.answer) + closed
         return whole, (len(before), len(whole))
 
     def _load(self) -> tuple[Any, Any]:
@@ -166,15 +186,23 @@ class Readings:
             self._known.update(self._new)
         return np.stack([self._known[one.key] for one in wanted])
 
-    def keep(self, folder: Path) -> None:
-        """Adds what was read since to the file of this reader, whole or not at all."""
+    def keep(self, folder: Path) -> bool:
+        """Adds what was read since to the file of this reader; whether anything was."""
         if not self._new:
-            return
+            return False
         file = _file(folder, self.reader.name)
-        with cache_lock(folder, file.stem):
-            before = read_readings(file, self.reader.name)
-            write_readings(file, {**before, **self._new}, self.reader.name)
+        try:
+            with cache_lock(folder, file.stem):
+                try:
+                    before = read_readings(file, self.reader.name)
+                except IntegrityError:
+                    before = {}
+                write_readings(file, {**before, **self._new}, self.reader.name)
+        except (OSError, PlatformError) as error:
+            # They can be read again: what was learned from them is worth more.
+            log.warning("readings are not kept", folder=str(folder), error=str(error))
         self._new = {}
+        return True
 
 
 def read_turns(rows: Iterable[Asked], *, guided: bool = False) -> list[Turns]:
@@ -199,11 +227,22 @@ def make_readings(settings: Settings) -> Readings:
         ServiceUnavailableError: the model hub does not answer.
     """
     wanted = settings.evaluation
-    reader = ModelReader(find_model(wanted.judge_model, settings), tokens=wanted.judge_tokens)
-    kept = _file(readings_folder(settings), reader.name)
-    return Readings(
-        reader, {**read_readings(SHIPPED, reader.name), **read_readings(kept, reader.name)}
-    )
+    name = wanted.judge_model
+    files = packaged_base(settings) if name is None else find_model(name)
+    return _shared(files, wanted.judge_tokens, readings_folder(settings))
+
+
+@lru_cache(maxsize=2)
+def _shared(files: BaseModelFiles, tokens: int, folder: Path) -> Readings:
+    """One for all judges of a process: the model is loaded once, an answer read once."""
+    reader = ModelReader(files, tokens=tokens)
+    kept = _file(folder, reader.name)
+    try:
+        own = read_readings(kept, reader.name)
+    except IntegrityError as error:
+        log.warning("readings are made anew", error=str(error))
+        own = {}
+    return Readings(reader, {**read_readings(SHIPPED, reader.name), **own})
 
 
 def readings_folder(settings: Settings) -> Path:
@@ -233,6 +272,8 @@ def write_readings(file: Path, readings: Mapping[str, Any], name: str) -> None:
         scale=scale.astype(np.float32),
         values=np.rint(values / scale).astype(np.int8),
     )
+    with staging.open("rb") as written:
+        os.fsync(written.fileno())
     staging.rename(file)
 
 
@@ -248,7 +289,7 @@ def read_readings(file: Path, name: str) -> dict[str, Any]:
                 return {}
             values = arrays["values"].astype(np.float32) * arrays["scale"]
             return {bytes(key).hex(): row for key, row in zip(arrays["keys"], values, strict=True)}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise IntegrityError(f"{file} holds no readings: remove it") from error
 
 
@@ -273,17 +314,23 @@ def _half(folder: Path) -> tuple[Any, Any]:
         quiet = logging.getLogger("transformers.modeling_utils")
         level, quiet.disabled = quiet.disabled, True
         try:
-            model = AutoModel.from_pretrained(
+            model, loading = AutoModel.from_pretrained(
                 folder, config=config, dtype=torch.float32, local_files_only=True,
-                use_safetensors=True,
+                use_safetensors=True, output_loading_info=True,
             )  # fmt: skip
         finally:
             quiet.disabled = level
-        # The states before the norm at the end, which was trained for the last layer.
-        model.norm = torch.nn.Identity()
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise ConfigurationError(
-            f"{folder} holds no language model that judges can read with: set"
-            " EVALUATION__JUDGE_MODEL"
+            f"{folder} holds no language model that judges can read with"
+            f" ({str(error).splitlines()[0]}): set EVALUATION__JUDGE_MODEL"
         ) from error
+    norm = next((name for name in _NORMS if hasattr(model, name)), None)
+    if loading["missing_keys"] or norm is None:
+        raise ConfigurationError(
+            f"{folder} is a model of a kind that judges cannot read with: set"
+            " EVALUATION__JUDGE_MODEL to another one"
+        )
+    # The states before it: it was trained for the last layer.
+    setattr(model, norm, torch.nn.Identity())
     return model.to(compute_device()).eval(), tokenizer

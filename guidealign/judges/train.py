@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError, IntegrityError, PermanentError
 from guidealign.judges import store
-from guidealign.judges.features import FEATURES_VERSION, RowFeatures
+from guidealign.judges.features import FEATURES_VERSION, RowFeatures, row_turns
 from guidealign.judges.heads import Head, agreement_of, fit, known, lacking, left_out, measure
 from guidealign.judges.model import TASKS, HeldOut, JudgeTask, LabelledRow, TaskReport
 from guidealign.judges.reading import Readings, make_readings, readings_folder
@@ -34,6 +34,7 @@ from guidealign.training import LineageRow, Trained, register_once
 
 TRAINER_VERSION = "judges-2"
 _CHAMPION = "champion"
+_KEPT_AT_ONCE = 400
 _LEAST_LOSS = 0.05
 """Of kappa on the rows held out: a version that loses no more than it is not worse."""
 _READ: frozenset[JudgeTask] = frozenset({"harmful", "declines", "helps"})
@@ -206,8 +207,8 @@ class _Recipe:
         return 0.0
 
     def train(self, run: Run, folder: Path) -> Trained:
+        self._read_all()
         judges = fit_judges(self.rows, self.unseen, self._readings)
-        self._readings.keep(readings_folder(self.settings))
         metrics = {
             f"{task}/{name}": value
             for task, report in judges.reports.items()
@@ -220,6 +221,15 @@ class _Recipe:
             run.log_dataset(columns, name=f"labels-{name}", digest=_digest(part), context=name)
         write_package(judges, folder, reader=_describe(self.settings))
         return Trained(metrics=metrics)
+
+    def _read_all(self) -> None:
+        """Keeps what is read as it comes: with a model of one's own it may take an hour."""
+        turns = row_turns([*self.rows, *self.unseen])
+        for start in range(0, len(turns), _KEPT_AT_ONCE):
+            self._readings.of(turns[start : start + _KEPT_AT_ONCE])
+            if self._readings.keep(readings_folder(self.settings)):
+                done = min(start + _KEPT_AT_ONCE, len(turns))
+                log.info("labelled rows are read", done=done, of=len(turns))
 
     @cached_property
     def _readings(self) -> Readings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,6 +142,7 @@ def write_package(judges: TrainedJudges, folder: Path, *, reader: Mapping[str, A
     about = {
         "features": FEATURES_VERSION,
         "reader": dict(reader),
+        "reads": judges.read.readings.reader.name,
         "sides": sorted(judges.read.projections),
         "tasks": {
             task: {"bias": head.bias, "report": judges.reports[task].as_dict()}
@@ -174,6 +176,11 @@ def read_package(folder: Path, readings: Readings, *, version: int = 0) -> Train
     import numpy as np
 
     about = _read_about(folder)
+    if about["reads"] != readings.reader.name:
+        raise IntegrityError(
+            f"the judges in {folder} read with {about['reads']}, and the settings name"
+            f" {readings.reader.name}"
+        )
     tasks = about["tasks"]
     reports = {task: TaskReport.of(told["report"]) for task, told in tasks.items()}
     try:
@@ -191,7 +198,7 @@ def read_package(folder: Path, readings: Readings, *, version: int = 0) -> Train
                 )
                 for task, told in tasks.items()
             }
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise IntegrityError(f"{folder / _ARRAYS} holds no heads") from error
     read = RowFeatures(readings, projections)
     if "risky" in heads:

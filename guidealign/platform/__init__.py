@@ -5,7 +5,13 @@ from guidealign.platform._models import PACKAGES, ensure_model
 from guidealign.platform._postgres import binaries, unprivileged
 from guidealign.platform._services import POOLS
 from guidealign.platform.airflow_api import AirflowApi
-from guidealign.platform.base_model import BaseModelFiles, find_base, find_model, load_files
+from guidealign.platform.base_model import (
+    BaseModelFiles,
+    find_base,
+    find_model,
+    load_files,
+    packaged_base,
+)
 from guidealign.platform.down import down
 from guidealign.platform.home import Home
 from guidealign.platform.model_server import ModelServer, asked_to_end
@@ -32,6 +38,7 @@ __all__ = [
     "find_base",
     "find_model",
     "load_files",
+    "packaged_base",
     "status",
     "temporary_postgres",
     "unprivileged",

