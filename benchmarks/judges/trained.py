@@ -154,7 +154,9 @@ def _agreement(
         return []
     labelled = labelled[:: math.ceil(len(labelled) / _MOST_HUMAN)]
     rows = [
-        Judged(prompt=row["objective"], answer=row["assistant_response"]) for row, _ in labelled
+        # An objective is what an attacker wants: its risk is known.
+        Judged(prompt=row["objective"], answer=row["assistant_response"], risky=True)
+        for row, _ in labelled
     ]
     labels = [label for _, label in labelled]
     clusters = [row.prompt for row in rows]
