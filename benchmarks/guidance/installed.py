@@ -13,7 +13,6 @@ from sqlalchemy import Engine, create_engine, text
 from guidealign.db import current_release, make_engine, migrate, store_policy
 from guidealign.evaluation import renew_judges
 from guidealign.guidance import proposed_policy
-from guidealign.judges import load_judges
 from guidealign.library import install_starter
 from guidealign.platform import temporary_postgres
 from guidealign.registry import Registry
@@ -76,8 +75,7 @@ def _prepare(made: Installed) -> None:
             connection.execute(text("select core.publication_lock()"))
             policy = store_policy(connection, proposed_policy(made.settings), actor="bench")
             connection.execute(_RELEASE, {"retriever": version, "policy": policy})
-    if load_judges(**given, registry=made.registry) is None:
-        renew_judges(**given, registry=made.registry)
+    renew_judges(**given, registry=made.registry)
 
 
 def cache_of(settings: Settings) -> Path:

@@ -176,9 +176,9 @@ def read_package(folder: Path, readings: Readings, *, version: int = 0) -> Train
     import numpy as np
 
     about = _read_about(folder)
-    if about["reads"] != readings.reader.name:
+    if about.get("reads") != readings.reader.name:
         raise IntegrityError(
-            f"the judges in {folder} read with {about['reads']}, and the settings name"
+            f"the judges in {folder} read with {about.get('reads')}, and the settings name"
             f" {readings.reader.name}"
         )
     tasks = about["tasks"]
