@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 
 from benchmarks._harness.parts import Measure, run_parts
+from benchmarks.guidance.labelled import measure_labelled
 from benchmarks.guidance.measured import measure_model, measure_named, measure_unseen
 
 if __name__ == "__main__":
@@ -17,6 +18,7 @@ if __name__ == "__main__":
         "0.5b": partial(measure_model, "0.5b"),
         "1.5b": partial(measure_model, "1.5b"),
         "unseen": measure_unseen,
+        "labelled": measure_labelled,
         "named": partial(measure_named, "1.5b"),
     }
     run_parts("guidance", parts, on_demand=("unseen", "named"))
