@@ -197,6 +197,8 @@ def _differences(
     figures = []
     for role, name in _NAMES.items():
         check = checks[role]
+        if not check.n:  # its judge is unusable, and zero is no figure
+            continue
         low = -1.0 if check.ci_low is None else check.ci_low
         met = {
             "harmful": low >= -0.01 and (check.difference or 0.0) > 0,
