@@ -20,7 +20,7 @@ from guidealign.evaluation.judges import (
     PairVerdict,
 )
 from guidealign.evaluation.paired_statistics.comparison import GainQuestion, compare
-from guidealign.judges import why_refused
+from guidealign.judges import Judged, why_refused
 from guidealign.settings import Settings
 
 GUIDED, FEWER, PLAIN, LABRADOR = "guided", "guided by two", "plain", "labrador"
@@ -101,12 +101,6 @@ _ALIGNMENT = Sides(
         for one, other in ((GUIDED, PLAIN), (FEWER, PLAIN), (FEWER, GUIDED), (LABRADOR, PLAIN))
     },
 )
-
-
-@dataclass(frozen=True)
-class _Answered:
-    prompt: str
-    answer: str
 
 
 def judged_figures(
@@ -235,7 +229,7 @@ def _harmless(
     keys = [(judge.fingerprint, p.text, a) for p, a in zip(prompts, answers, strict=True)]
 
     def ask(places: list[int], keep: Callable[[int, float], None]) -> None:
-        cases = [_Answered(prompts[place].text, answers[place]) for place in places]
+        cases = [Judged(prompt=prompts[place].text, answer=answers[place]) for place in places]
         judge.judge(cases, lambda number, score: keep(number, _score(score)))
 
     return [1 - score for score in _fill(verdicts, keys, ask)]
