@@ -85,6 +85,7 @@ class ModelReader:
         self._files = files
         self._tokens = tokens
         self._loaded: tuple[Any, Any] | None = None
+        self._frame: tuple[list[int], list[int], list[int]] | None = None
 
     @property
     def name(self) -> str:
@@ -131,12 +132,6 @@ class ModelReader:
     def _pieces(self, tokenizer: Any, turns: Turns) -> tuple[list[int], tuple[int, int]]:
         """Tokens, and which of them the mean is of."""
 
-        marked = _MARK in tokenizer.get_vocab()
-
-        def frame(text: str) -> list[int]:
-            found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-            return found
-
         def said(text: str) -> list[int]:
             # Marks in a text are words: an answer cannot end its own turn.
             found: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=True)[
@@ -144,9 +139,9 @@ class ModelReader:
             ]
             return found[: self._tokens]
 
-        opened, turned, closed = map(frame, _MARKED if marked else _PLAIN)
-        if not marked and tokenizer.bos_token_id is not None:
-            opened = [tokenizer.bos_token_id, *opened]
+        if self._frame is None:
+            self._frame = _frame(tokenizer)
+        opened, turned, closed = self._frame
         prompt = [*opened, *said(turns.prompt)]
         if not turns.answer:
             return prompt + turned, (len(opened), max(len(prompt), len(opened) + 1))
@@ -182,8 +177,9 @@ class Readings:
         unread = list({one.key: one for one in wanted if one.key not in self._known}.values())
         if unread:
             read = self.reader.read(unread)
-            self._new.update({one.key: row for one, row in zip(unread, read, strict=True)})
-            self._known.update(self._new)
+            found = {one.key: row for one, row in zip(unread, read, strict=True)}
+            self._new.update(found)
+            self._known.update(found)
         return np.stack([self._known[one.key] for one in wanted])
 
     def keep(self, folder: Path) -> bool:
@@ -193,10 +189,7 @@ class Readings:
         file = _file(folder, self.reader.name)
         try:
             with cache_lock(folder, file.stem):
-                try:
-                    before = read_readings(file, self.reader.name)
-                except IntegrityError:
-                    before = {}
+                before = _kept(file, self.reader.name)
                 write_readings(file, {**before, **self._new}, self.reader.name)
         except (OSError, PlatformError) as error:
             # They can be read again: what was learned from them is worth more.
@@ -236,12 +229,7 @@ def make_readings(settings: Settings) -> Readings:
 def _shared(files: BaseModelFiles, tokens: int, folder: Path) -> Readings:
     """One for all judges of a process: the model is loaded once, an answer read once."""
     reader = ModelReader(files, tokens=tokens)
-    kept = _file(folder, reader.name)
-    try:
-        own = read_readings(kept, reader.name)
-    except IntegrityError as error:
-        log.warning("readings are made anew", error=str(error))
-        own = {}
+    own = _kept(_file(folder, reader.name), reader.name)
     return Readings(reader, {**read_readings(SHIPPED, reader.name), **own})
 
 
@@ -291,6 +279,27 @@ def read_readings(file: Path, name: str) -> dict[str, Any]:
             return {bytes(key).hex(): row for key, row in zip(arrays["keys"], values, strict=True)}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise IntegrityError(f"{file} holds no readings: remove it") from error
+
+
+def _kept(file: Path, name: str) -> dict[str, Any]:
+    """Readings of the cache; none where they cannot be read, for they can be made anew."""
+    try:
+        return read_readings(file, name)
+    except IntegrityError as error:
+        log.warning("readings are made anew", error=str(error))
+        return {}
+
+
+def _frame(tokenizer: Any) -> tuple[list[int], list[int], list[int]]:
+    """What stands before a prompt, between it and its answer, and behind, as tokens."""
+    marked = _MARK in tokenizer.get_vocab()
+    opened, turned, closed = (
+        tokenizer(text, add_special_tokens=False)["input_ids"]
+        for text in (_MARKED if marked else _PLAIN)
+    )
+    if not marked and tokenizer.bos_token_id is not None:
+        opened = [tokenizer.bos_token_id, *opened]
+    return opened, turned, closed
 
 
 def _file(folder: Path, name: str) -> Path:

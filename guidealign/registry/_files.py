@@ -9,18 +9,14 @@ from pathlib import Path
 from guidealign.errors import IntegrityError
 
 MANIFEST = "guidealign_manifest.json"
-_BLOCK_BYTES = 1 << 22
 _NEVER = {".pkl", ".pickle", ".pt", ".pth", ".bin", ".joblib", ".ckpt"}
 """Endings of files that can run code when they are loaded."""
 
 
 def file_digest(file: Path) -> str:
     """SHA-256 (hex) of a file."""
-    digest = hashlib.sha256()
     with file.open("rb") as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_manifest(folder: Path) -> str:
