@@ -36,4 +36,5 @@ def _asking(dag_id: str, wait_s: float) -> None:
 
 
 _asking("asking", 600)
-_asking("asking_in_vain", 3)
+# Long enough for the scheduler to hear first that the worker is done, on a busy machine too.
+_asking("asking_in_vain", 20)

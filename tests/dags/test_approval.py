@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,6 @@ from tests.dags.running_airflow import RunningAirflow
 from tests.e2e.conftest import wait_until
 from tests.fakes.mlflow_store import local_registry
 from tests.integration.promotion_fixture import REASON, decide, empty_library, registered
-
-_READING_S = 5.0
 
 
 def _judged(engine: Engine, challenger: int, verdict: str = "promote") -> dict[str, Any]:
@@ -122,17 +120,33 @@ class _Asked:
         wait_until(
             lambda: self.state("asking", run_id, "approve") == "awaiting_input", 120, "question"
         )
-        # Nobody reads as quickly: an answer that comes before the scheduler has heard that the
-        # worker is done makes Airflow 3.3 take the task for one that was killed.
-        time.sleep(_READING_S)
+        # An answer that comes before the scheduler has heard that the worker is done makes Airflow
+        # 3.3 take the task for one that was killed. A busy machine takes seconds to hear it.
+        heard = re.compile(
+            rf"TaskInstance Finished: .*task_id=approve, run_id={re.escape(run_id)},"
+        )
+        wait_until(
+            lambda: heard.search(self.airflow.log.read_text(errors="replace")) is not None,
+            120,
+            "the scheduler's word that the worker is done",
+        )
 
-    def ended(self, dag_id: str, run_id: str) -> str:
+    def succeeds(self, dag_id: str, run_id: str) -> None:
         wait_until(
             lambda: self.airflow.api.run(dag_id, run_id)["state"] in {"success", "failed"},
             120,
             "the run's end",
         )
-        return str(self.airflow.api.run(dag_id, run_id)["state"])
+        tasks = self.airflow.api.task_instances(dag_id, run_id)
+        told = [
+            line
+            for line in self.airflow.log.read_text(errors="replace").splitlines()
+            if run_id in line
+        ]
+        assert self.airflow.api.run(dag_id, run_id)["state"] == "success", (
+            [(task["task_id"], task["state"]) for task in tasks],
+            told[-20:],
+        )
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +170,7 @@ def test_only_who_is_named_answers_and_the_switch_does_it(asked: _Asked) -> None
     assert _moves(asked.engine) == []
     given = asked.answer("ada", run_id, "Promote", "looked at it")
     assert given.status_code == 200, given.text
-    assert asked.ended("asking", run_id) == "success"
+    asked.succeeds("asking", run_id)
     assert _moves(asked.engine) == [("promote", 1, "better by 0.2 (approved by ada: looked at it)")]
     assert asked.registry.alias_version(LABRADOR_MODEL, "champion") == 1
 
@@ -168,11 +182,11 @@ def test_a_no_and_no_answer_hold_and_a_gates_hold_asks_nobody(asked: _Asked) -> 
     run_id = asked.start("asking", _judged(asked.engine, 2))
     asked.waits(run_id)
     assert asked.answer("ada", run_id, "Hold", "not on a Friday").status_code == 200
-    assert asked.ended("asking", run_id) == "success"
+    asked.succeeds("asking", run_id)
     late = asked.start("asking_in_vain", _judged(asked.engine, 2))
-    assert asked.ended("asking_in_vain", late) == "success"
+    asked.succeeds("asking_in_vain", late)
     held = asked.start("asking", _judged(asked.engine, 2, "hold"))
-    assert asked.ended("asking", held) == "success"
+    asked.succeeds("asking", held)
     assert _moves(asked.engine)[before:] == [
         ("hold", 2, "better by 0.2 (held by ada: not on a Friday)"),
         ("hold", 2, "better by 0.2 (nobody answered in time)"),
