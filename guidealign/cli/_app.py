@@ -27,13 +27,14 @@ from guidealign.cli._shared import (
 )
 from guidealign.cli.author import author_app
 from guidealign.cli.canary import canary_app
-from guidealign.cli.cycle import Format, Inputs, TextField, TimeoutS, cycle_app, source_params
+from guidealign.cli.cycle import Format, Inputs, StalledS, TextField, cycle_app, source_params
 from guidealign.cli.evaluate import evaluate_app
 from guidealign.cli.guidance import guidance_app
 from guidealign.cli.judges import judges_app
 from guidealign.cli.keys import keys_app
 from guidealign.cli.labrador import labrador
 from guidealign.cli.library import library_app
+from guidealign.cli.models import models_app
 from guidealign.cli.replay import replay
 from guidealign.cli.serve import serve
 from guidealign.cli.settings import check_settings, settings, write_first_settings
@@ -54,6 +55,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(canary_app, name="canary")
 app.add_typer(cycle_app, name="cycle")
 app.add_typer(guidance_app, name="guidance")
+app.add_typer(models_app, name="models")
 app.command()(serve)
 app.command()(replay)
 app.command()(labrador)
@@ -219,7 +221,7 @@ def run(
     quickstart: Annotated[
         bool, typer.Option(help="Write first settings and start the platform before.")
     ] = False,
-    timeout_s: TimeoutS = 3_600.0,
+    stalled_s: StalledS = 1_800.0,
 ) -> None:
     """Run one whole cycle through the scheduler and follow it to its end."""
     from guidealign.cli.run import run_cycle
@@ -228,7 +230,7 @@ def run(
     if quickstart:
         write_first_settings()
         up()
-    run_cycle(load_settings(), conf, console=console, timeout_s=timeout_s)
+    run_cycle(load_settings(), conf, console=console, stalled_s=stalled_s)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

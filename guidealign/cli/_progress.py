@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -24,7 +24,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from guidealign.cycle import Services, Stage
+from guidealign.cycle import Count, Services, Stage
 from guidealign.errors import GuidealignError
 
 _SAY_S = 10.0
@@ -75,6 +75,33 @@ class StageRun:
         return [task["task_id"] for task in self.tasks if task["state"] == "running"]
 
 
+class _Pace:
+    """How fast a step is, since it was first looked at: what was done before says nothing."""
+
+    def __init__(self, done: int | None) -> None:
+        self._from, self._since = done, time.monotonic()
+
+    def left(self, count: Count) -> str:
+        """The time that is left at this pace, in words; empty while nothing tells it."""
+        if count.done is None or count.left is None or self._from is None:
+            return ""
+        done = count.done - self._from
+        if done < 1 or count.left < 1:
+            return ""
+        left_s = (time.monotonic() - self._since) / done * count.left
+        return f"about {max(1, round(left_s / 60))} min left"
+
+
+class _Counts(NamedTuple):
+    """How far the steps of a stage are, and how long they still take, in words."""
+
+    said: str = ""
+    left: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.said}, {self.left}" if self.left else self.said
+
+
 class CycleDisplay:
     """Shows stages, steps, how far they are and elapsed time while a cycle runs.
 
@@ -92,7 +119,8 @@ class CycleDisplay:
         self._services = services
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._said: dict[str, tuple[str, float]] = {}
-        self._counted: dict[tuple[str, ...], tuple[str, float]] = {}
+        self._counted: dict[tuple[str, ...], tuple[_Counts, float]] = {}
+        self._paces: dict[tuple[str, ...], _Pace] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -110,16 +138,25 @@ class CycleDisplay:
             self._live.update(self._table({}), refresh=True)
             self._live.__exit__(kind, error, trace)
 
-    def refresh(self) -> None:
-        """Shows what has changed, and now and then how far it is."""
+    def refresh(self) -> str:
+        """Shows what has changed, and now and then how far it is.
+
+        Returns:
+            All that is shown but times: it changes when something moves.
+        """
         with self._lock:
             counts = {stage.name: self._counts(stage) for stage in self._stages}
+            shown = "\n".join(
+                f"{stage.name}: {stage.state}{_plain_tasks(stage)} {counts[stage.name].said}"
+                for stage in self._stages
+            )
             if self._live:
                 self._live.update(self._table(counts), refresh=True)
-                return
+                return shown
             for stage in self._stages:
                 if stage.state != "waiting":
-                    self._say(stage, counts[stage.name])
+                    self._say(stage, str(counts[stage.name]))
+            return shown
 
     def note(self, said: str) -> None:
         """Prints what people should read about a run."""
@@ -141,24 +178,27 @@ class CycleDisplay:
             soft_wrap=True,
         )
 
-    def _counts(self, stage: StageRun) -> str:
-        """Of the steps that run, in words; what cannot be told now is told later."""
+    def _counts(self, stage: StageRun) -> _Counts:
+        """Of the steps that run; what cannot be told now is told later."""
         if self._services is None or stage.state != "running":
-            return ""
+            return _Counts()
         running = sorted(set(stage.running()))
         asked = (stage.name, *running)
-        said, at = self._counted.get(asked, ("", -_COUNT_S))
+        found, at = self._counted.get(asked, (_Counts(), -_COUNT_S))
         if time.monotonic() - at < _COUNT_S:
-            return said
-        found = []
+            return found
+        told, left = [], []
         for name in running:
             counts = stage.stage.step(name).counts
             if counts is not None:
                 with suppress(GuidealignError):
-                    found.append(counts(self._services))
-        said = ", ".join(found)
-        self._counted = {asked: (said, time.monotonic())}
-        return said
+                    count = counts(self._services)
+                    pace = self._paces.setdefault((stage.name, name), _Pace(count.done))
+                    told.append(count.said)
+                    left.append(pace.left(count))
+        found = _Counts(", ".join(told), ", ".join(filter(None, left)))
+        self._counted = {asked: (found, time.monotonic())}
+        return found
 
     def show_log(self, title: str, lines: list[str]) -> None:
         """Prints the end of a failed task's log."""
@@ -166,7 +206,7 @@ class CycleDisplay:
         for line in lines:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def _table(self, counts: Mapping[str, str]) -> Table:
+    def _table(self, counts: Mapping[str, _Counts]) -> Table:
         columns = ("stage", "state", "tasks", "now", "so far", "elapsed")
         table = Table(*columns, title="guidealign cycle")
         for stage in self._stages:
@@ -178,7 +218,7 @@ class CycleDisplay:
                 _MARKS.get(stage.state, stage.state),
                 f"{done}/{len(stage.tasks)}" if stage.tasks else "",
                 names,
-                counts.get(stage.name, ""),
+                str(counts.get(stage.name, "")),
                 f"{stage.elapsed_s:.0f} s" if stage.state != "waiting" else "",
             )
         return table

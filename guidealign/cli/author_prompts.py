@@ -27,7 +27,7 @@ Out = Annotated[
     Path | None,
     typer.Option(help="Folder of the report and of the answers, which are asked for only once."),
 ]
-_ANSWERS = "answers.jsonl"
+ANSWERS = "answers.jsonl"
 _ReportT = TypeVar("_ReportT", bound="_Report")
 
 
@@ -61,7 +61,7 @@ def compare(
         (prompt_a, prompt_b),
         labelled_inputs(n) if inputs is None else _lines(inputs),
         settings=load_settings(),
-        answers=_folder(out) / _ANSWERS,
+        answers=calibration_folder(out) / ANSWERS,
         verdicts_only=verdicts_only,
         progress=_pace(),
     )
@@ -76,7 +76,7 @@ def calibrate(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> 
     from guidealign.evaluation import calibrate as measure
     from guidealign.evaluation import confusion_svg
 
-    folder = _folder(out)
+    folder = calibration_folder(out)
     report = _measured(measure, limit, folder)
     (folder / "calibration.svg").write_text(confusion_svg(report), encoding="utf-8")
     _show(report, tables.print_calibration, folder / "calibration.json", as_json=as_json)
@@ -90,7 +90,7 @@ def threshold(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> 
     """
     from guidealign.evaluation import find_threshold
 
-    folder = _folder(out)
+    folder = calibration_folder(out)
     report = _measured(find_threshold, limit, folder)
     _show(report, tables.print_threshold, folder / "threshold.json", as_json=as_json)
 
@@ -99,14 +99,14 @@ def injection(limit: Limit = None, out: Out = None, as_json: AsJson = False) -> 
     """Measure how many injections get through, with the defences and without."""
     from guidealign.evaluation import measure_injection
 
-    folder = _folder(out)
+    folder = calibration_folder(out)
     report = _measured(measure_injection, limit, folder)
     _show(report, tables.print_injection, folder / "injection.json", as_json=as_json)
 
 
 def _measured(measure: Callable[..., _ReportT], limit: int | None, folder: Path) -> _ReportT:
     return measure(
-        settings=load_settings(), answers=folder / _ANSWERS, limit=limit, progress=_pace()
+        settings=load_settings(), answers=folder / ANSWERS, limit=limit, progress=_pace()
     )
 
 
@@ -123,7 +123,8 @@ def _show(
         console.print(f"written to {file.parent}", highlight=False, soft_wrap=True)
 
 
-def _folder(out: Path | None) -> Path:
+def calibration_folder(out: Path | None = None) -> Path:
+    """Where reports and answers of calibrations are; None: in the home folder."""
     folder = home_folder() / "calibration" if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
     return folder

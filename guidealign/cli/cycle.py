@@ -31,7 +31,9 @@ Format = Annotated[
 ]
 Until = Annotated[str | None, typer.Option(help="Stop behind this step.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
-TimeoutS = Annotated[float, typer.Option(help="Limit of a cycle in Airflow.")]
+StalledS = Annotated[
+    float, typer.Option(min=60, help="Give up following when nothing moves for so long.")
+]
 
 
 def source_params(inputs: Path | None, text_field: str, input_format: str | None) -> dict[str, Any]:
@@ -56,7 +58,7 @@ def cycle(
     inputs: Inputs = None,
     text_field: TextField = "text",
     input_format: Format = None,
-    timeout_s: TimeoutS = 3_600.0,
+    stalled_s: StalledS = 1_800.0,
 ) -> None:
     """Run one whole cycle, through the scheduler or here, and follow it to its end."""
     if context.invoked_subcommand is not None:
@@ -65,7 +67,7 @@ def cycle(
     if not here:
         from guidealign.cli.run import run_cycle
 
-        run_cycle(settings, source, console=console, timeout_s=timeout_s)
+        run_cycle(settings, source, console=console, stalled_s=stalled_s)
         return
     _require_services(settings)
     begun = time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +19,7 @@ _POLL_S = 2.0
 _OUTAGE_S = 120.0
 _HANDOVER_S = 180.0
 _FINAL = {"success", "failed"}
+_ACTIVE = {"queued", "running"}
 
 
 class CycleFailedError(PermanentError):
@@ -26,31 +27,70 @@ class CycleFailedError(PermanentError):
 
 
 def run_cycle(
-    settings: Settings, conf: dict[str, Any], *, console: Console, timeout_s: float
+    settings: Settings, conf: dict[str, Any], *, console: Console, stalled_s: float
 ) -> list[StageRun]:
     """Triggers ingest and follows the chain of assets to its end.
+
+    Where nothing is asked for that a cycle under way would not do, that one is followed.
 
     Args:
         settings: where Airflow is.
         conf: params of the ingest DAG.
         console: where progress and summary go.
-        timeout_s: the whole cycle's limit.
+        stalled_s: how long nothing may move.
 
     Raises:
-        CycleFailedError: a stage failed or did not start.
+        CycleFailedError: a stage failed, did not start, or nothing moved for too long.
         ServiceUnavailableError: Airflow was away for longer than two minutes.
     """
     api = AirflowApi(settings)
     _wait_for_dags(api)
     started = time.monotonic()
     stages = [StageRun(stage, stage.dag_id) for stage in STAGES]
-    stages[0].run_id = api.trigger(stages[0].name, conf)
+    if conf or not _join(api, stages, console):
+        stages[0].run_id = api.trigger(stages[0].name, conf)
+    known = [stage for stage in stages if stage.run_id is not None]
+    stages = stages[stages.index(known[0]) :]
     with CycleDisplay(stages, console, open_services(settings)) as display:
-        follower = _Follower(api, stages, display, started + timeout_s)
+        follower = _Follower(api, stages, display, stalled_s)
         for position in range(len(stages)):
             follower.follow(position)
     print_summary(stages, settings, console, elapsed_s=time.monotonic() - started)
     return stages
+
+
+def _join(api: AirflowApi, stages: list[StageRun], console: Console) -> bool:
+    """Gives the stages the runs of a cycle that is under way; False: none is.
+
+    The stage that is furthest back of those under way is followed, and what started it is traced:
+    later ones take over what an earlier cycle left.
+    """
+    active = [_active(api, stage.name) for stage in stages]
+    position = next((place for place, runs in enumerate(active) if runs), None)
+    if position is None:
+        return False
+    stage = stages[position]
+    stage.run_id = active[position][-1]
+    console.print(
+        f"a cycle is under way ({stage.name}): it is followed to its end, and takes what was there"
+        " when it began; run this again for what came later",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for place in range(position, 0, -1):
+        later, before = stages[place], stages[place - 1]
+        runs = [
+            run for dag, run in api.sources(later.name, later.run_id or "") if dag == before.name
+        ]
+        if not runs:
+            break
+        before.run_id = max(runs)
+    return True
+
+
+def _active(api: AirflowApi, dag_id: str) -> list[str]:
+    """Ids of a DAG's runs that are under way, newest first."""
+    return [str(run["dag_run_id"]) for run in api.runs(dag_id) if run["state"] in _ACTIVE]
 
 
 def _wait_for_dags(api: AirflowApi, timeout_s: float = 90.0) -> None:
@@ -73,23 +113,42 @@ class _Follower:
     api: AirflowApi
     stages: list[StageRun]
     display: CycleDisplay
-    deadline: float
+    stalled_s: float
     away_since: float | None = None
+    idle_since: float | None = None
+    """Since when nothing has run that could start the stage; None: something does."""
+    shown: str = ""
+    moved_at: float = field(default_factory=time.monotonic)
 
     def follow(self, position: int) -> None:
         stage = self.stages[position]
         stage.begin()
+        self.idle_since = time.monotonic()
         while stage.state not in _FINAL:
-            if time.monotonic() > self.deadline:
-                raise CycleFailedError(f"{stage.name} did not end in time; it goes on in Airflow")
-            if stage.run_id is None and stage.elapsed_s > _HANDOVER_S:
-                raise CycleFailedError(f"{stage.name} was not started by the stage before it")
             self._try_update(position)
-            self.display.refresh()
+            self._look(stage)
             if stage.state not in _FINAL:
                 time.sleep(_POLL_S)
         if stage.state == "failed":
             self._fail(stage)
+
+    def _look(self, stage: StageRun) -> None:
+        """Shows how far it is; gives up where nothing moves, however long the whole takes."""
+        shown, now = self.display.refresh(), time.monotonic()
+        if shown != self.shown:
+            self.shown, self.moved_at = shown, now
+        url = f"{self.api.base_url}/dags/{stage.name}"
+        if stage.state in _FINAL:
+            return
+        if now - self.moved_at > self.stalled_s:
+            raise CycleFailedError(
+                f"{stage.name}: nothing has moved for {self.stalled_s / 60:.0f} minutes; it goes on"
+                f" in Airflow: see {url}, and run this again to follow it"
+            )
+        if self.idle_since is not None and now - self.idle_since > _HANDOVER_S:
+            raise CycleFailedError(
+                f"{stage.name} was not started by the stage before it: see {url}"
+            )
 
     def _try_update(self, position: int) -> None:
         try:
@@ -107,7 +166,9 @@ class _Follower:
             before = self.stages[position - 1]
             stage.run_id = self.api.run_started_by(stage.name, before.name, before.run_id or "")
         if stage.run_id is None:
+            self._wait(stage)
             return
+        self.idle_since = None
         run = self.api.run(stage.name, stage.run_id)
         stage.tasks = self.api.task_instances(stage.name, stage.run_id)
         if run["state"] == "success":
@@ -116,6 +177,20 @@ class _Follower:
             stage.end(run["state"])
         else:
             stage.state = run["state"]
+
+    def _wait(self, stage: StageRun) -> None:
+        """Says what a stage waits for: a run of its DAG that was there before, or a person."""
+        if self.api.is_paused(stage.name):
+            stage.state = "paused: unpause it in Airflow"
+        elif earlier := _active(self.api, stage.name):
+            tasks = self.api.task_instances(stage.name, earlier[-1])
+            running = sorted({t["task_id"] for t in tasks if t["state"] == "running"})
+            stage.state = f"waiting for an earlier run ({', '.join(running) or 'queued'})"
+        else:
+            stage.state = "waiting"
+            self.idle_since = self.idle_since or time.monotonic()
+            return
+        self.idle_since = None
 
     def _result(self, stage: StageRun) -> dict[str, Any]:
         """All tasks' results by task; a stage is described by what its tasks return."""

@@ -78,6 +78,18 @@ class Context:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Count:
+    """How far a step is."""
+
+    said: str
+    """In words; they change when it moves on."""
+    done: int | None = None
+    """Of what is to be done; None: it is not known."""
+    left: int | None = None
+    """Beside what is done; None: it is not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """A part of a stage that is tried again by itself; in Airflow, a task."""
 
@@ -99,8 +111,8 @@ class Step:
     """Whether it runs also where a step before it failed."""
     asks_people: bool = False
     """Whether named people may be asked before it."""
-    counts: Callable[[Services], str] | None = None
-    """In words, how far it is; asked while it runs."""
+    counts: Callable[[Services], Count] | None = None
+    """How far it is; asked while it runs."""
 
 
 @dataclass(frozen=True, kw_only=True)

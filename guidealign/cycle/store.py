@@ -18,6 +18,11 @@ _COUNTS = {
     ),
     "scores": text("select count(*) from core.benchmark_results"),
 }
+_SPENDING = text(
+    "select coalesce(sum(n_requests), 0), coalesce(sum(prompt_tokens + completion_tokens), 0)"
+    " from core.author_runs where run_key ="
+    " (select run_key from core.author_runs order by started_at desc limit 1)"
+)
 _DATASET = text("select digest from core.aligned_datasets order by id desc limit 1")
 
 
@@ -27,6 +32,15 @@ def count(engine: Engine, what: Counted) -> int:
 
     with guard_database(), engine.connect() as connection:
         return int(connection.execute(_COUNTS[what]).scalar_one())
+
+
+def author_spending(engine: Engine) -> tuple[int, int]:
+    """Requests and tokens, read and written, of the newest authoring run so far."""
+    from guidealign.db import guard_database
+
+    with guard_database(), engine.connect() as connection:
+        requests, tokens = connection.execute(_SPENDING).one()
+        return int(requests), int(tokens)
 
 
 def dataset_digest(engine: Engine) -> str | None:

@@ -20,6 +20,7 @@ from guidealign.evaluation.benchmarks import read_run as read_benchmark_run
 from guidealign.evaluation.benchmarks.evaluation_set import PARTS, load_evaluation_set
 from guidealign.evaluation.benchmarks.preference import score_labrador
 from guidealign.evaluation.benchmarks.starter_cases import PreferenceCase, load_cases
+from guidealign.evaluation.fitness import Fitness, fit_to_author, fit_to_be_guided, fit_to_judge
 from guidealign.evaluation.gates import gate, interim_level
 from guidealign.evaluation.gates.judge import Judgement, judge_labrador, judge_retriever
 from guidealign.evaluation.guidance import (
@@ -90,6 +91,7 @@ __all__ = [
     "CheckResult",
     "Demand",
     "Evaluated",
+    "Fitness",
     "GateDecision",
     "GatePolicy",
     "GuidanceVerdict",
@@ -118,6 +120,9 @@ __all__ = [
     "decision_page",
     "draw_intervals",
     "find_threshold",
+    "fit_to_author",
+    "fit_to_be_guided",
+    "fit_to_judge",
     "gate",
     "gate_guidance",
     "guidance_page",

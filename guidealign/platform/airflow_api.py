@@ -64,13 +64,20 @@ class AirflowApi:
         path = f"/api/v2/dags/{dag_id}/dagRuns"
         return list(self._get(path, {"order_by": "-run_after", "limit": limit})["dag_runs"])
 
+    def is_paused(self, dag_id: str) -> bool:
+        """Whether nothing starts a run of the DAG until somebody unpauses it."""
+        return bool(self._get(f"/api/v2/dags/{dag_id}")["is_paused"])
+
+    def sources(self, dag_id: str, run_id: str) -> set[tuple[str, str]]:
+        """DAG and run of each asset event that started a run."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/upstreamAssetEvents"
+        events = self._get(path)["asset_events"]
+        return {(event["source_dag_id"], event["source_run_id"]) for event in events}
+
     def run_started_by(self, dag_id: str, source_dag: str, source_run: str) -> str | None:
         """The run of a DAG that an asset event of another DAG's run started, if there is one."""
-        path = f"/api/v2/dags/{dag_id}/dagRuns"
         for run in self.runs(dag_id):
-            events = self._get(f"{path}/{run['dag_run_id']}/upstreamAssetEvents")["asset_events"]
-            sources = {(e["source_dag_id"], e["source_run_id"]) for e in events}
-            if (source_dag, source_run) in sources:
+            if (source_dag, source_run) in self.sources(dag_id, run["dag_run_id"]):
                 return str(run["dag_run_id"])
         return None
 

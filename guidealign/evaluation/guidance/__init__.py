@@ -2,7 +2,7 @@
 
 from guidealign.evaluation.guidance.choose import PolicyChoice, choose_policy
 from guidealign.evaluation.guidance.figures import Flip, VariantFigures
-from guidealign.evaluation.guidance.gate import GuidanceVerdict, gate_guidance
+from guidealign.evaluation.guidance.gate import GuidanceVerdict, gate_guidance, guided_name
 from guidealign.evaluation.guidance.instruments import (
     TRAINED_JUDGES,
     Instruments,
@@ -26,6 +26,7 @@ __all__ = [
     "choose_policy",
     "gate_guidance",
     "guidance_page",
+    "guided_name",
     "load_variants",
     "log_guidance",
     "measure_guidance",

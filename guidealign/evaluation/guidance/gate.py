@@ -104,7 +104,7 @@ def gate_guidance(  # noqa: PLR0913 - what, for whom, by whom judged, and where 
         if role not in instruments.judges
     }
     gate = load_policy(GUIDANCE_POLICY, settings.gates.policy_folder)
-    model, lift = _guided(subject, release, settings), (lift or "").strip()
+    model, lift = guided_name(subject, release, settings), (lift or "").strip()
     with guard_database(), engine.connect() as connection:
         revocation = last_revocation(connection, policy_version, model)
         _require_unrevoked(connection, policy_version, model, revocation if lift else None)
@@ -158,7 +158,7 @@ def gate_guidance(  # noqa: PLR0913 - what, for whom, by whom judged, and where 
     )
 
 
-def _guided(subject: BenchmarkSubject, release: Release, settings: Settings) -> str:
+def guided_name(subject: BenchmarkSubject, release: Release, settings: Settings) -> str:
     """The name that is proven: of a registered Labrador by the version that is asked."""
     name, version = subject.endpoint.model, release.labrador_version
     if subject.name == LABRADOR_MODEL:
