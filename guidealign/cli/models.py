@@ -18,8 +18,7 @@ from guidealign.cli.author_prompts import ANSWERS, calibration_folder
 from guidealign.errors import BadInputError, ConfigurationError, TransientError
 
 if TYPE_CHECKING:
-    from guidealign.evaluation import Fitness
-    from guidealign.evaluation.fitness import Role
+    from guidealign.evaluation import Fitness, FitnessRole
 
 models_app = typer.Typer(
     help="The configured models, and what each was shown to be fit for.", no_args_is_help=True
@@ -101,7 +100,7 @@ def _measure(inputs: int, cases: int, minutes: float) -> Iterator[Fitness]:
         yield _told("guided", settings.base.model, guided)
 
 
-def _told(role: Role, model: str, measure: Callable[[], Fitness]) -> Fitness:
+def _told(role: FitnessRole, model: str, measure: Callable[[], Fitness]) -> Fitness:
     from guidealign.evaluation import Fitness
 
     try:

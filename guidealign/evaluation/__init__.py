@@ -20,7 +20,13 @@ from guidealign.evaluation.benchmarks import read_run as read_benchmark_run
 from guidealign.evaluation.benchmarks.evaluation_set import PARTS, load_evaluation_set
 from guidealign.evaluation.benchmarks.preference import score_labrador
 from guidealign.evaluation.benchmarks.starter_cases import PreferenceCase, load_cases
-from guidealign.evaluation.fitness import Fitness, fit_to_author, fit_to_be_guided, fit_to_judge
+from guidealign.evaluation.fitness import (
+    Fitness,
+    FitnessRole,
+    fit_to_author,
+    fit_to_be_guided,
+    fit_to_judge,
+)
 from guidealign.evaluation.gates import gate, interim_level
 from guidealign.evaluation.gates.judge import Judgement, judge_labrador, judge_retriever
 from guidealign.evaluation.guidance import (
@@ -92,6 +98,7 @@ __all__ = [
     "Demand",
     "Evaluated",
     "Fitness",
+    "FitnessRole",
     "GateDecision",
     "GatePolicy",
     "GuidanceVerdict",

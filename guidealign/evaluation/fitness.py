@@ -41,7 +41,7 @@ LEAST_KEPT = 0.9
 """Lower end of the share of an author's guidelines that people let in."""
 _BAR = f"{LEAST_KAPPA} with the lower end above {LEAST_BOUND}"
 Fit = Literal["yes", "no", "not shown"]
-Role = Literal["author", "judge", "guided"]
+FitnessRole = Literal["author", "judge", "guided"]
 
 _REVIEWED = text(
     # Runs of the scheduler are named `airflow:DAG/RUN`; people have no slash in their names.
@@ -57,7 +57,7 @@ _REVIEWED = text(
 class Fitness(Report):
     """What is known of one model in one role."""
 
-    role: Role
+    role: FitnessRole
     model: str
     fit: Fit
     reason: str
