@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -24,8 +24,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from guidealign.cycle import Count, Services, Stage
 from guidealign.errors import GuidealignError
+
+if TYPE_CHECKING:
+    from guidealign.cycle import Count, Services, Stage
 
 _SAY_S = 10.0
 """A line at least so often while something runs and nobody watches."""

@@ -10,9 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from guidealign.cli._here import run_here
 from guidealign.cli._shared import console, data, print_figures, print_json
-from guidealign.cli._summary import print_gate, print_summary
 from guidealign.cycle import STAGES, Stage, digests, open_services
 from guidealign.errors import BadInputError, ServiceUnavailableError
 from guidealign.settings import Settings, load_settings
@@ -69,6 +67,9 @@ def cycle(
 
         run_cycle(settings, source, console=console, stalled_s=stalled_s)
         return
+    from guidealign.cli._here import run_here
+    from guidealign.cli._summary import print_summary
+
     _require_services(settings)
     begun = time.monotonic()
     done = run_here(STAGES, open_services(settings), {"ingest": source}, console=console)
@@ -86,6 +87,9 @@ def _require_services(settings: Settings) -> None:
 
 
 def _run_stage(stage: Stage, params: Mapping[str, Any], until: str | None, as_json: bool) -> None:
+    from guidealign.cli._here import run_here
+    from guidealign.cli._summary import print_gate
+
     names = [step.name for step in stage.steps]
     if until is not None and until not in names:
         raise BadInputError(f"{stage.name} has no step {until!r}; it has {', '.join(names)}")

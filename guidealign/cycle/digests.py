@@ -7,8 +7,6 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from guidealign.cycle import store
-
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -38,6 +36,7 @@ def digests(*, engine: Engine) -> Digests:
     Raises:
         ServiceUnavailableError: the database does not answer.
     """
+    from guidealign.cycle import store
     from guidealign.library import latest_version, library_versions
 
     version, dataset = latest_version(engine), store.dataset_digest(engine)
