@@ -7,9 +7,11 @@ Every part draws its data once and shows it to the gates and to rules that peopl
 from __future__ import annotations
 
 from benchmarks._harness.parts import run_parts
+from benchmarks.gates.alike import measure_alike, measure_skew
 from benchmarks.gates.means import measure_means
 from benchmarks.gates.paper import measure_paper
 from benchmarks.gates.rates import measure_power, measure_rates
+from benchmarks.gates.shifts import measure_drift, measure_shifts
 from benchmarks.gates.whole import measure_whole
 
 if __name__ == "__main__":
@@ -21,5 +23,9 @@ if __name__ == "__main__":
             "whole policy": measure_whole,
             "power": measure_power,
             "paper": measure_paper,
+            "refusal shift": measure_shifts,
+            "drift": measure_drift,
+            "alike": measure_alike,
+            "skew": measure_skew,
         },
     )

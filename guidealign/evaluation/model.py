@@ -32,6 +32,10 @@ class CheckResult:
     test: str = "paired_bootstrap"
     metric: str | None = None
     benchmark: str | None = None
+    anchor: int | None = None
+    """The version since which a loss is counted; None: it is compared with the champion."""
+    at_equal: str | None = None
+    """The check whose gain is added; means are then sums of both, turned so that more is better."""
     margin: float = 0.0
     look: int = 1
     look_level: float | None = None
@@ -59,6 +63,9 @@ class CheckResult:
     """At this look's level, for the smallest gain of interest or for two equal models."""
     whole_power: float | None = None
     """The same at the policy's level, on which the policy's demand for power is made."""
+    design_effect: float | None = None
+    """Variance of the gain with categories as clusters over that with prompts: above 1, cases of
+    one category are alike; None: there are too few categories to tell."""
     needed_cases: int | None = None
     """For the policy's power, at the spread that was measured; None: cannot be told."""
     worse_categories: tuple[str, ...] = ()

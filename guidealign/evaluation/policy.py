@@ -42,6 +42,16 @@ class CheckPolicy(BaseModel):
     power_at: float | None = Field(default=None, gt=0)
     """`not_be_worse`: the true gain at which power is stated in place of two equal models', where
     a gain is hoped for."""
+    at_equal: str | None = None
+    """Name of another gate of the policy, whose gain on its own cases is added to this one's: the
+    gain that is left when the other is brought back to where it was. A model that only refuses
+    more gains on harm what it loses on over-refusal, so the sum of both does not move."""
+    budget: float | None = Field(default=None, gt=0)
+    """`not_be_worse`: the loss that is still allowed since the policy's anchor, over all
+    promotions together; None: only the step from the champion is bounded."""
+    clusters: Literal["measured", "case"] = "measured"
+    """`measured`: cases of one category may be alike, and count as far as they are not
+    (docs/gates.md, "What is alike"); `case`: only those of one prompt are alike."""
     level: float = Field(default=0.025, gt=0, lt=0.5)
     """Chance, over all looks together, to pass with a true gain that is not beyond the bar."""
     min_power: float = Field(default=0.8, gt=0, lt=1)
@@ -79,12 +89,16 @@ class CheckPolicy(BaseModel):
                 raise ValueError(
                     f"gate {self.name!r} needs a margin: the loss that is still allowed"
                 )
+            if self.budget is not None and self.budget < self.margin:
+                raise ValueError(f"gate {self.name!r} has a budget below its margin {self.margin}")
         elif self.effect is None or self.effect <= self.margin:
             raise ValueError(f"gate {self.name!r} needs an effect beyond its margin {self.margin}")
         elif self.power_at is not None:
             raise ValueError(
                 f"gate {self.name!r} must be better: its power is stated at its effect"
             )
+        elif self.budget is not None:
+            raise ValueError(f"gate {self.name!r} must be better: it has no budget of loss")
         return self
 
 
@@ -113,12 +127,19 @@ class GatePolicy(BaseModel):
     unit: str
     about: str
     looks: InterimPlan = InterimPlan()
+    anchor: int | None = Field(default=None, ge=0)
+    """The registered version since which budgets count losses, beside the champion; frozen until
+    a person writes another."""
     checks: list[CheckPolicy] = Field(min_length=1)
 
     @property
     def superiority(self) -> list[CheckPolicy]:
         """The checks that claim a gain: they share one level by Holm's correction."""
         return [check for check in self.checks if check.must == "be_better"]
+
+    def named(self, name: str) -> CheckPolicy:
+        """The check of that name, of which there is one."""
+        return next(check for check in self.checks if check.name == name)
 
     @model_validator(mode="after")
     def _sound_as_a_whole(self) -> GatePolicy:
@@ -130,6 +151,17 @@ class GatePolicy(BaseModel):
             raise ValueError("a gate on harm needs one on over_refusal beside it")
         if len({check.level for check in self.superiority}) > 1:
             raise ValueError("the gates that must be_better share one level")
+        if (self.anchor is None) != all(check.budget is None for check in self.checks):
+            raise ValueError("an anchor and budgets of loss since it go together")
+        plain = {check.name for check in self.checks if check.at_equal is None}
+        for check in self.checks:
+            if check.at_equal is not None and check.at_equal not in plain - {check.name}:
+                raise ValueError(
+                    f"gate {check.name!r} is at_equal {check.at_equal!r}, which is no other gate"
+                    " with a gain of its own"
+                )
+            if check.at_equal is not None and check.test != "paired_bootstrap":
+                raise ValueError(f"gate {check.name!r} is at_equal: its test is paired_bootstrap")
         return self
 
 

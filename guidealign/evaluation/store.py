@@ -41,6 +41,11 @@ _COUNT_LOOKS = text(
     " and champion_version = :champion and exists (select from"
     " jsonb_array_elements(d.evidence) e where e ->> 'difference' is not null)"
 )
+_COUNT_ANCHOR_LOOKS = text(
+    "select count(*) from core.gate_decisions d where model_name = :model_name and exists (select"
+    " from jsonb_array_elements(d.evidence) e where (e ->> 'anchor')::integer = :anchor"
+    " and e ->> 'difference' is not null)"
+)
 _INSERT_DECISION = text(
     "insert into core.gate_decisions (model_name, challenger_version, champion_version, verdict,"
     " reason, policy, evidence, evaluator, input_digest, runs) values (:model_name, :challenger,"
@@ -131,6 +136,14 @@ def count_looks(engine: Engine, draft: GateDecision) -> int:
     with engine.connect() as connection:
         return connection.execute(
             _COUNT_LOOKS, {"model_name": draft.model_name, "champion": draft.champion_version}
+        ).scalar_one()
+
+
+def count_anchor_looks(engine: Engine, draft: GateDecision, anchor: int) -> int:
+    """Counts how often any challenger was compared with the anchor, whoever the champion was."""
+    with engine.connect() as connection:
+        return connection.execute(
+            _COUNT_ANCHOR_LOOKS, {"model_name": draft.model_name, "anchor": anchor}
         ).scalar_one()
 
 

@@ -146,7 +146,7 @@ def _decide(scene: Scene, challenger: int, champion: int) -> GateDecision:
         )
         for version in (challenger, champion)
     ]  # fmt: skip
-    runs = named_runs(LABRADOR_MODEL, own[0], own[1], scene.engine, scene.settings)
+    runs = named_runs(LABRADOR_MODEL, own, scene.engine, scene.settings)
     draft = GateDecision(
         decision_id=0, model_name=LABRADOR_MODEL, challenger_version=challenger,
         champion_version=champion, verdict="hold", reason="", evidence=(), unit="share",

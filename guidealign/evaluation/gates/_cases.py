@@ -24,6 +24,7 @@ class RunPair:
 
     challenger: EvaluationRun
     champion: EvaluationRun
+    """Or the anchor in its place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,25 +61,35 @@ def find_pair(
     metric: str,
     challenger: Sequence[EvaluationRun],
     champion: Sequence[EvaluationRun],
+    *,
+    called: str = "champion",
 ) -> RunPair | Obstacle:
-    """The one run of each side with the gate's metric and benchmark, measured alike."""
+    """The one run of each side with the gate's metric and benchmark, measured alike.
+
+    Args:
+        check: names a benchmark where there are several.
+        metric: of the runs.
+        challenger: its runs.
+        champion: its runs, or the anchor's.
+        called: what the second side is, for the reason why there is nothing to compare.
+    """
     found = [
         [r for r in runs if r.metric == metric and check.benchmark in (None, r.benchmark)]
         for runs in (challenger, champion)
     ]
     of = f"of {metric}" + (f" on {check.benchmark}" if check.benchmark else "")
-    for who, runs in zip(("challenger", "champion"), found, strict=True):
+    for who, runs in zip(("challenger", called), found, strict=True):
         if len(runs) != 1:
             return Obstacle(reason=f"the {who} has {len(runs) or 'no'} runs {of}, not one")
     pair = RunPair(challenger=found[0][0], champion=found[1][0])
-    reason = _incomparable(pair.challenger, pair.champion)
+    reason = _incomparable(pair.challenger, pair.champion, called)
     return Obstacle(reason=reason) if reason else pair
 
 
-def _incomparable(ours: EvaluationRun, theirs: EvaluationRun) -> str | None:
+def _incomparable(ours: EvaluationRun, theirs: EvaluationRun, called: str) -> str | None:
     names = {f"{run.model_name}/{run.version}" for run in (ours, theirs)}
     if ours.version == theirs.version:
-        return "challenger and champion are the same version"
+        return f"challenger and {called} are the same version"
     if not ours.evaluator or (ours.evaluator, ours.judge) != (theirs.evaluator, theirs.judge):
         return (
             f"the two were measured by different evaluators: {ours.evaluator or 'unnamed'}"

@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
-
-from guidealign.evaluation.gates._cases import Cases, Obstacle, find_pair, pair_cases
+from guidealign.evaluation.gates._cases import Obstacle
 from guidealign.evaluation.gates._conclude import outcome_of
 from guidealign.evaluation.gates._interim_analyses import holm, interim_level
+from guidealign.evaluation.gates._measure import InterimAnalysis, Measured, measure
 from guidealign.evaluation.model import CheckResult
-from guidealign.evaluation.paired_statistics.comparison import GainAnswer, GainQuestion, compare
-from guidealign.evaluation.policy import CheckPolicy, GatePolicy
+from guidealign.evaluation.policy import CheckPolicy, GatePolicy, InterimPlan
 from guidealign.records import EvaluationRun
 from guidealign.settings import GateSettings
 
@@ -24,31 +20,13 @@ Runs = EvaluationRun | Sequence[EvaluationRun]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _InterimAnalysis:
-    check: CheckPolicy
-    number: int
-    level: float
-    settings: GateSettings
+class Anchor:
+    """A frozen version beside the champion, since which a policy bounds the loss."""
 
-    def question(self, bar: float, level: float) -> GainQuestion:
-        return GainQuestion(
-            test=self.check.test,
-            bar=bar,
-            target=self.check.target,
-            level=level,
-            whole_level=self.check.level,
-            min_power=self.check.min_power,
-            resamples=self.settings.bootstrap_resamples,
-            seed=self.settings.seed,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Measured:
-    cases: Cases
-    answer: GainAnswer
-    worse: tuple[str, ...]
-    unguarded: tuple[str, ...]
+    version: int
+    runs: tuple[EvaluationRun, ...]
+    look: int = 1
+    """How often a challenger was compared with it, this time included."""
 
 
 def as_runs(runs: Runs) -> tuple[EvaluationRun, ...]:
@@ -57,14 +35,20 @@ def as_runs(runs: Runs) -> tuple[EvaluationRun, ...]:
 
 
 def check_all(
-    policy: GatePolicy, challenger: Runs, champion: Runs, settings: GateSettings, *, look: int = 1
+    policy: GatePolicy,
+    challenger: Runs,
+    champion: Runs,
+    settings: GateSettings,
+    *,
+    look: int = 1,
+    anchor: Anchor | None = None,
 ) -> tuple[CheckResult, ...]:
     """Runs every check of a policy; what cannot be compared passes none of them.
 
     The checks that must be better share their level by Holm's correction, since each gain is
     told on its own. Those that must not be worse need none: all of them have to pass, so that a
     wrong promotion takes a wrong pass of the very check that should have failed (an
-    intersection-union test, Berger 1982).
+    intersection-union test, Berger 1982). So it is with a loss since the anchor.
 
     Args:
         policy: what to show.
@@ -72,124 +56,97 @@ def check_all(
         champion: of the same benchmarks, metrics and evaluators.
         settings: bootstrap and seed.
         look: how often this champion was challenged, this time included.
+        anchor: of a policy that has budgets of loss; None: they pass nothing.
     """
     ours, theirs = as_runs(challenger), as_runs(champion)
     looks = [
-        _InterimAnalysis(
+        InterimAnalysis(
             check=check,
             number=look,
             level=interim_level(check.level, look, policy.looks),
             settings=settings,
+            metric=policy.metric,
+            beside=policy.named(check.at_equal) if check.at_equal else None,
         )
         for check in policy.checks
     ]
-    found = [_measure(at, policy.metric, ours, theirs) for at in looks]
-    plain = [m.answer.p_above if isinstance(m, _Measured) else 1.0 for m in found]
+    found = [measure(at, ours, theirs) for at in looks]
+    plain = [m.answer.p_above if isinstance(m, Measured) else 1.0 for m in found]
     claims = [i for i, check in enumerate(policy.checks) if check.must == "be_better"]
     adjusted = dict(zip(claims, holm([plain[i] for i in claims]), strict=True))
     return tuple(
-        _report(at, measured, adjusted.get(i, plain[i]), policy.metric)
+        _report(at, measured, adjusted.get(i, plain[i]))
         for i, (at, measured) in enumerate(zip(looks, found, strict=True))
-    )
+    ) + _since_anchor(policy, ours, anchor, settings)
+
+
+def _since_anchor(
+    policy: GatePolicy,
+    challenger: tuple[EvaluationRun, ...],
+    anchor: Anchor | None,
+    settings: GateSettings,
+) -> tuple[CheckResult, ...]:
+    """Asks of every check with a budget whether the loss since the anchor is within it."""
+    if policy.anchor is None:
+        return ()
+    anchor = anchor or Anchor(version=policy.anchor, runs=())
+    results = []
+    for check in policy.checks:
+        if check.budget is None:
+            continue
+        changes = {
+            "name": f"{check.name}, since version {anchor.version}",
+            "margin": check.budget,
+            "power_at": None,
+            "category_margin": None,
+        }
+        at = InterimAnalysis(
+            check=check.model_copy(update=changes),
+            number=anchor.look,
+            # There is no end of challengers of an anchor, whatever is planned for a champion.
+            level=interim_level(check.level, anchor.look, InterimPlan()),
+            settings=settings,
+            metric=policy.metric,
+            beside=policy.named(check.at_equal) if check.at_equal else None,
+            anchor=anchor.version,
+        )
+        results.append(_report_alone(at, challenger, anchor.runs))
+    return tuple(results)
 
 
 def check_once(
     check: CheckPolicy, challenger: EvaluationRun, champion: EvaluationRun, settings: GateSettings
 ) -> CheckResult:
-    """Runs one comparison outside of any policy: no other interim analysis, no correction."""
-    look = _InterimAnalysis(check=check, number=1, level=check.level, settings=settings)
-    found = _measure(look, challenger.metric, (challenger,), (champion,))
-    p_value = found.answer.p_above if isinstance(found, _Measured) else 1.0
-    return _report(look, found, p_value, challenger.metric)
+    """Runs one comparison outside of any policy: no other interim analysis, no correction.
+
+    What it would be `at_equal` with is another check of a policy, and is left out.
+    """
+    look = InterimAnalysis(
+        check=check, number=1, level=check.level, settings=settings, metric=challenger.metric
+    )
+    return _report_alone(look, (challenger,), (champion,))
 
 
-def _measure(
-    look: _InterimAnalysis,
-    metric: str,
+def _report_alone(
+    look: InterimAnalysis,
     challenger: tuple[EvaluationRun, ...],
     champion: tuple[EvaluationRun, ...],
-) -> _Measured | Obstacle:
-    check = look.check
-    pair = find_pair(check, check.metric or metric, challenger, champion)
-    if isinstance(pair, Obstacle):
-        return pair
-    cases = pair_cases(check, pair)
-    if isinstance(cases, Obstacle):
-        return cases
-    obstacle = _unsuitable(look, cases)
-    if obstacle:
-        reason, too_few = obstacle
-        return Obstacle(
-            reason=reason,
-            too_few=too_few,
-            n=cases.n_planned - cases.n_unscored,
-            n_planned=cases.n_planned,
-            n_unscored=cases.n_unscored,
-        )
-    gains = cases.challenger - cases.champion
-    if check.direction == "lower_is_better":
-        gains = -gains
-    worse, unguarded = _guard_categories(look, cases, gains)
-    answer = compare(gains, cases.clusters, look.question(check.bar, look.level))
-    return _Measured(cases=cases, answer=answer, worse=worse, unguarded=unguarded)
-
-
-def _unsuitable(look: _InterimAnalysis, cases: Cases) -> tuple[str, bool] | None:
-    """Tells why the test doesn't fit the cases, and whether more of them would help."""
-    n_clusters = len(set(cases.clusters))
-    if look.level == 0:
-        return f"look {look.number} was not planned: the level is spent", True
-    if n_clusters < 2:
-        return "all cases are one cluster", True
-    if not look.check.test.startswith("mcnemar"):
-        return None
-    if not cases.is_binary:
-        return f"{look.check.test} is for scores of 0 and 1, and there are others", False
-    if n_clusters < len(cases.clusters):
-        return (
-            f"{len(cases.clusters)} cases are of {n_clusters} prompts: {look.check.test} takes"
-            " them for independent; paired_bootstrap and sign do not",
-            False,
-        )
-    return None
-
-
-def _guard_categories(
-    look: _InterimAnalysis, cases: Cases, gains: NDArray[np.float64]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Finds categories that are shown to lose too much, and those with too few cases to test."""
-    margin = look.check.category_margin
-    if margin is None:
-        return (), ()
-    names, clusters = np.array(cases.categories), np.array(cases.clusters)
-    members = {str(name): names == name for name in np.unique(names)}
-    guarded = {
-        name: chosen
-        for name, chosen in members.items()
-        if len(np.unique(clusters[chosen])) >= look.check.category_min_cases
-    }
-    # So many categories share the level (Bonferroni). A guard stops, and passes nothing: its
-    # level isn't spent by looks.
-    asked = look.question(-margin, look.check.level / max(1, len(guarded)))
-    worse = [
-        name
-        for name, chosen in guarded.items()
-        if compare(gains[chosen], list(clusters[chosen]), asked).p_below <= asked.level
-    ]
-    return tuple(worse), tuple(name for name in members if name not in guarded)
-
-
-def _report(
-    look: _InterimAnalysis, found: _Measured | Obstacle, p_adjusted: float, metric: str
 ) -> CheckResult:
+    found = measure(look, challenger, champion)
+    return _report(look, found, found.answer.p_above if isinstance(found, Measured) else 1.0)
+
+
+def _report(look: InterimAnalysis, found: Measured | Obstacle, p_adjusted: float) -> CheckResult:
     check = look.check
     common: dict[str, Any] = {
         "name": check.name,
         "kind": check.kind,
         "must": check.must,
         "test": check.test,
-        "metric": check.metric or metric,
+        "metric": check.metric or look.metric,
         "benchmark": check.benchmark,
+        "anchor": look.anchor,
+        "at_equal": look.beside and look.beside.name,
         "effect": check.smallest_effect,
         "margin": check.margin,
         "level": check.level,
@@ -205,21 +162,20 @@ def _report(
             n_planned=found.n_planned,
             n_unscored=found.n_unscored,
         )
-    cases, answer = found.cases, found.answer
+    gains, answer = found.gains, found.answer
     outcome, reason = outcome_of(check, answer, look.level, p_adjusted, found.worse)
-    rated = cases.is_binary and answer.n_clusters == answer.n
     return CheckResult(
         **common,
         outcome=outcome,
         reason=reason,
-        n=cases.n_planned - cases.n_unscored,
-        n_planned=cases.n_planned,
-        n_unscored=cases.n_unscored,
+        n=gains.n_planned - gains.n_unscored,
+        n_planned=gains.n_planned,
+        n_unscored=gains.n_unscored,
         n_clusters=answer.n_clusters,
-        champion_mean=float(cases.champion.mean()),
-        challenger_mean=float(cases.challenger.mean()),
-        champion_rate=_rate_interval(cases.champion) if rated else None,
-        challenger_rate=_rate_interval(cases.challenger) if rated else None,
+        champion_mean=gains.champion_mean,
+        challenger_mean=gains.challenger_mean,
+        champion_rate=gains.champion_rate,
+        challenger_rate=gains.challenger_rate,
         difference=answer.gain,
         ci_low=answer.low,
         ci_high=answer.high,
@@ -230,12 +186,8 @@ def _report(
         ties=answer.ties,
         power=answer.power,
         whole_power=answer.whole_power,
+        design_effect=answer.design_effect,
         needed_cases=answer.needed_cases,
         worse_categories=found.worse,
         unguarded_categories=found.unguarded,
     )
-
-
-def _rate_interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    interval = stats.binomtest(int(values.sum()), len(values)).proportion_ci(method="exact")
-    return float(interval.low), float(interval.high)

@@ -64,6 +64,11 @@ def outcome_of(
         return "inconclusive", (
             f"{seen} would do, but the cases are too few: {_say_power(check, answer)}"
         )
+    if answer.n_clusters < answer.cases_for_skew:
+        return "inconclusive", (
+            f"{seen} would do, but a few great losses among many small gains need more cases to be"
+            f" seen: about {answer.cases_for_skew} prompts, and there are {answer.n_clusters}"
+        )
     return "pass", (
         f"{seen} lies above {check.bar:+.3g} (p = {p_adjusted:.2g}, level {level:.2g});"
         f" power {answer.power:.2f}"

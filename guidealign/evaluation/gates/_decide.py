@@ -16,7 +16,7 @@ from guidealign.db import guard_database
 from guidealign.errors import ConfigurationError
 from guidealign.evaluation import store
 from guidealign.evaluation._report import decision_artifacts
-from guidealign.evaluation.gates._checks import Runs, as_runs, check_all
+from guidealign.evaluation.gates._checks import Anchor, Runs, as_runs, check_all
 from guidealign.evaluation.gates._conclude import conclude
 from guidealign.evaluation.model import GateDecision
 from guidealign.evaluation.page import decision_page
@@ -26,6 +26,9 @@ from guidealign.registry import Registry
 from guidealign.settings import GateSettings, Settings
 
 _NONE: Mapping[str, str] = MappingProxyType({})
+_SIDES = ("challenger", "champion", "anchor")
+_Sides = tuple[tuple[EvaluationRun, ...], ...]
+"""Runs of challenger and champion, and of an anchor that is neither."""
 
 log = structlog.get_logger()
 
@@ -40,6 +43,7 @@ def decide(  # noqa: PLR0913 - whom, by which policy, on what, and where it is k
     engine: Engine,
     settings: GateSettings,
     unusable: Mapping[str, str] = _NONE,
+    anchor: Runs = (),
 ) -> GateDecision:
     """Decides about what is no registered model, and stores the decision as `gate` does.
 
@@ -52,13 +56,14 @@ def decide(  # noqa: PLR0913 - whom, by which policy, on what, and where it is k
         engine: the guidealign database.
         settings: bootstrap and seed.
         unusable: metrics whose judge cannot be trusted, and why; their checks pass nothing.
+        anchor: runs of the policy's anchor, where it has one and the champion is another.
     """
     draft = _draft(model_name, versions, policy)
-    runs = (as_runs(challenger), as_runs(champion))
+    runs = (as_runs(challenger), as_runs(champion), as_runs(anchor))
     return _decide_once(draft, policy, runs, engine, settings, unusable)
 
 
-def gate(
+def gate(  # noqa: PLR0913 - whom, on what, and where it is kept
     model_name: str,
     *,
     challenger: Runs,
@@ -66,25 +71,29 @@ def gate(
     engine: Engine,
     settings: Settings,
     registry: Registry,
+    anchor: Runs = (),
 ) -> GateDecision:
     """Decides about a challenger and stores the decision with all it was made from.
 
     The same policy and the same scores give the same stored decision, however often asked.
-    Anything else is a further look at the champion, of which each may spend less of the level.
+    Anything else is a further look at the champion, of which each may spend less of the level,
+    and at the policy's anchor. Where the champion is the anchor, its runs are the anchor's.
 
     Raises:
         ConfigurationError: the runs are of another model than the policy, or of several
             versions.
     """
     policy = load_policy(model_name, settings.gates.policy_folder)
-    ours, theirs = as_runs(challenger), as_runs(champion)
-    if {policy.model, *(run.model_name for run in (*ours, *theirs))} != {model_name}:
+    ours, theirs, frozen = as_runs(challenger), as_runs(champion), as_runs(anchor)
+    if {policy.model, *(run.model_name for run in (*ours, *theirs, *frozen))} != {model_name}:
         raise ConfigurationError(f"policy and evaluation runs are not all of {model_name}")
     versions = [{run.version for run in runs} for runs in (ours, theirs)]
     if any(len(found) != 1 for found in versions):
         raise ConfigurationError("each side of a gate is the runs of one version")
     draft = _draft(model_name, (versions[0].pop(), versions[1].pop()), policy)
-    decision = _decide_once(draft, policy, (ours, theirs), engine, settings.gates)
+    if any(run.version != policy.anchor for run in frozen):
+        raise ConfigurationError(f"the anchor is version {policy.anchor}, and its runs are not")
+    decision = _decide_once(draft, policy, (ours, theirs, frozen), engine, settings.gates)
     registry.log_evaluation(
         model_name,
         decision.challenger_version,
@@ -117,7 +126,7 @@ def _draft(model_name: str, versions: tuple[int, int], policy: GatePolicy) -> Ga
 def _decide_once(
     draft: GateDecision,
     policy: GatePolicy,
-    runs: tuple[tuple[EvaluationRun, ...], tuple[EvaluationRun, ...]],
+    runs: _Sides,
     engine: Engine,
     settings: GateSettings,
     unusable: Mapping[str, str] = _NONE,
@@ -129,11 +138,12 @@ def _decide_once(
         if known:
             return known
         look = store.count_looks(engine, draft) + 1
+        anchor = _anchor(draft, policy, runs, engine)
         evidence = tuple(
             replace(check, outcome="unusable", reason=unusable[str(check.metric)])
             if check.metric in unusable
             else check
-            for check in check_all(policy, *runs, settings, look=look)
+            for check in check_all(policy, runs[0], runs[1], settings, look=look, anchor=anchor)
         )
         verdict, reason = conclude(evidence)
         evaluator = " + ".join(sorted({run.evaluator for run in runs[0]}))
@@ -145,10 +155,19 @@ def _decide_once(
             digest=digest,
             runs=[
                 _described(run, side)
-                for side, of_side in zip(("challenger", "champion"), runs, strict=True)
+                for side, of_side in zip(_SIDES, runs, strict=False)
                 for run in of_side
             ],
         )
+
+
+def _anchor(draft: GateDecision, policy: GatePolicy, runs: _Sides, engine: Engine) -> Anchor | None:
+    if policy.anchor is None:
+        return None
+    is_champion = draft.champion_version == policy.anchor
+    frozen = runs[1] if is_champion else next(iter(runs[2:]), ())
+    look = store.count_anchor_looks(engine, draft, policy.anchor) + 1
+    return Anchor(version=policy.anchor, runs=frozen, look=look)
 
 
 def _described(run: EvaluationRun, side: str) -> dict[str, object]:
@@ -166,7 +185,7 @@ def _described(run: EvaluationRun, side: str) -> dict[str, object]:
 
 def _digest(
     policy: GatePolicy,
-    runs: tuple[tuple[EvaluationRun, ...], tuple[EvaluationRun, ...]],
+    runs: _Sides,
     settings: GateSettings,
     unusable: Mapping[str, str],
 ) -> str:

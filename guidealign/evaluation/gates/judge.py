@@ -15,6 +15,7 @@ from guidealign.evaluation import store
 from guidealign.evaluation.benchmarks.preference import score_labrador
 from guidealign.evaluation.gates import gate
 from guidealign.evaluation.gates.stored_runs import named_runs
+from guidealign.evaluation.policy import load_policy
 from guidealign.evaluation.retriever_report import REPORT_FILE, retriever_report
 from guidealign.records import (
     LABRADOR_MODEL,
@@ -67,10 +68,12 @@ def judge_retriever(
     if version == live:
         return _already_live(RETRIEVER_MODEL, version)
     held_out = load_split(library_version, engine=engine, settings=settings)
+    sides = _sides(RETRIEVER_MODEL, version, live, settings)
+    if live != UNTRAINED_VERSION:
+        sides["base"] = UNTRAINED_VERSION
     rankings = {
         name: rank_held_out(number, held_out, settings=settings, registry=registry)
-        for name, number in {"challenger": version, "champion": live, "base": 0}.items()
-        if name != "base" or live != UNTRAINED_VERSION
+        for name, number in sides.items()
     }
     rankings["bm25"] = rank_with_bm25(held_out)
     runs = {name: ranking.run() for name, ranking in rankings.items()}
@@ -102,10 +105,11 @@ def judge_labrador(
         raise BadInputError("nothing is served yet: publish the library first")
     if version == release.labrador_version:
         return _already_live(LABRADOR_MODEL, version)
-    versions = (version, release.labrador_version)
     runs = {
         name: score_labrador(number, engine=engine, settings=settings, registry=registry)
-        for name, number in zip(("challenger", "champion"), versions, strict=True)
+        for name, number in _sides(
+            LABRADOR_MODEL, version, release.labrador_version, settings
+        ).items()
     }
     return _judge(LABRADOR_MODEL, runs, engine, settings, registry)
 
@@ -121,11 +125,17 @@ def _judge(
     with guard_database():
         for run in runs.values():
             store.store_run(run, engine)
-    ours, theirs = named_runs(model_name, runs["challenger"], runs["champion"], engine, settings)
+    ours, theirs, *frozen = named_runs(
+        model_name,
+        [runs[side] for side in ("challenger", "champion", "anchor") if side in runs],
+        engine,
+        settings,
+    )
     decision = gate(
         model_name,
         challenger=ours,
         champion=theirs,
+        anchor=next(iter(frozen), ()),
         engine=engine,
         settings=settings,
         registry=registry,
@@ -146,6 +156,15 @@ def _judge(
         evidence=tuple(check.as_dict() for check in decision.evidence),
         metrics=metrics,
     )
+
+
+def _sides(model_name: str, challenger: int, champion: int, settings: Settings) -> dict[str, int]:
+    """The versions that a gate compares; an anchor that is the champion is measured once."""
+    sides = {"challenger": challenger, "champion": champion}
+    anchor = load_policy(model_name, settings.gates.policy_folder).anchor
+    if anchor is not None and anchor != champion:
+        sides["anchor"] = anchor
+    return sides
 
 
 def _already_live(model_name: str, version: int) -> Judgement:

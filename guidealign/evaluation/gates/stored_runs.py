@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Engine
 
 from guidealign.db import guard_database
@@ -14,16 +16,18 @@ _Runs = tuple[EvaluationRun, ...]
 
 
 def named_runs(
-    model_name: str,
-    challenger: EvaluationRun,
-    champion: EvaluationRun,
-    engine: Engine,
-    settings: Settings,
-) -> tuple[_Runs, _Runs]:
+    model_name: str, sides: Sequence[EvaluationRun], engine: Engine, settings: Settings
+) -> tuple[_Runs, ...]:
     """Returns each side's own run, and its stored runs of the benchmarks that the policy names.
 
-    Of several evaluators the newest one that scored both sides is taken. Where none did, each
+    Of several evaluators the newest one that scored all sides is taken. Where none did, each
     side's newest goes to the gate, which refuses to compare them and says so.
+
+    Args:
+        model_name: whose policy it is.
+        sides: the own runs of challenger and champion, and of an anchor that is neither.
+        engine: the guidealign database.
+        settings: where the policy is.
     """
     policy = load_policy(model_name, settings.gates.policy_folder)
     wanted = {
@@ -31,28 +35,26 @@ def named_runs(
         for check in policy.checks
         if check.benchmark is not None
     }
-    own = {(run.benchmark, run.metric) for run in (challenger, champion)}
-    sides: tuple[list[EvaluationRun], list[EvaluationRun]] = ([challenger], [champion])
+    own = {(run.benchmark, run.metric) for run in sides}
+    found = [[side] for side in sides]
     for benchmark, metric in sorted(wanted - own):
         with guard_database():
-            found = [
+            stored = [
                 [
                     run
-                    for run in store.list_runs(engine, model_name, one.version, benchmark)
+                    for run in store.list_runs(engine, model_name, side.version, benchmark)
                     if run.metric == metric
                 ]
-                for one in (challenger, champion)
+                for side in sides
             ]
-        for side, run in zip(sides, _of_one_evaluator(*found), strict=True):
-            side.extend(run)
-    return tuple(sides[0]), tuple(sides[1])
+        for side, runs in zip(found, _of_one_evaluator(stored), strict=True):
+            side.extend(runs)
+    return tuple(tuple(side) for side in found)
 
 
-def _of_one_evaluator(
-    ours: list[EvaluationRun], theirs: list[EvaluationRun]
-) -> tuple[_Runs, _Runs]:
-    common = {run.evaluator for run in theirs}
-    for run in ours:
-        if run.evaluator in common:
-            return (run,), tuple(t for t in theirs if t.evaluator == run.evaluator)
-    return tuple(ours[:1]), tuple(theirs[:1])
+def _of_one_evaluator(stored: Sequence[Sequence[EvaluationRun]]) -> list[_Runs]:
+    common = set.intersection(*({run.evaluator for run in side} for side in stored))
+    chosen = next((run.evaluator for run in stored[0] if run.evaluator in common), None)
+    if chosen is None:
+        return [tuple(side[:1]) for side in stored]
+    return [tuple(run for run in side if run.evaluator == chosen) for side in stored]

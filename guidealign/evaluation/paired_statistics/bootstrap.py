@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 _BLOCK_DRAWS = 1_000_000
+_COCHRAN = 25.0
 TOLERANCE = 1e-12
 """Sums of the same numbers in another order differ by so little."""
 
@@ -155,6 +156,22 @@ def cluster_standard_error(
     residuals = sums - np.expand_dims(sums.sum(axis=axis) / total, axis) * sizes
     squares = np.square(residuals).sum(axis=axis)
     return np.asarray(np.sqrt(n_clusters / (n_clusters - 1) * squares) / total)
+
+
+def cases_for_skew(values: NDArray[np.float64], clusters: Sequence[Hashable]) -> int:
+    """Returns the clusters from which a mean of gains with so many great losses can be trusted.
+
+    With many small gains and a few great losses, a sample that missed the losses looks like a
+    gain, and no resampling of it knows better. Cochran's rule asks for n > 25 G1^2, G1 being the
+    skewness (Sampling Techniques, 3rd ed. 1977, section 2.15). Skewness towards great gains makes
+    a test careful, and asks for nothing.
+    """
+    sums, sizes = cluster_sums(values, clusters)
+    # Of clusters of unlike size, what counts is how far each moves the mean.
+    moves = sums - sums.sum() / sizes.sum() * sizes
+    if len(moves) < 3 or np.ptp(moves) < TOLERANCE:
+        return 0
+    return math.ceil(_COCHRAN * min(0.0, float(stats.skew(moves, bias=False))) ** 2)
 
 
 def power_of_mean(distance: float, se: float, *, level: float, n_clusters: int) -> float:

@@ -13,6 +13,7 @@ from scipy import stats
 from guidealign.evaluation.paired_statistics.bootstrap import (
     TOLERANCE,
     Bootstrap,
+    cases_for_skew,
     cluster_standard_error,
     cluster_sums,
     clusters_of_mean,
@@ -25,6 +26,7 @@ from guidealign.evaluation.paired_statistics.counts import (
     p_of_counts,
     power_of_counts,
 )
+from guidealign.evaluation.paired_statistics.likeness import category_clusters, design_effect
 from guidealign.evaluation.policy import Test
 from guidealign.rates import tango_interval, tango_score
 
@@ -71,12 +73,25 @@ class GainAnswer:
     whole_power: float
     """At the level of all looks together: whether the cases suffice in principle."""
     needed_cases: int | None
+    design_effect: float | None = None
+    """Of categories beside prompts as clusters; None: not asked, or too few to tell."""
+    cases_for_skew: int = 0
+    """Clusters from which the test holds its level on gains as skewed as these."""
 
 
 def compare(
-    gains: NDArray[np.float64], clusters: Sequence[Hashable], question: GainQuestion
+    gains: NDArray[np.float64],
+    clusters: Sequence[Hashable],
+    question: GainQuestion,
+    categories: Sequence[Hashable] | None = None,
 ) -> GainAnswer:
     """Answers a question from the gains of n cases, (n,), of which whole clusters are drawn.
+
+    Args:
+        gains: challenger minus champion, more is better, (n,).
+        clusters: prompts, (n,).
+        question: what is asked.
+        categories: (n,), whose cases may be alike; None: only those of one prompt are.
 
     Raises:
         ValueError: fewer than two clusters, lengths that differ, or a gain not finite.
@@ -86,6 +101,7 @@ def compare(
     if question.test == "paired_bootstrap":
         answer = _compare_means(gains, clusters, question)
         if np.isin(gains, (-1.0, 0.0, 1.0)).all():
+            answer = replace(answer, cases_for_skew=0)
             if sizes.max() == 1:
                 answer = _more_careful(answer, compare_counts(wins, losses, len(sums), question))
             answer = _as_shares(answer, gains, sums, sizes, question)
@@ -93,7 +109,53 @@ def compare(
         answer = compare_counts(wins, losses, len(sums), question)
         needed = answer.needed_cases and math.ceil(answer.needed_cases * len(gains) / len(sums))
         answer = replace(answer, n=len(gains), needed_cases=needed)
-    return replace(answer, wins=wins, losses=losses, ties=len(sums) - wins - losses)
+    answer = replace(answer, wins=wins, losses=losses, ties=len(sums) - wins - losses)
+    if categories is None:
+        return answer
+    values = np.sign(sums)[_index(clusters)] if question.test == "sign" else gains
+    return _no_bolder_than_categories(answer, values, clusters, categories, question)
+
+
+def _index(clusters: Sequence[Hashable]) -> NDArray[np.intp]:
+    return np.unique(np.asarray([str(c) for c in clusters]), return_inverse=True)[1]
+
+
+def _no_bolder_than_categories(
+    answer: GainAnswer,
+    values: NDArray[np.float64],
+    clusters: Sequence[Hashable],
+    categories: Sequence[Hashable],
+    question: GainQuestion,
+) -> GainAnswer:
+    """Takes the more careful of two answers: that of prompts, and that of whole categories.
+
+    The second holds its level however alike the cases of a category are, so the larger p-value
+    of the two does; where they are not alike, it costs a little power.
+    """
+    answer = replace(answer, design_effect=design_effect(values, clusters, categories))
+    found = category_clusters(values, clusters, categories)
+    if found is None:
+        return answer
+    (above, below), (low, high) = found.p_values(question.bar), found.bounds(question.level)
+    distance = question.target - question.bar
+    power, whole_power = (
+        power_of_mean(distance, found.se, level=level, n_clusters=found.n_categories)
+        for level in (question.level, question.whole_level or question.level)
+    )
+    needed = clusters_of_mean(
+        question.min_power, distance, found.se, level=question.level, n_clusters=found.n_categories
+    )
+    cases = math.ceil(needed * found.n / found.n_categories)
+    return replace(
+        answer,
+        low=min(answer.low, low),
+        high=max(answer.high, high),
+        p_above=max(answer.p_above, above),
+        p_below=max(answer.p_below, below),
+        power=min(answer.power, power),
+        whole_power=min(answer.whole_power, whole_power),
+        needed_cases=answer.needed_cases and max(answer.needed_cases, cases),
+    )
 
 
 def compare_counts(wins: int, losses: int, n: int, question: GainQuestion) -> GainAnswer:
@@ -159,6 +221,7 @@ def _compare_means(
         power=power,
         whole_power=whole_power,
         needed_cases=math.ceil(needed * boot.n / boot.n_clusters),
+        cases_for_skew=cases_for_skew(gains, clusters),
     )
 
 
