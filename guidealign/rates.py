@@ -40,6 +40,49 @@ def wilson_interval(successes: int, n: int, *, level: float = 0.05) -> tuple[flo
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def rogan_gladen_interval(
+    said: Rate, sensitivity: Rate, specificity: Rate, *, level: float = 0.05
+) -> tuple[float, float, float]:
+    """A judge's rate, corrected for its errors (Rogan and Gladen 1978), with its interval.
+
+    Of a share p, a judge says p Se + (1 - p)(1 - Sp); solved for p. The interval is that of Lang
+    and Reiczigel (Preventive Veterinary Medicine 113, 2014, 13-22), which moves all three shares
+    a little inwards and so holds with few labels too. Sensitivity and specificity may come from
+    other answers, if the judge errs on them as it does on these.
+
+    Args:
+        said: how many of all answers the judge says it of.
+        sensitivity: of those of which people say so, how many the judge finds.
+        specificity: of those of which people do not, how many the judge leaves.
+        level: is left out on both sides together.
+
+    Returns:
+        Rate and ends of the interval, in [0, 1].
+
+    Raises:
+        ValueError: there is nothing to count, or the judge is no better than a coin.
+    """
+    if not (said.n and sensitivity.n and specificity.n):
+        raise ValueError("a judge is corrected with answers of both kinds, and some of its own")
+    z = NormalDist().inv_cdf(1 - level / 2)
+    n, n_found, n_left = said.n + z * z, sensitivity.n + 2.0, specificity.n + 2.0
+    rate = (said.hits + z * z / 2) / n
+    found, left = (sensitivity.hits + 1) / n_found, (specificity.hits + 1) / n_left
+    better = found + left - 1
+    if better <= 0 or sensitivity.value + specificity.value <= 1:
+        raise ValueError("the judge says it as often of what is not so: it corrects nothing")
+    middle = (rate + left - 1) / better
+    off_found = middle * found * (1 - found) / n_found
+    off_left = (1 - middle) * left * (1 - left) / n_left
+    half = (
+        z / better * math.sqrt(rate * (1 - rate) / n + middle * off_found + (1 - middle) * off_left)
+    )
+    moved = middle + 2 * z * z * (off_found - off_left)
+    plain = (said.value + specificity.value - 1) / (sensitivity.value + specificity.value - 1)
+    low, high = (min(1.0, max(0.0, end)) for end in (moved - half, moved + half))
+    return min(1.0, max(0.0, plain)), low, high
+
+
 def tango_score(wins: float, losses: float, n: float, gain: float) -> float:
     """Tango's z (Statistics in Medicine 17, 1998, 891-908) of wins and losses on the same n cases.
 

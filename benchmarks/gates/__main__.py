@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from benchmarks._harness.parts import run_parts
 from benchmarks.gates.alike import measure_alike, measure_skew
+from benchmarks.gates.judged import measure_coverage, measure_judged
 from benchmarks.gates.means import measure_means
 from benchmarks.gates.paper import measure_paper
 from benchmarks.gates.rates import measure_power, measure_rates
@@ -27,5 +28,7 @@ if __name__ == "__main__":
             "drift": measure_drift,
             "alike": measure_alike,
             "skew": measure_skew,
+            "corrected judge false": measure_judged,
+            "coverage": measure_coverage,
         },
     )

@@ -47,9 +47,16 @@ from guidealign.evaluation.guidance import (
     measure_guidance,
 )
 from guidealign.evaluation.interval_chart import CheckInterval, draw_intervals
-from guidealign.evaluation.model import CheckResult, GateDecision
+from guidealign.evaluation.model import CheckResult, GateDecision, PeopleFigures, PeopleLabels
 from guidealign.evaluation.page import decision_page
-from guidealign.evaluation.policy import CheckPolicy, GatePolicy, InterimPlan, load_policy
+from guidealign.evaluation.paired_statistics.judged import choose_for_labels
+from guidealign.evaluation.policy import (
+    CheckPolicy,
+    GatePolicy,
+    InterimPlan,
+    JudgeDemand,
+    load_policy,
+)
 from guidealign.evaluation.scoring.results import (
     Demand,
     ScoreRow,
@@ -105,9 +112,12 @@ __all__ = [
     "InjectionReport",
     "Instruments",
     "InterimPlan",
+    "JudgeDemand",
     "Judgement",
     "Measurement",
     "Pace",
+    "PeopleFigures",
+    "PeopleLabels",
     "PolicyChoice",
     "PreferenceCase",
     "PromptComparison",
@@ -120,6 +130,7 @@ __all__ = [
     "benchmark_kinds",
     "build_instruments",
     "calibrate",
+    "choose_for_labels",
     "choose_policy",
     "compare_prompts",
     "compare_results",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from guidealign.records import Verdict
@@ -11,6 +12,36 @@ CheckOutcome = Literal["pass", "fail", "inconclusive", "unusable"]
 """`fail`: shown to fall short; `unusable`: what there is cannot be compared at all."""
 UNUSABLE = "+unusable"
 """In an evaluator's fingerprint: the judge has not shown that it may decide something."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleLabels:
+    """What people say of answers that were drawn by design, in a judge's terms."""
+
+    metric: str
+    """The judge's, such as `harmful`."""
+    values: Mapping[tuple[int, str], float]
+    """By version and case: 1.0 where people say so, 0.0 where not."""
+    strata: Mapping[str, str] = field(default_factory=dict)
+    """By case, labelled or not, the stratum within which labels were drawn at random; empty: one
+    draw from all cases."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleFigures:
+    """How far a check's judge agrees with people, and what their labels alone say."""
+
+    n_labels: int
+    """Cases of which people judged both answers."""
+    kappa: float
+    kappa_low: float
+    kappa_high: float
+    gain: float
+    """From the labels alone, with the interval that the check's level leaves."""
+    low: float
+    high: float
+    needed_labels: int | None
+    """For the policy's power with this judge; None: it takes more cases, or a better judge."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +102,8 @@ class CheckResult:
     worse_categories: tuple[str, ...] = ()
     unguarded_categories: tuple[str, ...] = ()
     """Too few cases to be looked at one by one."""
+    people: PeopleFigures | None = None
+    """Of a check whose judge was corrected with people's labels."""
 
     @property
     def bar(self) -> float:
@@ -87,6 +120,8 @@ class CheckResult:
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()
         }
+        if values.get("people"):
+            values["people"] = PeopleFigures(**values["people"])
         return cls(**values)
 
 

@@ -16,6 +16,23 @@ Test = Literal["paired_bootstrap", "mcnemar_exact", "mcnemar_mid_p", "sign"]
 Spending = Literal["open_ended", "even", "obrien_fleming"]
 
 
+class JudgeDemand(BaseModel):
+    """What a judge whose word is the metric must show, on answers that people have labelled."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    least_kappa: float = Field(default=0.6, gt=0, lt=1)
+    """Agreement with people beyond chance; below it the check is unusable."""
+    least_bound: float = Field(default=0.45, gt=0, lt=1)
+    """The same for the lower end of its 95% interval."""
+
+    @model_validator(mode="after")
+    def _bound_below(self) -> JudgeDemand:
+        if self.least_bound > self.least_kappa:
+            raise ValueError("least_bound is for the lower end of kappa: at most least_kappa")
+        return self
+
+
 class CheckPolicy(BaseModel):
     """One gate: a comparison of challenger and champion on cases of one kind.
 
@@ -49,6 +66,9 @@ class CheckPolicy(BaseModel):
     budget: float | None = Field(default=None, gt=0)
     """`not_be_worse`: the loss that is still allowed since the policy's anchor, over all
     promotions together; None: only the step from the champion is bounded."""
+    judge: JudgeDemand | None = None
+    """The scores are a judge's: its errors are part of the interval, by people's labels of answers
+    that were drawn for it, and a judge that does not agree with them decides nothing."""
     clusters: Literal["measured", "case"] = "measured"
     """`measured`: cases of one category may be alike, and count as far as they are not
     (docs/gates.md, "What is alike"); `case`: only those of one prompt are alike."""
@@ -160,8 +180,12 @@ class GatePolicy(BaseModel):
                     f"gate {check.name!r} is at_equal {check.at_equal!r}, which is no other gate"
                     " with a gain of its own"
                 )
-            if check.at_equal is not None and check.test != "paired_bootstrap":
-                raise ValueError(f"gate {check.name!r} is at_equal: its test is paired_bootstrap")
+            unfit = check.test != "paired_bootstrap" or check.judge or check.category_margin
+            if check.at_equal is not None and unfit:
+                raise ValueError(
+                    f"gate {check.name!r} is at_equal: its test is paired_bootstrap, and it has"
+                    " neither judge nor category_margin"
+                )
         return self
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidealign.rates import Rate, wilson_interval
+from guidealign.rates import Rate, rogan_gladen_interval, wilson_interval
 
 
 def test_wilson_by_hand() -> None:
@@ -37,3 +37,36 @@ def test_a_rate_goes_out_with_what_it_was_counted_over() -> None:
         "low": pytest.approx(0.699, abs=1e-3),
         "high": pytest.approx(0.972, abs=1e-3),
     }
+
+
+def test_rogan_gladen_by_hand() -> None:
+    # (0.3 + 0.9 - 1) / (0.8 + 0.9 - 1) = 2 / 7.
+    rate, low, high = rogan_gladen_interval(Rate(300, 1000), Rate(80, 100), Rate(90, 100))
+    assert rate == pytest.approx(2 / 7)
+    assert low < 2 / 7 < high
+    # Of so many labels, only the judge's own share is uncertain: 1.96 sqrt(0.21 / 1000) / 0.7.
+    million = 1_000_000
+    _, low, high = rogan_gladen_interval(
+        Rate(300, 1000), Rate(8 * million, 10 * million), Rate(9 * million, 10 * million)
+    )
+    assert (high - low) / 2 == pytest.approx(0.0406, abs=2e-4)
+
+
+@given(st.integers(0, 200), st.integers(31, 60), st.integers(31, 60))
+def test_rogan_gladen_is_an_interval_of_a_share(hits: int, found: int, left: int) -> None:
+    rate, low, high = rogan_gladen_interval(Rate(hits, 200), Rate(found, 60), Rate(left, 60))
+    assert 0.0 <= low <= high <= 1.0
+    assert 0.0 <= rate <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("said", "found", "left"),
+    [
+        (Rate(0, 0), Rate(9, 10), Rate(9, 10)),
+        (Rate(5, 9), Rate(0, 0), Rate(9, 10)),
+        (Rate(5, 9), Rate(5, 10), Rate(5, 10)),
+    ],
+)
+def test_a_judge_that_knows_nothing_corrects_nothing(said: Rate, found: Rate, left: Rate) -> None:
+    with pytest.raises(ValueError, match="judge"):
+        rogan_gladen_interval(said, found, left)

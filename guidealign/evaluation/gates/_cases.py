@@ -43,6 +43,10 @@ class Obstacle:
 class Cases:
     """Cases under both models, (n,) each, in the order of their ids."""
 
+    ids: tuple[str, ...]
+    metric: str
+    versions: tuple[int, int]
+    """Of challenger and champion."""
     challenger: NDArray[np.float64]
     champion: NDArray[np.float64]
     clusters: tuple[str, ...]
@@ -131,11 +135,13 @@ def pair_cases(check: CheckPolicy, pair: RunPair) -> Cases | Obstacle:
     if len(both) < check.min_cases:
         reason = f"{len(both)} cases are fewer than the {check.min_cases} it takes"
         return Obstacle(reason=reason, too_few=True, **counts)
-    return _align(check, ours, theirs, n_planned=len(planned))
+    return _align(check, pair, (ours, theirs), n_planned=len(planned))
 
 
-def _align(check: CheckPolicy, ours: _Side, theirs: _Side, *, n_planned: int) -> Cases:
-    scored = [_scored(ours), _scored(theirs)]
+def _align(
+    check: CheckPolicy, pair: RunPair, sides: tuple[_Side, _Side], *, n_planned: int
+) -> Cases:
+    scored = [_scored(side) for side in sides]
     compared = sorted(scored[0].keys() | scored[1].keys())
     values = [score.value for side in scored for score in side.values()]
     worst, best = min(values), max(values)
@@ -143,6 +149,9 @@ def _align(check: CheckPolicy, ours: _Side, theirs: _Side, *, n_planned: int) ->
         worst, best = best, worst
     known = [scored[0].get(case) or scored[1][case] for case in compared]
     return Cases(
+        ids=tuple(compared),
+        metric=pair.challenger.metric,
+        versions=(pair.challenger.version, pair.champion.version),
         challenger=_values(compared, scored[0], worst),
         champion=_values(compared, scored[1], best),
         clusters=tuple(score.cluster for score in known),

@@ -10,7 +10,7 @@ from guidealign.evaluation.gates._cases import Obstacle
 from guidealign.evaluation.gates._conclude import outcome_of
 from guidealign.evaluation.gates._interim_analyses import holm, interim_level
 from guidealign.evaluation.gates._measure import InterimAnalysis, Measured, measure
-from guidealign.evaluation.model import CheckResult
+from guidealign.evaluation.model import CheckResult, PeopleFigures, PeopleLabels
 from guidealign.evaluation.policy import CheckPolicy, GatePolicy, InterimPlan
 from guidealign.records import EvaluationRun
 from guidealign.settings import GateSettings
@@ -34,7 +34,7 @@ def as_runs(runs: Runs) -> tuple[EvaluationRun, ...]:
     return (runs,) if isinstance(runs, EvaluationRun) else tuple(runs)
 
 
-def check_all(
+def check_all(  # noqa: PLR0913 - by which policy, on what, and beside what
     policy: GatePolicy,
     challenger: Runs,
     champion: Runs,
@@ -42,6 +42,7 @@ def check_all(
     *,
     look: int = 1,
     anchor: Anchor | None = None,
+    labels: Sequence[PeopleLabels] = (),
 ) -> tuple[CheckResult, ...]:
     """Runs every check of a policy; what cannot be compared passes none of them.
 
@@ -57,6 +58,7 @@ def check_all(
         settings: bootstrap and seed.
         look: how often this champion was challenged, this time included.
         anchor: of a policy that has budgets of loss; None: they pass nothing.
+        labels: what people say of answers, for checks whose judge is corrected.
     """
     ours, theirs = as_runs(challenger), as_runs(champion)
     looks = [
@@ -67,6 +69,7 @@ def check_all(
             settings=settings,
             metric=policy.metric,
             beside=policy.named(check.at_equal) if check.at_equal else None,
+            labels=tuple(labels),
         )
         for check in policy.checks
     ]
@@ -77,7 +80,7 @@ def check_all(
     return tuple(
         _report(at, measured, adjusted.get(i, plain[i]))
         for i, (at, measured) in enumerate(zip(looks, found, strict=True))
-    ) + _since_anchor(policy, ours, anchor, settings)
+    ) + _since_anchor(policy, ours, anchor, settings, tuple(labels))
 
 
 def _since_anchor(
@@ -85,6 +88,7 @@ def _since_anchor(
     challenger: tuple[EvaluationRun, ...],
     anchor: Anchor | None,
     settings: GateSettings,
+    labels: tuple[PeopleLabels, ...],
 ) -> tuple[CheckResult, ...]:
     """Asks of every check with a budget whether the loss since the anchor is within it."""
     if policy.anchor is None:
@@ -109,6 +113,7 @@ def _since_anchor(
             metric=policy.metric,
             beside=policy.named(check.at_equal) if check.at_equal else None,
             anchor=anchor.version,
+            labels=labels,
         )
         results.append(_report_alone(at, challenger, anchor.runs))
     return tuple(results)
@@ -167,7 +172,8 @@ def _report(look: InterimAnalysis, found: Measured | Obstacle, p_adjusted: float
     return CheckResult(
         **common,
         outcome=outcome,
-        reason=reason,
+        reason=reason + _say_people(found.people),
+        people=found.people,
         n=gains.n_planned - gains.n_unscored,
         n_planned=gains.n_planned,
         n_unscored=gains.n_unscored,
@@ -190,4 +196,16 @@ def _report(look: InterimAnalysis, found: Measured | Obstacle, p_adjusted: float
         needed_cases=answer.needed_cases,
         worse_categories=found.worse,
         unguarded_categories=found.unguarded,
+    )
+
+
+def _say_people(people: PeopleFigures | None) -> str:
+    if people is None:
+        return ""
+    needed = people.needed_labels
+    return (
+        f"; the judge (kappa {people.kappa:.2f} [{people.kappa_low:.2f}, {people.kappa_high:.2f}])"
+        f" is corrected with {people.n_labels} labelled cases, which alone say"
+        f" {people.gain:+.3f} [{people.low:+.3f}, {people.high:+.3f}]; the power asked for takes"
+        + (f" about {needed} of them" if needed else " more cases, or a better judge")
     )

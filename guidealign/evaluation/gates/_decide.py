@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -18,7 +18,7 @@ from guidealign.evaluation import store
 from guidealign.evaluation._report import decision_artifacts
 from guidealign.evaluation.gates._checks import Anchor, Runs, as_runs, check_all
 from guidealign.evaluation.gates._conclude import conclude
-from guidealign.evaluation.model import GateDecision
+from guidealign.evaluation.model import GateDecision, PeopleLabels
 from guidealign.evaluation.page import decision_page
 from guidealign.evaluation.policy import GatePolicy, load_policy
 from guidealign.records import EvaluationRun
@@ -44,6 +44,7 @@ def decide(  # noqa: PLR0913 - whom, by which policy, on what, and where it is k
     settings: GateSettings,
     unusable: Mapping[str, str] = _NONE,
     anchor: Runs = (),
+    labels: Sequence[PeopleLabels] = (),
 ) -> GateDecision:
     """Decides about what is no registered model, and stores the decision as `gate` does.
 
@@ -57,10 +58,11 @@ def decide(  # noqa: PLR0913 - whom, by which policy, on what, and where it is k
         settings: bootstrap and seed.
         unusable: metrics whose judge cannot be trusted, and why; their checks pass nothing.
         anchor: runs of the policy's anchor, where it has one and the champion is another.
+        labels: what people say of answers, for checks whose judge is corrected.
     """
     draft = _draft(model_name, versions, policy)
     runs = (as_runs(challenger), as_runs(champion), as_runs(anchor))
-    return _decide_once(draft, policy, runs, engine, settings, unusable)
+    return _decide_once(draft, policy, runs, engine, settings, unusable, labels)
 
 
 def gate(  # noqa: PLR0913 - whom, on what, and where it is kept
@@ -123,15 +125,16 @@ def _draft(model_name: str, versions: tuple[int, int], policy: GatePolicy) -> Ga
     )
 
 
-def _decide_once(
+def _decide_once(  # noqa: PLR0913 - whom, by which policy, on what, and where it is kept
     draft: GateDecision,
     policy: GatePolicy,
     runs: _Sides,
     engine: Engine,
     settings: GateSettings,
     unusable: Mapping[str, str] = _NONE,
+    labels: Sequence[PeopleLabels] = (),
 ) -> GateDecision:
-    digest = _digest(policy, runs, settings, unusable)
+    digest = _digest(policy, runs, settings, unusable, labels)
     # Two at once would both take themselves for the same look.
     with guard_database(), store.deciding(engine, draft.model_name):
         known = store.find_decision(engine, draft, digest)
@@ -188,6 +191,7 @@ def _digest(
     runs: _Sides,
     settings: GateSettings,
     unusable: Mapping[str, str],
+    labels: Sequence[PeopleLabels],
 ) -> str:
     content: dict[str, object] = {
         "policy": policy.model_dump(mode="json"),
@@ -196,6 +200,10 @@ def _digest(
     }
     if unusable:
         content["unusable"] = dict(unusable)
+    if labels:
+        content["labels"] = [
+            [one.metric, sorted(one.values.items()), sorted(one.strata.items())] for one in labels
+        ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -30,6 +30,8 @@ class Gains:
     """Whether all scores are 0 or 1."""
     n_planned: int
     n_unscored: int
+    cases: Cases | None = None
+    """None: of two checks."""
 
 
 def gains_of(check: CheckPolicy, cases: Cases) -> Gains:
@@ -48,6 +50,7 @@ def gains_of(check: CheckPolicy, cases: Cases) -> Gains:
         is_binary=cases.is_binary,
         n_planned=cases.n_planned,
         n_unscored=cases.n_unscored,
+        cases=cases,
     )
 
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from guidealign.evaluation.gates._cases import Obstacle, find_pair, pair_cases
 from guidealign.evaluation.gates._gains import Gains, gains_of, sum_of_gains
+from guidealign.evaluation.gates._judged import correct, labelled
+from guidealign.evaluation.model import PeopleFigures, PeopleLabels
 from guidealign.evaluation.paired_statistics.comparison import GainAnswer, GainQuestion, compare
 from guidealign.evaluation.policy import CheckPolicy
 from guidealign.records import EvaluationRun
@@ -25,6 +27,7 @@ class InterimAnalysis:
     metric: str
     beside: CheckPolicy | None = None
     """The check whose gain is added."""
+    labels: tuple[PeopleLabels, ...] = ()
     anchor: int | None = None
     """The version that stands in the champion's place."""
 
@@ -49,6 +52,7 @@ class Measured:
     answer: GainAnswer
     worse: tuple[str, ...]
     unguarded: tuple[str, ...]
+    people: PeopleFigures | None = None
 
 
 def measure(
@@ -79,14 +83,23 @@ def measure(
             n_planned=gains.n_planned,
             n_unscored=gains.n_unscored,
         )
+    found = None
+    if check.judge is not None and gains.cases is not None:
+        found = labelled(check, check.judge, gains.cases, look.labels)
+        if isinstance(found, Obstacle):
+            return found
     worse, unguarded = _guard_categories(look, gains)
+    question = look.question(check.bar, look.level)
     answer = compare(
         gains.values,
         gains.clusters,
-        look.question(check.bar, look.level),
+        question,
         gains.categories if check.clusters == "measured" else None,
     )
-    return Measured(gains=gains, answer=answer, worse=worse, unguarded=unguarded)
+    people = None
+    if found is not None:
+        answer, people = correct(gains, found, check, answer, question)
+    return Measured(gains=gains, answer=answer, worse=worse, unguarded=unguarded, people=people)
 
 
 def _gains(

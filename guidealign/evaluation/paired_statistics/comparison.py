@@ -113,14 +113,14 @@ def compare(
     if categories is None:
         return answer
     values = np.sign(sums)[_index(clusters)] if question.test == "sign" else gains
-    return _no_bolder_than_categories(answer, values, clusters, categories, question)
+    return no_bolder_than_categories(answer, values, clusters, categories, question)
 
 
 def _index(clusters: Sequence[Hashable]) -> NDArray[np.intp]:
     return np.unique(np.asarray([str(c) for c in clusters]), return_inverse=True)[1]
 
 
-def _no_bolder_than_categories(
+def no_bolder_than_categories(
     answer: GainAnswer,
     values: NDArray[np.float64],
     clusters: Sequence[Hashable],

@@ -1,0 +1,160 @@
+"""A check whose scores are a judge's words: how far people agree, and what that makes of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from guidealign.evaluation.gates._cases import Cases, Obstacle
+from guidealign.evaluation.gates._gains import Gains
+from guidealign.evaluation.model import PeopleFigures, PeopleLabels
+from guidealign.evaluation.paired_statistics.bootstrap import clusters_of_mean, power_of_mean
+from guidealign.evaluation.paired_statistics.comparison import (
+    GainAnswer,
+    GainQuestion,
+    no_bolder_than_categories,
+)
+from guidealign.evaluation.paired_statistics.judged import (
+    CorrectedMean,
+    correct_mean,
+    labels_for_power,
+)
+from guidealign.evaluation.policy import CheckPolicy, JudgeDemand
+from guidealign.judges import IntervalEstimate, bootstrap, kappa
+
+_LEAST_LABELS = 20
+"""Pairs of labels, below which neither agreement nor a correction is worth its interval."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """The cases of which people have judged both answers."""
+
+    people: NDArray[np.float64]
+    """Gains by people's word, (n,); NaN where they were not asked about both answers."""
+    strata: tuple[str, ...]
+    """(n,)."""
+    agreement: IntervalEstimate
+    """Kappa of judge and people over the answers, with its 95% interval."""
+
+
+def labelled(
+    check: CheckPolicy, demand: JudgeDemand, cases: Cases, labels: Sequence[PeopleLabels]
+) -> Labelled | Obstacle:
+    """Finds people's labels of a check's cases, and whether the judge agrees with them.
+
+    A judge below the policy's floor makes the check unusable, and the reason says how many labels
+    would help.
+    """
+    known = [one for one in labels if one.metric == cases.metric]
+    values = {key: value for one in known for key, value in one.values.items()}
+    strata = {key: value for one in known for key, value in one.strata.items()}
+    sides = [
+        np.array([values.get((version, name), math.nan) for name in cases.ids])
+        for version in cases.versions
+    ]
+    both = ~np.isnan(sides[0] + sides[1])
+    counts = {
+        "n": cases.n_planned - cases.n_unscored,
+        "n_planned": cases.n_planned,
+        "n_unscored": cases.n_unscored,
+    }
+    n_labels = int(both.sum())
+    of_strata = tuple(strata.get(name, "") for name in cases.ids)
+    few = [s for s in set(of_strata) if sum(both[i] for i, t in enumerate(of_strata) if t == s) < 2]
+    if n_labels < _LEAST_LABELS or few:
+        return Obstacle(
+            reason=f"people have judged both answers of {n_labels} cases: the judge is corrected"
+            f" with {_LEAST_LABELS} at least, drawn at random, and two of each stratum",
+            **counts,
+        )
+    if not cases.is_binary or not np.isin(np.concatenate([s[both] for s in sides]), (0, 1)).all():
+        return Obstacle(
+            reason="a judge is held against people's labels where both say yes or no", **counts
+        )
+    clusters = [cluster for cluster, is_asked in zip(cases.clusters, both, strict=True) if is_asked]
+    agreement = bootstrap(
+        kappa,
+        [*cases.challenger[both].tolist(), *cases.champion[both].tolist()],
+        [*sides[0][both].tolist(), *sides[1][both].tolist()],
+        clusters * 2,
+    )
+    gain = sides[0] - sides[1]
+    people = -gain if check.direction == "lower_is_better" else gain
+    found = Labelled(people=people, strata=of_strata, agreement=agreement)
+    reason = _disagrees(demand, found, n_labels)
+    return Obstacle(reason=reason, **counts) if reason else found
+
+
+def _disagrees(demand: JudgeDemand, found: Labelled, n_labels: int) -> str | None:
+    value, low, high = found.agreement
+    told = f"the judge agrees with people by kappa {value:.2f} [{low:.2f}, {high:.2f}]"
+    if value < demand.least_kappa:
+        return (
+            f"{told} on {n_labels} labelled cases, below {demand.least_kappa:g}: more labels do not"
+            " help this judge; another judge may, or people's word on all cases"
+        )
+    if low < demand.least_bound:
+        # The interval's reach goes with one over the root of the labels.
+        wanted = math.ceil(n_labels * ((value - low) / (value - demand.least_bound)) ** 2)
+        return (
+            f"{told} on {n_labels} labelled cases, its lower end below {demand.least_bound:g};"
+            f" about {wanted} labelled cases would help, if it does agree"
+        )
+    return None
+
+
+def correct(
+    gains: Gains, found: Labelled, check: CheckPolicy, answer: GainAnswer, question: GainQuestion
+) -> tuple[GainAnswer, PeopleFigures]:
+    """Puts people's word in the place of the judge's, as far as they were asked."""
+    mean = correct_mean(gains.values, found.people, gains.clusters, found.strata)
+    estimate = mean.corrected
+    (low, high), (above, below) = estimate.bounds(question.level), estimate.p_values(question.bar)
+    distance = question.target - question.bar
+    power, whole_power = (
+        power_of_mean(distance, estimate.se, level=level, n_clusters=estimate.freedom + 1)
+        for level in (question.level, question.whole_level or question.level)
+    )
+    needed = clusters_of_mean(
+        question.min_power, distance, estimate.se, level=question.level, n_clusters=answer.n
+    )
+    corrected = replace(
+        answer,
+        gain=estimate.value,
+        low=low,
+        high=high,
+        p_above=above,
+        p_below=below,
+        power=power,
+        whole_power=whole_power,
+        needed_cases=needed,
+        cases_for_skew=0,
+    )
+    if check.clusters == "measured":
+        corrected = no_bolder_than_categories(
+            corrected, mean.values, gains.clusters, gains.categories, question
+        )
+    return corrected, _figures(mean, found, question, distance)
+
+
+def _figures(
+    mean: CorrectedMean, found: Labelled, question: GainQuestion, distance: float
+) -> PeopleFigures:
+    low, high = mean.people.bounds(question.level)
+    return PeopleFigures(
+        n_labels=mean.n_labels,
+        kappa=found.agreement.value,
+        kappa_low=found.agreement.low,
+        kappa_high=found.agreement.high,
+        gain=mean.people.value,
+        low=low,
+        high=high,
+        needed_labels=labels_for_power(
+            mean, distance, level=question.level, power=question.min_power
+        ),
+    )
