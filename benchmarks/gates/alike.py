@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks._harness.report import Figure
 from benchmarks.gates.shares import share
-from guidealign.evaluation.paired_statistics.comparison import (
+from guidealign.gates.paired_statistics.comparison import (
     GainAnswer,
     GainQuestion,
     compare,

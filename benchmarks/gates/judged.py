@@ -15,8 +15,8 @@ from scipy import optimize, stats
 from benchmarks._harness.report import Figure
 from benchmarks.gates.shares import share
 from guidealign.evaluation import choose_for_labels
-from guidealign.evaluation.paired_statistics.comparison import GainQuestion, compare
-from guidealign.evaluation.paired_statistics.judged import (
+from guidealign.gates.paired_statistics.comparison import GainQuestion, compare
+from guidealign.gates.paired_statistics.judged import (
     CorrectedMean,
     correct_mean,
     labels_for_power,

@@ -13,8 +13,8 @@ from scipy import stats
 
 from benchmarks._harness.report import Figure
 from benchmarks.gates.shares import CASES, DAYS, LEVEL, levels, power, share
-from guidealign.evaluation.paired_statistics.comparison import GainQuestion, compare
-from guidealign.evaluation.policy import InterimPlan
+from guidealign.gates.paired_statistics.comparison import GainQuestion, compare
+from guidealign.gates.policy import InterimPlan
 
 _PROMPTS, _PARAPHRASES = 100, 2
 _RESAMPLES = 1_000

@@ -6,7 +6,7 @@ from benchmarks._harness.report import Figure
 from benchmarks.gates.runs import policy_of, run_of, scores_of
 from benchmarks.gates.shares import CASES, LEVEL, ONCE
 from guidealign.evaluation import CheckResult
-from guidealign.evaluation.gates import check_all, conclude
+from guidealign.gates import check_all, conclude
 from guidealign.settings import GateSettings
 
 _OURS, _THEIRS = 18, 23

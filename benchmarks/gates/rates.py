@@ -18,10 +18,10 @@ from benchmarks.gates.shares import (
     power,
     share,
 )
-from guidealign.evaluation.gates import interim_level
-from guidealign.evaluation.paired_statistics.comparison import GainQuestion, compare_counts
-from guidealign.evaluation.paired_statistics.counts import CountQuestion, p_of_counts
-from guidealign.evaluation.policy import InterimPlan
+from guidealign.gates import interim_level
+from guidealign.gates.paired_statistics.comparison import GainQuestion, compare_counts
+from guidealign.gates.paired_statistics.counts import CountQuestion, p_of_counts
+from guidealign.gates.policy import InterimPlan
 
 _CHANGED = 0.06
 """Share of cases on which a challenger's verdict differs, as many for the better as not."""

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from benchmarks._harness.report import Figure
-from guidealign.evaluation.gates import interim_level
-from guidealign.evaluation.policy import InterimPlan
+from guidealign.gates import interim_level
+from guidealign.gates.policy import InterimPlan
 
 LEVEL = 0.05
 """One-sided, over all looks together."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from benchmarks._harness.report import Figure
 from benchmarks.gates.runs import policy_of, run_of, scores_of
 from benchmarks.gates.shares import CASES, DAYS, LEVEL, share
-from guidealign.evaluation.gates import check_all, conclude
-from guidealign.evaluation.policy import InterimPlan
+from guidealign.gates import check_all, conclude
+from guidealign.gates.policy import InterimPlan
 from guidealign.records import EvaluationRun
 from guidealign.settings import GateSettings
 

@@ -19,7 +19,7 @@ from guidealign.evaluation.judges import (
     PairJudge,
     PairVerdict,
 )
-from guidealign.evaluation.paired_statistics.comparison import GainQuestion, compare
+from guidealign.gates.paired_statistics.comparison import GainQuestion, compare
 from guidealign.judges import Judged, why_refused
 from guidealign.settings import Settings
 

@@ -23,7 +23,7 @@ from benchmarks.retriever.inputs import (
     quick_messages,
 )
 from benchmarks.retriever.plot import plot_abstention
-from guidealign.evaluation.paired_statistics.bootstrap import Bootstrap
+from guidealign.gates.paired_statistics.bootstrap import Bootstrap
 from guidealign.guidance import Encoder
 from guidealign.library import encoder_folder
 from guidealign.retriever.encode import TransformerEncoder, load_folder

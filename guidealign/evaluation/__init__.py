@@ -1,11 +1,11 @@
 """Evaluation measures models, and decides whether a challenger may be promoted.
 
 Start here: `gates.judge.judge_labrador` scores a challenger and the live version on the same cases
-(`benchmarks/`), compares them case by case (`paired_statistics/`) and decides by the policy of the
-model (`policy.py`, `gates/`). `scoring.run_benchmark` has any model answer a benchmark and judges
-score the answers (`judges/`). `guidance/` measures what guidance policies do to a model's answers,
-chooses one, and puts it before a gate. `trust/` measures how far a model can be believed as a
-detector, as a judge, and against injections.
+(`benchmarks/`), has the room `guidealign.gates` compare them case by case, and stores the decision
+(`gates/`). `scoring.run_benchmark` has any model answer a benchmark and judges score the answers
+(`judges/`). `guidance/` measures what guidance policies do to a model's answers, chooses one, and
+puts it before a gate. `trust/` measures how far a model can be believed as a detector, as a judge,
+and against injections.
 """
 
 from guidealign.evaluation.benchmarks import (
@@ -27,7 +27,7 @@ from guidealign.evaluation.fitness import (
     fit_to_be_guided,
     fit_to_judge,
 )
-from guidealign.evaluation.gates import gate, interim_level
+from guidealign.evaluation.gates import gate
 from guidealign.evaluation.gates.judge import Judgement, judge_labrador, judge_retriever
 from guidealign.evaluation.guidance import (
     TRAINED_JUDGES,
@@ -46,17 +46,7 @@ from guidealign.evaluation.guidance import (
     log_guidance,
     measure_guidance,
 )
-from guidealign.evaluation.interval_chart import CheckInterval, draw_intervals
-from guidealign.evaluation.model import CheckResult, GateDecision, PeopleFigures, PeopleLabels
 from guidealign.evaluation.page import decision_page
-from guidealign.evaluation.paired_statistics.judged import choose_for_labels
-from guidealign.evaluation.policy import (
-    CheckPolicy,
-    GatePolicy,
-    InterimPlan,
-    JudgeDemand,
-    load_policy,
-)
 from guidealign.evaluation.scoring.results import (
     Demand,
     ScoreRow,
@@ -89,6 +79,21 @@ from guidealign.evaluation.trust import (
     measure_judge,
     package_labels,
     renew_judges,
+)
+from guidealign.gates import (
+    CheckInterval,
+    CheckPolicy,
+    CheckResult,
+    GateDecision,
+    GatePolicy,
+    InterimPlan,
+    JudgeDemand,
+    PeopleFigures,
+    PeopleLabels,
+    choose_for_labels,
+    draw_intervals,
+    interim_level,
+    load_policy,
 )
 
 __all__ = [

@@ -16,7 +16,7 @@ from guidealign.db import guard_database
 from guidealign.errors import BadInputError
 from guidealign.evaluation.benchmarks import PARTS, load_evaluation_set
 from guidealign.evaluation.benchmarks.starter_cases import load_cases
-from guidealign.evaluation.model import CheckResult
+from guidealign.gates import CheckResult
 
 MOST_CHANGED = 20
 _DECISION = text(

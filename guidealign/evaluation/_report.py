@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 
-from guidealign.evaluation.interval_chart import CheckInterval, draw_intervals
-from guidealign.evaluation.model import CheckResult, GateDecision
-from guidealign.evaluation.policy import GatePolicy
+from guidealign.gates import CheckInterval, CheckResult, GateDecision, GatePolicy, draw_intervals
 
 
 def decision_artifacts(decision: GateDecision, policy: GatePolicy) -> dict[str, str]:

@@ -11,8 +11,7 @@ from sqlalchemy import Engine
 
 from guidealign.evaluation._figures import read_figures
 from guidealign.evaluation._templates import page_templates
-from guidealign.evaluation.interval_chart import CheckInterval, draw_intervals
-from guidealign.evaluation.model import CheckResult
+from guidealign.gates import CheckInterval, CheckResult, draw_intervals
 from guidealign.records import GUIDANCE_POLICY
 
 _VERDICTS = {

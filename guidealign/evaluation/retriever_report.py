@@ -15,7 +15,7 @@ from guidealign.evaluation._retriever_drawings import (
     draw_map,
 )
 from guidealign.evaluation._templates import page_templates
-from guidealign.evaluation.paired_statistics.bootstrap import Bootstrap
+from guidealign.gates import Bootstrap
 from guidealign.ingest import redact_text
 from guidealign.records import EvaluationRun
 from guidealign.retriever import Calibration, ScoredInput, calibrate, case_of, kind_of

@@ -11,8 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from guidealign.db import session_lock
-from guidealign.evaluation.model import CheckResult, GateDecision
-from guidealign.evaluation.policy import GatePolicy
+from guidealign.gates import CheckResult, GateDecision, GatePolicy
 from guidealign.records import CaseScore, EvaluationRun, Unscored
 
 _INSERT_RESULT = text(

@@ -28,8 +28,8 @@ from guidealign.evaluation import (
 )
 from guidealign.evaluation.gates._decide import _decide_once
 from guidealign.evaluation.gates.stored_runs import named_runs
-from guidealign.evaluation.model import GateDecision
-from guidealign.evaluation.policy import load_policy
+from guidealign.gates.model import GateDecision
+from guidealign.gates.policy import load_policy
 from guidealign.records import LABRADOR_MODEL, CaseScore, EvaluationRun
 from guidealign.registry import Registry
 from guidealign.settings import GateSettings, LabradorSettings, Settings

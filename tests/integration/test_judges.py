@@ -13,10 +13,10 @@ from sqlalchemy.exc import DBAPIError
 
 from guidealign.alignment.judging import find_jury
 from guidealign.errors import BadInputError, ConfigurationError, IntegrityError
-from guidealign.evaluation.gates._cases import Obstacle, find_pair
 from guidealign.evaluation.judges import build_judge
-from guidealign.evaluation.policy import CheckPolicy
 from guidealign.evaluation.trust import held_out_of_judges, package_labels
+from guidealign.gates._cases import Obstacle, find_pair
+from guidealign.gates.policy import CheckPolicy
 from guidealign.judges import (
     HeldOut,
     import_labelled,

@@ -16,11 +16,18 @@ from guidealign.db import guard_database
 from guidealign.errors import ConfigurationError
 from guidealign.evaluation import store
 from guidealign.evaluation._report import decision_artifacts
-from guidealign.evaluation.gates._checks import Anchor, Runs, as_runs, check_all
-from guidealign.evaluation.gates._conclude import conclude
-from guidealign.evaluation.model import GateDecision, PeopleLabels
 from guidealign.evaluation.page import decision_page
-from guidealign.evaluation.policy import GatePolicy, load_policy
+from guidealign.gates import (
+    Anchor,
+    GateDecision,
+    GatePolicy,
+    PeopleLabels,
+    Runs,
+    as_runs,
+    check_all,
+    conclude,
+    load_policy,
+)
 from guidealign.records import EvaluationRun
 from guidealign.registry import Registry
 from guidealign.settings import GateSettings, Settings

@@ -15,8 +15,8 @@ from guidealign.evaluation import store
 from guidealign.evaluation.benchmarks.preference import score_labrador
 from guidealign.evaluation.gates import gate
 from guidealign.evaluation.gates.stored_runs import named_runs
-from guidealign.evaluation.policy import load_policy
 from guidealign.evaluation.retriever_report import REPORT_FILE, retriever_report
+from guidealign.gates import load_policy
 from guidealign.records import (
     LABRADOR_MODEL,
     RETRIEVER_MODEL,

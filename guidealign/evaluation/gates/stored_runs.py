@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from guidealign.db import guard_database
 from guidealign.evaluation import store
-from guidealign.evaluation.policy import load_policy
+from guidealign.gates import load_policy
 from guidealign.records import EvaluationRun
 from guidealign.settings import Settings
 

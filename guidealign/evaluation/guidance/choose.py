@@ -9,7 +9,7 @@ from typing import Any
 from guidealign.evaluation.guidance.figures import SHARES, VariantFigures
 from guidealign.evaluation.guidance.instruments import KINDS
 from guidealign.evaluation.guidance.measure import Measurement
-from guidealign.evaluation.model import CheckResult
+from guidealign.gates import CheckResult
 from guidealign.guidance import policy_sections, proposed_policy
 from guidealign.settings import Settings
 

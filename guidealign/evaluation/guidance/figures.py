@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from guidealign.evaluation.benchmarks import BenchmarkAnswer
-from guidealign.evaluation.gates import check_once
 from guidealign.evaluation.guidance.instruments import KINDS, Role
 from guidealign.evaluation.guidance.side import Side
 from guidealign.evaluation.guidance.variants import Variant
-from guidealign.evaluation.model import CheckResult
-from guidealign.evaluation.policy import CheckPolicy, GatePolicy
+from guidealign.gates import CheckPolicy, CheckResult, GatePolicy, check_once
 from guidealign.rates import Rate
 from guidealign.settings import GateSettings
 

@@ -26,8 +26,7 @@ from guidealign.evaluation.guidance.cases import first_cases
 from guidealign.evaluation.guidance.figures import SHARES
 from guidealign.evaluation.guidance.instruments import KINDS, Instruments
 from guidealign.evaluation.guidance.side import Asking, Progress, Side
-from guidealign.evaluation.model import GateDecision
-from guidealign.evaluation.policy import load_policy
+from guidealign.gates import GateDecision, load_policy
 from guidealign.guidance import guided_model
 from guidealign.records import (
     GUIDANCE_POLICY,

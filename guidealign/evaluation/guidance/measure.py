@@ -18,7 +18,7 @@ from guidealign.evaluation.guidance.figures import SHARES, VariantFigures, figur
 from guidealign.evaluation.guidance.instruments import Instruments, Role
 from guidealign.evaluation.guidance.side import Asking, Progress
 from guidealign.evaluation.guidance.variants import Variant
-from guidealign.evaluation.policy import load_policy
+from guidealign.gates import load_policy
 from guidealign.records import GUIDANCE_POLICY, Release
 from guidealign.registry import Registry
 from guidealign.settings import Settings

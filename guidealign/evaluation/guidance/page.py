@@ -12,7 +12,7 @@ from guidealign.evaluation.guidance.choose import RULE, PolicyChoice
 from guidealign.evaluation.guidance.figures import SHARES, Flip, VariantFigures
 from guidealign.evaluation.guidance.instruments import Role
 from guidealign.evaluation.guidance.measure import Measurement, rank
-from guidealign.evaluation.interval_chart import CheckInterval, draw_intervals
+from guidealign.gates import CheckInterval, draw_intervals
 from guidealign.records import GUIDANCE_POLICY
 from guidealign.registry import Registry
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from guidealign.evaluation.judges.model import Keep, PromptAnswer
-from guidealign.evaluation.model import UNUSABLE
+from guidealign.gates import UNUSABLE
 from guidealign.judges import Judged, JudgeTask, TrainedJudges
 
 TRAINED: dict[str, JudgeTask] = {

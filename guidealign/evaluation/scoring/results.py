@@ -12,9 +12,7 @@ from guidealign.db import guard_database
 from guidealign.errors import BadInputError
 from guidealign.evaluation import store
 from guidealign.evaluation.benchmarks import StoredRun
-from guidealign.evaluation.gates import check_once
-from guidealign.evaluation.model import CheckResult
-from guidealign.evaluation.policy import CheckPolicy, Test
+from guidealign.gates import CheckPolicy, CheckResult, Test, check_once
 from guidealign.rates import Rate
 from guidealign.records import CaseKind, CaseScore, EvaluationRun, Unscored
 from guidealign.settings import GateSettings

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guidealign.evaluation import CheckPolicy, CheckResult, GatePolicy
-from guidealign.evaluation.gates import check_all, conclude
+from guidealign.gates import check_all, conclude
 from guidealign.records import CaseScore, EvaluationRun, Unscored
 from guidealign.settings import GateSettings
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from guidealign.evaluation import CheckPolicy, CheckResult, GatePolicy, JudgeDemand, PeopleLabels
-from guidealign.evaluation.gates import Anchor, check_all, conclude
+from guidealign.gates import Anchor, check_all, conclude
 from guidealign.records import CaseKind, CaseScore, EvaluationRun
 from guidealign.settings import GateSettings
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidealign.evaluation.gates import interim_level
-from guidealign.evaluation.gates._interim_analyses import holm
-from guidealign.evaluation.policy import InterimPlan
+from guidealign.gates import interim_level
+from guidealign.gates._interim_analyses import holm
+from guidealign.gates.policy import InterimPlan
 
 _LEVELS = st.floats(min_value=0.001, max_value=0.2)
 

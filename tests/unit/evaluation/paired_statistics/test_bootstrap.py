@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from guidealign.evaluation.paired_statistics.bootstrap import (
+from guidealign.gates.paired_statistics.bootstrap import (
     Bootstrap,
     cluster_standard_error,
     clusters_of_mean,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guidealign.evaluation.paired_statistics.comparison import GainAnswer, GainQuestion, compare
+from guidealign.gates.paired_statistics.comparison import GainAnswer, GainQuestion, compare
 
 
 def _ask(gains: list[float], clusters: list[int], resamples: int = 500) -> GainAnswer:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from guidealign.evaluation.paired_statistics.counts import (
+from guidealign.gates.paired_statistics.counts import (
     CountQuestion,
     cases_of_counts,
     p_of_counts,

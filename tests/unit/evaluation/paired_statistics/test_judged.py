@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from guidealign.evaluation.paired_statistics.judged import (
+from guidealign.gates.paired_statistics.judged import (
     choose_for_labels,
     correct_mean,
     labels_for_power,

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from guidealign.evaluation.gates._cases import Obstacle
-from guidealign.evaluation.gates._conclude import outcome_of
-from guidealign.evaluation.gates._interim_analyses import holm, interim_level
-from guidealign.evaluation.gates._measure import InterimAnalysis, Measured, measure
-from guidealign.evaluation.model import CheckResult, PeopleFigures, PeopleLabels
-from guidealign.evaluation.policy import CheckPolicy, GatePolicy, InterimPlan
+from guidealign.gates._cases import Obstacle
+from guidealign.gates._conclude import outcome_of
+from guidealign.gates._interim_analyses import holm, interim_level
+from guidealign.gates._measure import InterimAnalysis, Measured, measure
+from guidealign.gates.model import CheckResult, PeopleFigures, PeopleLabels
+from guidealign.gates.policy import CheckPolicy, GatePolicy, InterimPlan
 from guidealign.records import EvaluationRun
 from guidealign.settings import GateSettings
 

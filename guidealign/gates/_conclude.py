@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from guidealign.evaluation.model import CheckOutcome, CheckResult
-from guidealign.evaluation.paired_statistics.comparison import GainAnswer
-from guidealign.evaluation.policy import CheckPolicy
+from guidealign.gates.model import CheckOutcome, CheckResult
+from guidealign.gates.paired_statistics.comparison import GainAnswer
+from guidealign.gates.policy import CheckPolicy
 from guidealign.records import Verdict
 
 _ORDER: tuple[tuple[CheckOutcome, Verdict], ...] = (

@@ -189,13 +189,16 @@ class GatePolicy(BaseModel):
         return self
 
 
+_SHIPPED = Path(__file__).resolve().parents[1] / "evaluation" / "policies"
+
+
 def load_policy(model_name: str, folder: Path | None = None) -> GatePolicy:
     """Reads the policy of a registered model.
 
     Raises:
         ConfigurationError: the file is missing, or what it says is unknown or unsound.
     """
-    file = (folder or Path(__file__).parent / "policies") / f"{model_name}.yaml"
+    file = (folder or _SHIPPED) / f"{model_name}.yaml"
     try:
         return GatePolicy.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
     except OSError as error:

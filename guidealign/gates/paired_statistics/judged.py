@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from guidealign.evaluation.paired_statistics.bootstrap import (
+from guidealign.gates.paired_statistics.bootstrap import (
     TOLERANCE,
     cluster_standard_error,
     cluster_sums,

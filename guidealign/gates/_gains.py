@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from guidealign.evaluation.gates._cases import Cases
-from guidealign.evaluation.policy import CheckPolicy
+from guidealign.gates._cases import Cases
+from guidealign.gates.policy import CheckPolicy
 
 _Interval = tuple[float, float]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from guidealign.evaluation.model import CheckResult
+from guidealign.gates.model import CheckResult
 
 _TITLE_HEIGHT, _AXIS_HEIGHT = 62, 24
 _NAME_HEIGHT, _PLOT_HEIGHT, _BAR_HEIGHT = 20, 26, 16

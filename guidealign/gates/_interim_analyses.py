@@ -6,7 +6,7 @@ import math
 
 from scipy import stats
 
-from guidealign.evaluation.policy import InterimPlan
+from guidealign.gates.policy import InterimPlan
 
 
 def interim_level(level: float, look: int, plan: InterimPlan) -> float:

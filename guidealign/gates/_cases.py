@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from guidealign.evaluation.model import UNUSABLE
-from guidealign.evaluation.policy import CheckPolicy
+from guidealign.gates.model import UNUSABLE
+from guidealign.gates.policy import CheckPolicy
 from guidealign.records import CaseScore, EvaluationRun, Unscored
 
 _Side = dict[str, CaseScore | Unscored]

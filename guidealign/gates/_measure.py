@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from guidealign.evaluation.gates._cases import Obstacle, find_pair, pair_cases
-from guidealign.evaluation.gates._gains import Gains, gains_of, sum_of_gains
-from guidealign.evaluation.gates._judged import correct, labelled
-from guidealign.evaluation.model import PeopleFigures, PeopleLabels
-from guidealign.evaluation.paired_statistics.comparison import GainAnswer, GainQuestion, compare
-from guidealign.evaluation.policy import CheckPolicy
+from guidealign.gates._cases import Obstacle, find_pair, pair_cases
+from guidealign.gates._gains import Gains, gains_of, sum_of_gains
+from guidealign.gates._judged import correct, labelled
+from guidealign.gates.model import PeopleFigures, PeopleLabels
+from guidealign.gates.paired_statistics.comparison import GainAnswer, GainQuestion, compare
+from guidealign.gates.policy import CheckPolicy
 from guidealign.records import EvaluationRun
 from guidealign.settings import GateSettings
 

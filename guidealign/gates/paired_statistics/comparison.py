@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from guidealign.evaluation.paired_statistics.bootstrap import (
+from guidealign.gates.paired_statistics.bootstrap import (
     TOLERANCE,
     Bootstrap,
     cases_for_skew,
@@ -20,14 +20,14 @@ from guidealign.evaluation.paired_statistics.bootstrap import (
     p_of_flips,
     power_of_mean,
 )
-from guidealign.evaluation.paired_statistics.counts import (
+from guidealign.gates.paired_statistics.counts import (
     CountQuestion,
     cases_of_counts,
     p_of_counts,
     power_of_counts,
 )
-from guidealign.evaluation.paired_statistics.likeness import category_clusters, design_effect
-from guidealign.evaluation.policy import Test
+from guidealign.gates.paired_statistics.likeness import category_clusters, design_effect
+from guidealign.gates.policy import Test
 from guidealign.rates import tango_interval, tango_score
 
 _DRAWS_BEYOND = 20

@@ -5,26 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from guidealign.evaluation.gates._cases import Cases, Obstacle
-from guidealign.evaluation.gates._gains import Gains
-from guidealign.evaluation.model import PeopleFigures, PeopleLabels
-from guidealign.evaluation.paired_statistics.bootstrap import clusters_of_mean, power_of_mean
-from guidealign.evaluation.paired_statistics.comparison import (
+from guidealign.gates._cases import Cases, Obstacle
+from guidealign.gates._gains import Gains
+from guidealign.gates.model import PeopleFigures, PeopleLabels
+from guidealign.gates.paired_statistics.bootstrap import clusters_of_mean, power_of_mean
+from guidealign.gates.paired_statistics.comparison import (
     GainAnswer,
     GainQuestion,
     no_bolder_than_categories,
 )
-from guidealign.evaluation.paired_statistics.judged import (
+from guidealign.gates.paired_statistics.judged import (
     CorrectedMean,
     correct_mean,
     labels_for_power,
 )
-from guidealign.evaluation.policy import CheckPolicy, JudgeDemand
-from guidealign.judges import IntervalEstimate, bootstrap, kappa
+from guidealign.gates.policy import CheckPolicy, JudgeDemand
+
+if TYPE_CHECKING:
+    from guidealign.judges import IntervalEstimate
 
 _LEAST_LABELS = 20
 """Pairs of labels, below which neither agreement nor a correction is worth its interval."""
@@ -76,6 +79,9 @@ def labelled(
         return Obstacle(
             reason="a judge is held against people's labels where both say yes or no", **counts
         )
+    # The judges' room reads models and tables: who compares scores of rules waits for neither.
+    from guidealign.judges import bootstrap, kappa
+
     clusters = [cluster for cluster, is_asked in zip(cases.clusters, both, strict=True) if is_asked]
     agreement = bootstrap(
         kappa,
