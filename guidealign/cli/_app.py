@@ -29,6 +29,7 @@ from guidealign.cli.author import author_app
 from guidealign.cli.canary import canary_app
 from guidealign.cli.cycle import Format, Inputs, StalledS, TextField, cycle_app, source_params
 from guidealign.cli.evaluate import evaluate_app
+from guidealign.cli.gate import gate
 from guidealign.cli.guidance import guidance_app
 from guidealign.cli.judges import judges_app
 from guidealign.cli.keys import keys_app
@@ -57,6 +58,7 @@ app.add_typer(cycle_app, name="cycle")
 app.add_typer(guidance_app, name="guidance")
 app.add_typer(models_app, name="models")
 app.command()(serve)
+app.command()(gate)
 app.command()(replay)
 app.command()(labrador)
 app.command()(settings)

@@ -16,6 +16,7 @@ from guidealign.gates.model import (
     PeopleFigures,
     PeopleLabels,
 )
+from guidealign.gates.outside import OutsideDecision, Question, compare_files, outside_page
 from guidealign.gates.paired_statistics.bootstrap import Bootstrap
 from guidealign.gates.paired_statistics.judged import choose_for_labels
 from guidealign.gates.policy import (
@@ -38,16 +39,20 @@ __all__ = [
     "GatePolicy",
     "InterimPlan",
     "JudgeDemand",
+    "OutsideDecision",
     "PeopleFigures",
     "PeopleLabels",
+    "Question",
     "Runs",
     "Test",
     "as_runs",
     "check_all",
     "check_once",
     "choose_for_labels",
+    "compare_files",
     "conclude",
     "draw_intervals",
     "interim_level",
     "load_policy",
+    "outside_page",
 ]

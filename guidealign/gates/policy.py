@@ -198,7 +198,15 @@ def load_policy(model_name: str, folder: Path | None = None) -> GatePolicy:
     Raises:
         ConfigurationError: the file is missing, or what it says is unknown or unsound.
     """
-    file = (folder or _SHIPPED) / f"{model_name}.yaml"
+    return read_policy((folder or _SHIPPED) / f"{model_name}.yaml")
+
+
+def read_policy(file: Path) -> GatePolicy:
+    """Reads a policy file.
+
+    Raises:
+        ConfigurationError: the file is missing, or what it says is unknown or unsound.
+    """
     try:
         return GatePolicy.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
     except OSError as error:
