@@ -34,13 +34,17 @@ class Gains:
     """None: of two checks."""
 
 
+def turned(check: CheckPolicy, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of which more is better, whichever way the check's metric points."""
+    return -values if check.direction == "lower_is_better" else values
+
+
 def gains_of(check: CheckPolicy, cases: Cases) -> Gains:
     """Challenger minus champion, turned round where lower is better."""
-    gains = cases.challenger - cases.champion
     independent = len(set(cases.clusters)) == len(cases.clusters)
     rated = cases.is_binary and independent
     return Gains(
-        values=-gains if check.direction == "lower_is_better" else gains,
+        values=turned(check, cases.challenger - cases.champion),
         clusters=cases.clusters,
         categories=cases.categories,
         champion_mean=float(cases.champion.mean()),
@@ -77,22 +81,19 @@ def sum_of_gains(own: tuple[CheckPolicy, Gains], other: tuple[CheckPolicy, Gains
             values.append(weight * gains.values)
         else:
             values.append(total + weight * (gains.values - gains.values.mean()))
-    means = [
-        sum(
-            -mean if check.direction == "lower_is_better" else mean
-            for (check, _), mean in zip(sides, of_side, strict=True)
-        )
-        for of_side in (
-            [gains.champion_mean for _, gains in sides],
-            [gains.challenger_mean for _, gains in sides],
-        )
-    ]
+    means = np.sum(
+        [
+            turned(check, np.array([gains.champion_mean, gains.challenger_mean]))
+            for check, gains in sides
+        ],
+        axis=0,
+    )
     return Gains(
         values=np.concatenate(values),
         clusters=own[1].clusters + other[1].clusters,
         categories=own[1].categories + other[1].categories,
-        champion_mean=means[0],
-        challenger_mean=means[1],
+        champion_mean=float(means[0]),
+        challenger_mean=float(means[1]),
         is_binary=False,
         n_planned=own[1].n_planned + other[1].n_planned,
         n_unscored=own[1].n_unscored + other[1].n_unscored,

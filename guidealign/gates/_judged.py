@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from guidealign.gates._cases import Cases, Obstacle
-from guidealign.gates._gains import Gains
+from guidealign.gates._gains import Gains, turned
 from guidealign.gates.model import PeopleFigures, PeopleLabels
 from guidealign.gates.paired_statistics.bootstrap import clusters_of_mean, power_of_mean
 from guidealign.gates.paired_statistics.comparison import (
@@ -20,14 +19,14 @@ from guidealign.gates.paired_statistics.comparison import (
     no_bolder_than_categories,
 )
 from guidealign.gates.paired_statistics.judged import (
+    Agreement,
     CorrectedMean,
+    agreement,
     correct_mean,
     labels_for_power,
+    weights_of,
 )
 from guidealign.gates.policy import CheckPolicy, JudgeDemand
-
-if TYPE_CHECKING:
-    from guidealign.judges import IntervalEstimate
 
 _LEAST_LABELS = 20
 """Pairs of labels, below which neither agreement nor a correction is worth its interval."""
@@ -41,7 +40,7 @@ class Labelled:
     """Gains by people's word, (n,); NaN where they were not asked about both answers."""
     strata: tuple[str, ...]
     """(n,)."""
-    agreement: IntervalEstimate
+    agreement: Agreement
     """Kappa of judge and people over the answers, with its 95% interval."""
 
 
@@ -79,19 +78,17 @@ def labelled(
         return Obstacle(
             reason="a judge is held against people's labels where both say yes or no", **counts
         )
-    # The judges' room reads models and tables: who compares scores of rules waits for neither.
-    from guidealign.judges import bootstrap, kappa
-
     clusters = [cluster for cluster, is_asked in zip(cases.clusters, both, strict=True) if is_asked]
-    agreement = bootstrap(
-        kappa,
-        [*cases.challenger[both].tolist(), *cases.champion[both].tolist()],
-        [*sides[0][both].tolist(), *sides[1][both].tolist()],
-        clusters * 2,
+    found = Labelled(
+        people=turned(check, sides[0] - sides[1]),
+        strata=of_strata,
+        agreement=agreement(
+            np.concatenate([cases.challenger[both], cases.champion[both]]),
+            np.concatenate([side[both] for side in sides]),
+            np.tile(weights_of(both, of_strata)[both], 2),
+            clusters * 2,
+        ),
     )
-    gain = sides[0] - sides[1]
-    people = -gain if check.direction == "lower_is_better" else gain
-    found = Labelled(people=people, strata=of_strata, agreement=agreement)
     reason = _disagrees(demand, found, n_labels)
     return Obstacle(reason=reason, **counts) if reason else found
 
@@ -154,7 +151,7 @@ def _figures(
     low, high = mean.people.bounds(question.level)
     return PeopleFigures(
         n_labels=mean.n_labels,
-        kappa=found.agreement.value,
+        kappa=found.agreement.kappa,
         kappa_low=found.agreement.low,
         kappa_high=found.agreement.high,
         gain=mean.people.value,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,16 @@ from guidealign.gates.paired_statistics.bootstrap import (
     cluster_standard_error,
     cluster_sums,
 )
+
+_KAPPA_DRAWS, _KAPPA_SEED = 2_000, 13
+
+
+class Agreement(NamedTuple):
+    """Kappa with the ends of its 95% interval."""
+
+    kappa: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +94,8 @@ def correct_mean(
     n = len(judged)
     asked = ~np.isnan(people)
     names = np.zeros(n, dtype=int) if strata is None else _numbered(strata)
-    weights, of_stratum = _weights(names, asked)
-    n_labels, n_strata = int(asked.sum()), len(of_stratum)
+    weights = _weights(names, asked)
+    n_labels, n_strata = int(asked.sum()), len(np.unique(names))
     n_prompts = len(
         {str(cluster) for cluster, is_asked in zip(clusters, asked, strict=True) if is_asked}
     )
@@ -108,6 +119,51 @@ def correct_mean(
         spread=math.sqrt(spread * n_labels / (n_labels - 1)),
         correlation=min(1.0, correlation),
     )
+
+
+def agreement(
+    said: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    clusters: Sequence[Hashable],
+) -> Agreement:
+    """Cohen's kappa (1960) of yes/no words, each counted as often as it was drawn for.
+
+    The interval is the percentile one over draws of whole clusters, always the same draws.
+
+    Args:
+        said: by the judge, 0 or 1, (n,).
+        labels: by people, (n,).
+        weights: how many answers each stands for, (n,).
+        clusters: (n,).
+    """
+    index = np.unique(np.asarray([str(c) for c in clusters]), return_inverse=True)[1]
+    cells = (2 * said + labels).astype(int)
+    tables = np.zeros((index.max() + 1, 4))  # (clusters, no/no no/yes yes/no yes/yes)
+    np.add.at(tables, (index, cells), weights)
+    n = len(tables)
+    drawn = np.random.default_rng(_KAPPA_SEED).multinomial(n, [1 / n] * n, _KAPPA_DRAWS)
+    low, high = np.quantile(_kappas(drawn @ tables), [0.025, 0.975])
+    return Agreement(float(_kappas(tables.sum(axis=0))), float(low), float(high))
+
+
+def _kappas(tables: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Kappa of each table, (..., 4); 0 where there is no room for agreement beyond chance."""
+    shares = tables / tables.sum(axis=-1, keepdims=True)
+    says, is_so = shares[..., 2] + shares[..., 3], shares[..., 1] + shares[..., 3]
+    chance = says * is_so + (1 - says) * (1 - is_so)
+    room = 1 - chance
+    beyond = shares[..., 0] + shares[..., 3] - chance
+    return np.asarray(np.where(room > TOLERANCE, beyond / np.maximum(room, TOLERANCE), 0.0))
+
+
+def weights_of(labelled: NDArray[np.bool_], strata: Sequence[Hashable]) -> NDArray[np.float64]:
+    """How many cases each labelled one stands for, (n,); 0 of those that are not labelled.
+
+    Raises:
+        ValueError: a stratum has fewer than two labels.
+    """
+    return _weights(_numbered(strata), labelled)
 
 
 def _stand_ins(
@@ -149,19 +205,14 @@ def _numbered(strata: Sequence[Hashable]) -> NDArray[np.int64]:
     return np.unique(np.asarray([str(name) for name in strata]), return_inverse=True)[1]
 
 
-def _weights(
-    names: NDArray[np.int64], asked: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], list[int]]:
-    """How many cases each labelled one stands for, (n,); 0 of those that are not labelled."""
+def _weights(names: NDArray[np.int64], asked: NDArray[np.bool_]) -> NDArray[np.float64]:
     weights = np.zeros(len(names))
-    labels = []
     for name in np.unique(names):
         own = (names == name) & asked
         if own.sum() < 2:
             raise ValueError("a stratum has fewer than two labels")
         weights[own] = (names == name).sum() / own.sum()
-        labels.append(int(own.sum()))
-    return weights, labels
+    return weights
 
 
 def labels_for_power(

@@ -147,11 +147,8 @@ def _judged(error: float, n: int = 400, asked: int = 200) -> tuple[Any, Any, Peo
         )
         for version in (2, 1)
     ]
-    values = {
-        (version, f"harm-{i}"): float(truth[version][i])
-        for version in truth
-        for i in rng.choice(n, asked, replace=False)
-    }
+    chosen = rng.choice(n, asked, replace=False)
+    values = {(version, f"harm-{i}"): float(truth[version][i]) for version in truth for i in chosen}
     return runs[0], runs[1], PeopleLabels(metric="harmful", values=values)
 
 
@@ -179,8 +176,8 @@ def test_a_judge_is_corrected_with_the_labels_beside_it() -> None:
     ("error", "asked", "reason"),
     [
         (0.3, 200, "more labels do not help this judge"),
-        (0.1, 80, "labelled cases would help, if it does agree"),
-        (0.05, 30, "20 at least, drawn at random"),
+        (0.16, 24, "labelled cases would help, if it does agree"),
+        (0.05, 10, "20 at least, drawn at random"),
     ],
 )
 def test_a_judge_that_has_not_shown_agreement_decides_nothing(

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from guidealign.gates.paired_statistics.judged import (
+    agreement,
     choose_for_labels,
     correct_mean,
     labels_for_power,
 )
+from guidealign.judges import kappa
 
 
 def test_labels_alone_are_the_textbook_mean_and_interval() -> None:
@@ -121,3 +123,21 @@ def test_labels_are_drawn_evenly_over_strata(
 def test_more_labels_than_cases_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot be drawn"):
         choose_for_labels(5, [1, 1, 1], seed=0)
+
+
+def test_kappa_is_that_of_the_judges_room_and_counts_what_was_drawn_for() -> None:
+    rng = np.random.default_rng(5)
+    labels = (rng.random(200) < 0.3).astype(float)
+    said = np.where(rng.random(200) < 0.1, 1 - labels, labels)
+    found = agreement(said, labels, np.ones(200), range(200))
+    assert found.kappa == pytest.approx(kappa(said.tolist(), labels.tolist()))
+    assert found.low < found.kappa < found.high
+    twice = np.concatenate([said, said[:50]]), np.concatenate([labels, labels[:50]])
+    weights = np.where(np.arange(200) < 50, 2.0, 1.0)
+    assert agreement(said, labels, weights, range(200)).kappa == pytest.approx(
+        kappa(twice[0].tolist(), twice[1].tolist())
+    )
+
+
+def test_a_judge_that_always_says_the_same_agrees_with_nobody() -> None:
+    assert agreement(np.zeros(30), np.zeros(30), np.ones(30), range(30)) == (0.0, 0.0, 0.0)
