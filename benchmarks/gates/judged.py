@@ -14,10 +14,11 @@ from scipy import optimize, stats
 
 from benchmarks._harness.report import Figure
 from benchmarks.gates.shares import share
-from guidealign.evaluation import choose_for_labels
+from guidealign.gates import JudgeDemand, choose_for_labels
 from guidealign.gates.paired_statistics.comparison import GainQuestion, compare
 from guidealign.gates.paired_statistics.judged import (
     CorrectedMean,
+    agreement,
     correct_mean,
     labels_for_power,
 )
@@ -42,6 +43,8 @@ class Drawn:
 
     people: NDArray[np.float64]
     judge: NDArray[np.float64]
+    answers: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
+    """What the judge says of both sides' answers, (2 n,), and what people would."""
 
 
 def error_rate(kappa: float) -> float:
@@ -79,8 +82,15 @@ def draw(
         made_up = rng.random(n) < error * (1 - favour)
         return np.where(truth, ~missed, made_up)
 
-    judge = said(champion, -lean).astype(float) - said(challenger, lean)
-    return Drawn(people=champion.astype(float) - challenger, judge=judge)
+    of_champion, of_challenger = said(champion, -lean), said(challenger, lean)
+    return Drawn(
+        people=champion.astype(float) - challenger,
+        judge=of_champion.astype(float) - of_challenger,
+        answers=(
+            np.concatenate([of_champion, of_challenger]),
+            np.concatenate([champion, challenger]),
+        ),
+    )
 
 
 def corrected(
@@ -111,6 +121,17 @@ def passes(
         found.corrected.p_values(bar)[0] <= LEVEL,
         found.people.p_values(bar)[0] <= LEVEL,
     )
+
+
+def is_usable(kappa: float, n_labels: int, seed: int) -> bool:
+    """Whether so many labels show the agreement that a policy asks for by default."""
+    rng, demand = np.random.default_rng(seed), JudgeDemand()
+    answers = draw(kappa, 0.0, rng, fooled=False, n=n_labels).answers
+    assert answers is not None
+    clusters = [*range(n_labels)] * 2
+    said, truth = (side.astype(float) for side in answers)
+    found = agreement(said, truth, np.ones(2 * n_labels), clusters)
+    return found.kappa >= demand.least_kappa and found.low >= demand.least_bound
 
 
 def measure_judged(full: bool) -> list[Figure]:
@@ -146,6 +167,16 @@ def measure_judged(full: bool) -> list[Figure]:
                     share(f"{name}; corrected with {LABELS} labels", ours, at_most=_AT_MOST),
                     share(f"{name}; the labels alone", people),
                 ]
+            usable = list(
+                pool.map(partial(is_usable, kappa, LABELS), range(_SEED, _SEED + n), chunksize=25)
+            )
+            figures.append(
+                share(
+                    f"corrected judge false: kappa {kappa:g}, {LABELS} labels show that the judge"
+                    " may decide at all",
+                    usable,
+                )
+            )
             figures += _power(kappa, n, pool)
     return figures
 
