@@ -64,8 +64,8 @@ app.command()(labrador)
 app.command()(settings)
 
 
-def main() -> None:
-    """Entry point of the `guidealign` program."""
+def start() -> None:
+    """Runs the command that was asked for, and ends the process."""
     _log_from(logging.ERROR)
     run_guarded(app)
 

@@ -20,6 +20,10 @@ _SCORE_NAMES = ("score", "value")
 _LM_EVAL_MARK = "doc_id"
 
 
+class _SeveralSidesError(Exception):
+    """One file, and more than one model or prompt in it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """One case of a file with all its scores."""
@@ -56,6 +60,8 @@ def read_results(file: Path) -> Results:
     """
     try:
         source, readings = _read(file)
+    except _SeveralSidesError as error:
+        raise BadInputError(f"{file} {error}") from error
     except (UnicodeDecodeError, json.JSONDecodeError, zipfile.BadZipFile) as error:
         raise BadInputError(f"{file} cannot be read as results: {error}") from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -165,9 +171,9 @@ def _of_promptfoo(content: dict[str, Any]) -> Iterator[Reading]:
     asked = {(_label(row.get("provider")), row.get("promptIdx", 0)) for row in rows}
     if len(asked) > 1:
         names = ", ".join(f"{provider} with prompt {prompt}" for provider, prompt in sorted(asked))
-        raise BadInputError(
-            f"promptfoo's file holds several sides ({names}): write one file for each, with"
-            " --filter-providers and one prompt"
+        raise _SeveralSidesError(
+            f"holds several sides ({names}): write one file for each, with --filter-providers and"
+            " one prompt"
         )
     for row in rows:
         variables = json.dumps(row.get("vars") or {}, sort_keys=True, default=str)

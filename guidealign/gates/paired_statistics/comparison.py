@@ -139,7 +139,7 @@ def no_bolder_than_categories(
     (above, below), (low, high) = found.p_values(question.bar), found.bounds(question.level)
     distance = question.target - question.bar
     power, whole_power = (
-        power_of_mean(distance, found.se, level=level, n_clusters=found.n_categories)
+        power_of_mean(distance, found.se, level=level, n_clusters=1 + int(found.freedom))
         for level in (question.level, question.whole_level or question.level)
     )
     needed = clusters_of_mean(

@@ -177,7 +177,8 @@ def _stand_ins(
     """What each case stands for, (n,): the weighted judge's word and its stratum's mean error; of
     a labelled case also its own error beyond that, for all that it was drawn for.
 
-    Errors are stretched by the degrees of freedom that the stratum's mean and what was fitted take.
+    Errors are stretched by the degrees of freedom that the stratum's mean and what was fitted take,
+    less the one that the variance over all cases takes anyway.
     """
     asked = ~np.isnan(people)
     values = slope * judged
@@ -188,7 +189,9 @@ def _stand_ins(
         of_stratum = names == name
         own = of_stratum & asked
         mean = float(errors[own].mean())
-        stretched = math.sqrt(own.sum() / (own.sum() - 1) * rest / (rest - fitted))
+        stretched = math.sqrt(
+            own.sum() / (own.sum() - 1) * rest / (rest - fitted) * (len(values) - 1) / len(values)
+        )
         values[of_stratum] += mean
         values[own] += weights[own] * stretched * (errors[own] - mean)
     return values

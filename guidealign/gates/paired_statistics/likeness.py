@@ -32,6 +32,8 @@ class CategoryClusters:
     se: float
     n: int
     n_categories: int
+    freedom: float
+    """Effective number of categories less one: large ones say more than small ones."""
 
     def p_values(self, bar: float) -> tuple[float, float]:
         """One-sided p-values of a true mean at the bar: for lying above it, and below."""
@@ -40,12 +42,11 @@ class CategoryClusters:
             # No spread between categories says nothing; the test of the prompts decides.
             return 0.0, 0.0
         t = distance / self.se
-        freedom = self.n_categories - 1
-        return float(stats.t.sf(t, freedom)), float(stats.t.cdf(t, freedom))
+        return float(stats.t.sf(t, self.freedom)), float(stats.t.cdf(t, self.freedom))
 
     def bounds(self, level: float) -> tuple[float, float]:
         """The interval that leaves out `level` on each side."""
-        half = self.se * float(stats.t.isf(level, self.n_categories - 1))
+        half = self.se * float(stats.t.isf(level, self.freedom))
         return self.mean - half, self.mean + half
 
 
@@ -55,7 +56,10 @@ def category_clusters(
     """The gains' mean over categories, or None where categories tell nothing beside prompts.
 
     The variance is the linearised one of whole categories (as in `cluster_standard_error`), the
-    quantile Student's with one degree of freedom less than there are categories.
+    quantile Student's with one degree of freedom less than the effective number of categories,
+    (sum of m^2)^2 / sum of m^4 for categories of m cases: as many as there are where they are of
+    one size (Carter, Schnepel and Steigerwald, Review of Economics and Statistics 99, 2017,
+    698-709, for wholly correlated cases).
 
     Args:
         values: gains, (n,).
@@ -73,6 +77,7 @@ def category_clusters(
         se=float(cluster_standard_error(sums, sizes)),
         n=len(values),
         n_categories=n_categories,
+        freedom=max(1.0, float(np.square(sizes).sum() ** 2 / (sizes**4).sum()) - 1),
     )
 
 

@@ -176,7 +176,7 @@ def test_a_judge_is_corrected_with_the_labels_beside_it() -> None:
     ("error", "asked", "reason"),
     [
         (0.3, 200, "more labels do not help this judge"),
-        (0.16, 24, "labelled cases would help, if it does agree"),
+        (0.12, 24, "labelled cases would help, if it does agree"),
         (0.05, 10, "20 at least, drawn at random"),
     ],
 )
