@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,7 @@ def labelled(
         for version in cases.versions
     ]
     both = ~np.isnan(sides[0] + sides[1])
-    counts = {
+    counts: dict[str, Any] = {
         "n": cases.n_planned - cases.n_unscored,
         "n_planned": cases.n_planned,
         "n_unscored": cases.n_unscored,

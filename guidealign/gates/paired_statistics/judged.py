@@ -143,7 +143,7 @@ def agreement(
     np.add.at(tables, (index, cells), weights)
     n = len(tables)
     drawn = np.random.default_rng(_KAPPA_SEED).multinomial(n, [1 / n] * n, _KAPPA_DRAWS)
-    low, high = np.quantile(_kappas(drawn @ tables), [0.025, 0.975])
+    low, high = np.quantile(_kappas(drawn.astype(float) @ tables), [0.025, 0.975])
     return Agreement(float(_kappas(tables.sum(axis=0))), float(low), float(high))
 
 
