@@ -8,7 +8,7 @@ import numpy as np
 
 from guidealign.gates._cases import Obstacle, find_pair, pair_cases
 from guidealign.gates._gains import Gains, gains_of, sum_of_gains
-from guidealign.gates._judged import correct, labelled
+from guidealign.gates._judged import Labelled, correct, labelled
 from guidealign.gates.model import PeopleFigures, PeopleLabels
 from guidealign.gates.paired_statistics.comparison import GainAnswer, GainQuestion, compare
 from guidealign.gates.policy import CheckPolicy
@@ -83,11 +83,12 @@ def measure(
             n_planned=gains.n_planned,
             n_unscored=gains.n_unscored,
         )
-    found = None
+    found: Labelled | None = None
     if check.judge is not None and gains.cases is not None:
-        found = labelled(check, check.judge, gains.cases, look.labels)
-        if isinstance(found, Obstacle):
-            return found
+        known = labelled(check, check.judge, gains.cases, look.labels)
+        if isinstance(known, Obstacle):
+            return known
+        found = known
     worse, unguarded = _guard_categories(look, gains)
     question = look.question(check.bar, look.level)
     answer = compare(
