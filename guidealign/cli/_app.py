@@ -64,8 +64,8 @@ app.command()(labrador)
 app.command()(settings)
 
 
-def start() -> None:
-    """Runs the command that was asked for, and ends the process."""
+def main() -> None:
+    """Entry point of the `guidealign` program."""
     _log_from(logging.ERROR)
     run_guarded(app)
 

@@ -17,19 +17,6 @@ EXITS = {"promote": 0, "reject": 3, "inconclusive": 4, "hold": 5}
 """By verdict; 2 is an error of the input, as everywhere."""
 
 
-gate_app = typer.Typer(
-    help="The gates for results of other tools.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-
-@gate_app.callback()
-def _with_subcommand() -> None:
-    """Keeps the command's name in front of its options, as in the whole program."""
-
-
-@gate_app.command()
 def gate(
     baseline: Annotated[Path, typer.Option(help="Results of what is in use.")],
     candidate: Annotated[Path, typer.Option(help="Results of what may replace it.")],
