@@ -19,7 +19,7 @@ Where it reads by default, and how often it starts by itself, are the settings `
 `ingest.schedule`; with `ingest.watch` it starts when the gateway's inbox fills. With none of these
 it reads the inputs that ship with guidealign.
 
-* `path`: a JSONL, CSV or Parquet file that the worker can read
+* `path`: a JSONL, JSON, CSV or Parquet file that the worker can read, a folder or a pattern
 * `query` with `conn_id`: a SQL query on an Airflow connection
 * `inbox`: what users said to the gateway, as far as its keys let it be logged
 """
@@ -33,12 +33,15 @@ INGEST = load_settings().ingest
     doc_md=DOC,
     params={
         "path": Param(
-            INGEST.source.path, type="string", title="File", description="JSONL, CSV or Parquet"
+            INGEST.source.path,
+            type="string",
+            title="File, folder or pattern",
+            description="JSONL, JSON, CSV or Parquet; packed or not",
         ),
         "format": Param(
             INGEST.source.format,
             type="string",
-            enum=["", "jsonl", "csv", "parquet"],
+            enum=["", "jsonl", "json", "csv", "parquet"],
             title="Format",
             description="against the file's suffix",
         ),
@@ -47,6 +50,16 @@ INGEST = load_settings().ingest
         ),
         "id_field": Param(
             INGEST.source.id_field, type="string", title="Field with the source's own id"
+        ),
+        "encoding": Param(
+            INGEST.source.encoding, type="string", title="Encoding", description="if not found out"
+        ),
+        "delimiter": Param(
+            INGEST.source.delimiter,
+            type="string",
+            maxLength=1,
+            title="Separator of a CSV file",
+            description="if not found out",
         ),
         "conn_id": Param(
             INGEST.source.conn_id, type="string", title="Airflow connection of the query"
@@ -58,6 +71,13 @@ INGEST = load_settings().ingest
             INGEST.source.watermark_field,
             type="string",
             title="Column of the query that only grows",
+        ),
+        "look_back": Param(
+            INGEST.source.look_back,
+            type=["number", "null"],
+            minimum=0,
+            title="How far below the mark rows are read again",
+            description="seconds for times and UUIDs, units for numbers",
         ),
         "time_field": Param(
             INGEST.source.time_field, type="string", title="Field with the time of each input"

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import sys
-from pathlib import Path
 from typing import Annotated, Self
 
 import structlog
@@ -14,6 +13,7 @@ import typer
 from rich.table import Table
 
 from guidealign import __version__
+from guidealign.cli import inputs as inputs_cli
 from guidealign.cli._errors import USAGE_EXIT, debug_callback, run_guarded
 from guidealign.cli._shared import (
     actor,
@@ -31,6 +31,7 @@ from guidealign.cli.cycle import Format, Inputs, StalledS, TextField, cycle_app,
 from guidealign.cli.evaluate import evaluate_app
 from guidealign.cli.gate import gate
 from guidealign.cli.guidance import guidance_app
+from guidealign.cli.inputs import inputs_app
 from guidealign.cli.judges import judges_app
 from guidealign.cli.keys import keys_app
 from guidealign.cli.labrador import labrador
@@ -51,6 +52,7 @@ app = typer.Typer(
 app.add_typer(author_app, name="author")
 app.add_typer(library_app, name="library")
 app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(inputs_app, name="inputs")
 app.add_typer(judges_app, name="judges")
 app.add_typer(keys_app, name="keys")
 app.add_typer(canary_app, name="canary")
@@ -347,25 +349,39 @@ def migrate() -> None:
 
 @app.command()
 def ingest(
-    file: Annotated[Path | None, typer.Argument(help="JSONL, CSV or Parquet")] = None,
+    file: Annotated[
+        str | None,
+        typer.Argument(help="JSONL, JSON, CSV or Parquet, a folder or a pattern; `-`: piped in."),
+    ] = None,
     inbox: Annotated[bool, typer.Option("--inbox", help="What the gateway logged.")] = False,
-    text_field: Annotated[str, typer.Option()] = "text",
-    id_field: Annotated[str | None, typer.Option()] = None,
-    input_format: Annotated[str | None, typer.Option("--format")] = None,
+    text_field: inputs_cli.TextField = "text",
+    id_field: inputs_cli.IdField = None,
+    time_field: inputs_cli.TimeField = None,
+    input_format: inputs_cli.Format = None,
+    encoding: inputs_cli.Encoding = None,
+    delimiter: inputs_cli.Delimiter = None,
+    whole: inputs_cli.Whole = False,
 ) -> None:
-    """Take inputs in from a file or the gateway's inbox, without the scheduler."""
-    from guidealign.ingest import file_source, inbox_source, ingest_source, prune_inbox
+    """Take inputs in from files or the gateway's inbox, without the scheduler."""
+    from guidealign.ingest import file_sources, inbox_source, ingest_sources, prune_inbox
 
     if (file is None) != inbox:
         raise BadInputError("give a file to read, or --inbox: one of them")
-    if file is None:
-        source = inbox_source()
-    else:
-        source = file_source(file, kind=input_format, text_field=text_field, id_field=id_field)
-    figures = ingest_source(source, **data()).as_dict()
+    options = {
+        "kind": input_format, "text_field": text_field, "id_field": id_field,
+        "time_field": time_field, "encoding": encoding, "delimiter": delimiter, "whole": whole,
+    }  # fmt: skip
+    with inputs_cli.file_or_stdin(file or "") as path:
+        sources = [inbox_source()]
+        if file is not None:
+            sources = file_sources(path, **inputs_cli.file_options(file, **options))
+        figures = ingest_sources(sources, **data()).as_dict()
     if inbox:
         figures["n_pruned"] = prune_inbox(**data())
+    notes = figures.pop("notes")
     print_figures(figures)
+    for note in notes:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -21,11 +21,15 @@ cycle_app = typer.Typer(
 )
 
 Inputs = Annotated[
-    Path | None, typer.Option(help="JSONL, CSV or Parquet; default: the setting ingest.source.")
+    Path | None,
+    typer.Option(
+        help="JSONL, JSON, CSV or Parquet, a folder or a pattern; default: the setting"
+        " ingest.source."
+    ),
 ]
 TextField = Annotated[str, typer.Option(help="Field or column with the text.")]
 Format = Annotated[
-    str | None, typer.Option("--format", help="jsonl, csv or parquet, against the suffix.")
+    str | None, typer.Option("--format", help="jsonl, json, csv or parquet, against the suffix.")
 ]
 Until = Annotated[str | None, typer.Option(help="Stop behind this step.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
@@ -42,10 +46,11 @@ def source_params(inputs: Path | None, text_field: str, input_format: str | None
     """
     if inputs is None:
         return {}
-    from guidealign.ingest import file_source
+    from guidealign.ingest import file_sources
 
-    source = file_source(inputs, kind=input_format)
-    return {"path": source.uri, "query": "", "inbox": False, "format": source.kind,
+    sources = file_sources(inputs, kind=input_format)
+    path = sources[0].uri if inputs.is_file() else str(inputs.expanduser().absolute())
+    return {"path": path, "query": "", "inbox": False, "format": input_format or "",
             "text_field": text_field}  # fmt: skip
 
 

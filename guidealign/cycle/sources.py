@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from guidealign.ingest import Partition, SourceSpec
 
 
-def source_of(context: Context) -> SourceSpec:
-    """The source that a run's params name: `path`, `query` with `conn_id`, or `inbox`.
+def sources_of(context: Context) -> list[SourceSpec]:
+    """The sources that a run's params name: `path`, `query` with `conn_id`, or `inbox`.
 
-    With `start` and `end`, ISO 8601, it is that piece of the source's time. Without any of them it
-    is the file of inputs that ships with guidealign.
+    A path may be a folder or a pattern: each of its files is a source. With `start` and `end`,
+    ISO 8601, each is that piece of its source's time. Without any of them it is the file of inputs
+    that ships with guidealign.
 
     Raises:
         BadInputError: the query's connection is not known here, or the piece of time is none.
@@ -23,13 +24,14 @@ def source_of(context: Context) -> SourceSpec:
     from guidealign import ingest
 
     given = context.params
-    spec = _whole_source(context, given)
+    specs = _whole_sources(context, given)
     if given.get("start") is None:
-        return spec
-    return ingest.partition_of(spec, partition_between(given["start"], given.get("end") or ""))
+        return specs
+    piece = partition_between(given["start"], given.get("end") or "")
+    return [ingest.partition_of(spec, piece) for spec in specs]
 
 
-def _whole_source(context: Context, given: Mapping[str, Any]) -> SourceSpec:
+def _whole_sources(context: Context, given: Mapping[str, Any]) -> list[SourceSpec]:
     from guidealign import ingest
 
     fields: dict[str, Any] = {
@@ -38,19 +40,23 @@ def _whole_source(context: Context, given: Mapping[str, Any]) -> SourceSpec:
         "time_field": given.get("time_field") or None,
     }
     if given.get("query"):
-        return ingest.SourceSpec(
+        look_back = given.get("look_back")
+        spec = ingest.SourceSpec(
             kind="sql",
             uri=context.connection_url(given["conn_id"]),
             name=f"sql:{given['conn_id']}",
             query=given["query"],
             watermark_field=given.get("watermark_field") or None,
+            look_back=None if look_back in {None, ""} else float(look_back),
             **fields,
         )
+        return [spec]
     if given.get("path"):
-        return ingest.file_source(given["path"], kind=given.get("format") or None, **fields)
+        fields |= {name: given.get(name) or None for name in ("encoding", "delimiter")}
+        return ingest.file_sources(given["path"], kind=given.get("format") or None, **fields)
     if given.get("inbox"):
-        return ingest.inbox_source()
-    return ingest.file_source(ingest.bundled_inbox(), name="bundled-inbox")
+        return [ingest.inbox_source()]
+    return [ingest.file_source(ingest.bundled_inbox(), name="bundled-inbox")]
 
 
 def partition_between(start: str, end: str) -> Partition:

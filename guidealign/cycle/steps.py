@@ -25,17 +25,21 @@ def install_library(context: Context) -> Figures:
 def read_source(context: Context) -> Figures:
     """Reads what is new in the source that the params name, or a piece of its time whole."""
     from guidealign import ingest
-    from guidealign.cycle.sources import source_of
+    from guidealign.cycle.sources import sources_of
 
-    spec = source_of(context)
+    specs = sources_of(context)
+    spec = specs[0]
     data = context.services.data()
-    figures = ingest.ingest_source(spec, run_key=context.run_key, **data).as_dict()
+    figures = ingest.ingest_sources(specs, run_key=context.run_key, **data).as_dict()
+    if figures["notes"]:
+        context.note("; ".join(figures["notes"]))
     if spec.kind == "inbox":
         ingest.prune_inbox(**data)
     if spec.kind in {"sql", "inbox"}:
         # A query's address has the password in it.
         return {**figures, "source_kind": spec.kind, "source": spec.name}
-    return {**figures, "source_kind": "file", "source": spec.uri}
+    where = spec.uri if len(specs) == 1 else str(context.params["path"])
+    return {**figures, "source_kind": "file", "source": where}
 
 
 def plan_authoring(context: Context) -> list[dict[str, Any]]:

@@ -8,10 +8,12 @@ from guidealign.ingest.model import (
     SourceKind,
     SourceSpec,
     file_source,
+    file_sources,
     inbox_source,
     partition_of,
 )
-from guidealign.ingest.read import bundled_inbox, ingest_source, prune_inbox
+from guidealign.ingest.preview import Preview, PreviewInput, PreviewReject, preview_source
+from guidealign.ingest.read import bundled_inbox, ingest_source, ingest_sources, prune_inbox
 from guidealign.ingest.store import mark_near_duplicates, source_lock
 from guidealign.ingest.synthetic import (
     SyntheticBatch,
@@ -25,6 +27,9 @@ __all__ = [
     "INBOX_SOURCE",
     "IngestResult",
     "Partition",
+    "Preview",
+    "PreviewInput",
+    "PreviewReject",
     "SourceKind",
     "SourceSpec",
     "SyntheticBatch",
@@ -32,14 +37,17 @@ __all__ = [
     "bundled_inbox",
     "count_synthetic_inputs",
     "file_source",
+    "file_sources",
     "finish_synthetic_batch",
     "fold_text",
     "inbox_source",
     "ingest_source",
+    "ingest_sources",
     "mark_near_duplicates",
     "normalize_text",
     "open_synthetic_batch",
     "partition_of",
+    "preview_source",
     "prune_inbox",
     "redact_text",
     "source_lock",

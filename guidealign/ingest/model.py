@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from guidealign.errors import BadInputError
+from guidealign.ingest._query_text import layout_free
 
-SourceKind = Literal["jsonl", "csv", "parquet", "sql", "inbox"]
+SourceKind = Literal["jsonl", "json", "csv", "parquet", "sql", "inbox"]
+FILE_KINDS: tuple[SourceKind, ...] = ("jsonl", "json", "csv", "parquet")
 
 INBOX_SOURCE = "gateway-inbox"
 """Names the inbox of the gateway among the sources."""
@@ -17,9 +20,15 @@ INBOX_SOURCE = "gateway-inbox"
 _KIND_BY_SUFFIX: dict[str, SourceKind] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "json",
     ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
     ".parquet": "parquet",
 }
+
+
+_PACKED_SUFFIXES = {".gz", ".zst", ".bz2", ".xz"}
 
 
 @dataclass(frozen=True)
@@ -51,13 +60,37 @@ class SourceSpec:
     query: str | None = None
     watermark_field: str | None = None
     """Kind `sql`: the column that only grows; None: the query is read whole each time."""
+    look_back: float | None = None
+    """Kind `sql`: how far below the mark rows are read again, since a row may be committed after a
+    later one: seconds for times and UUIDs, units for numbers. None: 600 s, or 1,000."""
     partition: Partition | None = None
     """Kinds `sql` and `inbox`: read this piece whole, whatever was read before."""
+    encoding: str | None = None
+    """Of a text file, as Python names it; None: found out."""
+    delimiter: str | None = None
+    """Of a CSV file; None: found out."""
+    whole: bool = False
+    """Nothing is appended to the file any more: its last line counts without a line end too."""
 
     @property
     def reading(self) -> str:
-        """Names what is read: one reader of it at a time, and one mark of how far it was read."""
-        return f"{self.name}@{self.partition}" if self.partition else self.name
+        """Names what is read: one reader of it at a time, and one mark of how far it was read.
+
+        A mark belongs to a query and its column, not to the connection; comments and blanks of
+        the query make no other.
+        """
+        if self.partition:
+            return f"{self.name}@{self.partition}"
+        if self.kind != "sql":
+            return self.name
+        said = f"{layout_free(self.query or '')}\n{self.watermark_field}"
+        return f"{self.name}#{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+
+    @property
+    def options(self) -> str:
+        """What a file is read by: under others it is read from its start."""
+        parts = (self.kind, self.text_field, self.encoding, self.delimiter)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def partition_of(spec: SourceSpec, partition: Partition) -> SourceSpec:
@@ -87,11 +120,15 @@ def file_source(
     *,
     kind: str | None = None,
     name: str | None = None,
-    text_field: str = "text",
-    id_field: str | None = None,
-    time_field: str | None = None,
+    **options: Any,
 ) -> SourceSpec:
     """A file as source; its kind follows from the suffix unless given.
+
+    Args:
+        path: of the file, which may be packed with gzip, zstd, bz2 or xz.
+        kind: jsonl, json, csv or parquet.
+        name: of the source; None: by its path.
+        options: `text_field`, `id_field`, `time_field`, `encoding`, `delimiter`, `whole`.
 
     Raises:
         BadInputError: the file is missing, unreadable or empty, or its kind unknown.
@@ -99,10 +136,14 @@ def file_source(
     file = Path(path).expanduser()
     if not file.is_file():
         raise BadInputError(f"{file} is not a file: check the path")
-    chosen = kind or _KIND_BY_SUFFIX.get(file.suffix.lower())
-    if chosen not in {"jsonl", "csv", "parquet"}:
-        what = f"format {kind!r}" if kind else f"suffix {file.suffix or '(none)'!r}"
-        raise BadInputError(f"{file}: {what} is unknown; use jsonl, csv or parquet")
+    suffixes = [suffix.lower() for suffix in file.suffixes]
+    if suffixes and suffixes[-1] in _PACKED_SUFFIXES:
+        suffixes.pop()
+    suffix = suffixes[-1] if suffixes else ""
+    chosen = kind or _KIND_BY_SUFFIX.get(suffix)
+    if chosen not in FILE_KINDS:
+        what = f"format {kind!r}" if kind else f"suffix {suffix or '(none)'!r}"
+        raise BadInputError(f"{file}: {what} is unknown; use {', '.join(FILE_KINDS)}")
     try:
         empty = file.stat().st_size == 0
         with file.open("rb"):
@@ -111,14 +152,48 @@ def file_source(
         raise BadInputError(f"{file} cannot be read: {error.strerror}") from error
     if empty:
         raise BadInputError(f"{file} is empty: nothing to ingest")
-    return SourceSpec(
-        kind=chosen,  # type: ignore[arg-type]  # narrowed by the set above
-        uri=str(file.resolve()),
-        name=name or f"file:{file.resolve()}",
-        text_field=text_field,
-        id_field=id_field,
-        time_field=time_field,
-    )
+    resolved = str(file.resolve())
+    # A file may be called what no database can hold.
+    named = name or "file:" + resolved.encode("utf-8", "replace").decode()
+    if options.get("delimiter") is not None and len(options["delimiter"]) != 1:
+        raise BadInputError(f"the separator is one character, not {options['delimiter']!r}")
+    if chosen == "csv" and ".tsv" in suffixes and not options.get("delimiter"):
+        options["delimiter"] = "\t"
+    return SourceSpec(kind=chosen, uri=resolved, name=named, **options)
+
+
+def file_sources(path: str | Path, **options: Any) -> list[SourceSpec]:
+    """The files of a folder or of a pattern such as `logs/*.jsonl`; each has its own mark.
+
+    Args:
+        path: of a file, of a folder, all of whose files of a known kind are read, or a pattern.
+        options: as of `file_source`.
+
+    Raises:
+        BadInputError: there is no such file.
+    """
+    given = Path(path).expanduser()
+    if given.is_file():
+        return [file_source(given, **options)]
+    if given.is_dir():
+        files = [file for file in sorted(given.rglob("*")) if file.is_file() and _is_known(file)]
+    else:
+        base = Path(given.anchor)
+        files = sorted(base.glob(str(given.relative_to(base))))
+        files = [file for file in files if file.is_file()]
+        if not files:
+            raise BadInputError(f"{given} is not a file, a folder or a pattern that fits files")
+    # What is empty has no records yet: a file that is begun stands in many folders.
+    filled = [file for file in files if file.stat().st_size]
+    if not filled:
+        raise BadInputError(f"{given} holds no file to read: {', '.join(_KIND_BY_SUFFIX)}")
+    return [file_source(file, **options) for file in filled]
+
+
+def _is_known(file: Path) -> bool:
+    suffixes = [s.lower() for s in file.suffixes if s.lower() not in _PACKED_SUFFIXES]
+    hidden = file.name.startswith((".", "_"))
+    return bool(suffixes) and suffixes[-1] in _KIND_BY_SUFFIX and not hidden
 
 
 def inbox_source() -> SourceSpec:
@@ -126,16 +201,19 @@ def inbox_source() -> SourceSpec:
     return SourceSpec(kind="inbox", uri="core.inbox", name=INBOX_SOURCE)
 
 
-@dataclass(frozen=True)
-class RawRecord:
+class RawRecord(NamedTuple):
     """One record as it was read; `text` may still be anything."""
 
     line: int
     text: Any
     source_id: str | None = None
     occurred_at: datetime | None = None
-    watermark: Any = None
-    """Kinds `sql` and `inbox`: the row's value of the watermark column."""
+    after: Any = None
+    """Where reading goes on behind it: a byte, a row, or the value of the watermark column."""
+    time_lost: bool = False
+    """A time was given that is not understood."""
+    turn: int | None = None
+    """Of a conversation: what its user said, counted from 1."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +224,8 @@ class BadRecord:
     reason: str
     detail: str
     payload: str | None = None
+    after: Any = None
+    turn: int | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +251,8 @@ class IngestResult:
     n_near_duplicate: int = 0
     n_rejected: int = 0
     reject_reasons: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """What a person should know of the source as a whole, a sentence each."""
 
     def as_dict(self) -> dict[str, Any]:
         """For a scheduler's metadata."""

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +14,20 @@ from sqlalchemy import Connection, Engine
 from guidealign.db import guard_database
 from guidealign.errors import BadInputError
 from guidealign.ingest import store
-from guidealign.ingest._readers import Record, read_source
+from guidealign.ingest._records import Record
+from guidealign.ingest._sources import OpenSource, open_source
 from guidealign.ingest._text import normalize_text
 from guidealign.ingest.model import (
     INBOX_SOURCE,
     BadRecord,
     CleanInput,
     IngestResult,
-    Partition,
     RawRecord,
     SourceSpec,
 )
 from guidealign.settings import IngestSettings, Settings
 
 CHUNK_RECORDS = 500
-_BLOCK_BYTES = 1 << 20
 
 log = structlog.get_logger()
 
@@ -40,29 +35,93 @@ log = structlog.get_logger()
 def ingest_source(
     spec: SourceSpec, *, engine: Engine, settings: Settings, run_key: str | None = None
 ) -> IngestResult:
-    """Reads what is new in a source, chunk by chunk, each chunk with its watermark.
+    """Reads what is new in a source, chunk by chunk, each chunk with its mark.
 
-    A reader that is killed loses the chunk it was in and nothing else: the next one goes
-    on behind the last chunk that was stored. A partition is read whole; where nothing in it is
-    new, nothing is written at all.
+    Each record ends as an input or as a reject with its line and reason. A reader that is killed
+    loses the chunk it was in and nothing else: the next one goes on behind the last chunk that was
+    stored. A partition is read whole; where nothing in it is new, nothing is written at all.
 
     Raises:
-        BadInputError: the source as a whole is wrong (single bad records become rejects).
+        BadInputError: the source as a whole is wrong, or nothing of it could ever be read (single
+            bad records become rejects).
         ServiceUnavailableError: a database is away, or another run reads this source.
     """
     with guard_database(), store.source_lock(engine, spec.reading):
         before = store.read_watermark(engine, spec.reading)
-        start = _start(spec, before)
-        found = read_source(spec, start.get("value"), engine=engine)
-        records = islice(found, start["records"], None)
-        reading = _Reading(spec, start, engine, settings.ingest, run_key)
+        source = open_source(spec, before, settings=settings.ingest, engine=engine)
+        reading = _Reading(spec, source, engine, settings.ingest, run_key, 0)
+        if source.goes_on:
+            reading.n_good = (before or {}).get("good", 0)
         total: Counter[str] = Counter()
-        for chunk in _chunks(records):
+        for chunk in _chunks(source.records()):
             total.update(reading.store_chunk(chunk))
     batch_id = reading.batch_id
     log.info("ingested", source=spec.name, batch_id=batch_id, **_figures(total))
     reasons = {key[7:]: n for key, n in total.items() if key.startswith("reason:")}
-    return IngestResult(batch_id=batch_id, **_figures(total), reject_reasons=reasons)
+    if reading.nothing_readable(before):
+        raise BadInputError(_nothing_read(spec, total["read"], reasons, source.notes))
+    return IngestResult(
+        batch_id=batch_id,
+        **_figures(total),
+        reject_reasons=reasons,
+        notes=[*source.notes, *reading.notes()],
+    )
+
+
+def ingest_sources(
+    specs: Sequence[SourceSpec], *, engine: Engine, settings: Settings, run_key: str | None = None
+) -> IngestResult:
+    """Reads several sources, each from its own mark; one that is wrong does not stop the others.
+
+    Raises:
+        BadInputError: at the end, where some could not be read: each with its sentence.
+        ServiceUnavailableError: a database is away, or another run reads one of the sources.
+    """
+    if len(specs) == 1:
+        return ingest_source(specs[0], engine=engine, settings=settings, run_key=run_key)
+    results, wrong = [], []
+    for spec in specs:
+        try:
+            results.append(ingest_source(spec, engine=engine, settings=settings, run_key=run_key))
+        except BadInputError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise BadInputError(
+            f"{len(wrong)} of {len(specs)} files could not be read: {'; '.join(wrong)}"
+        )
+    return _added_up(results)
+
+
+def _added_up(results: Sequence[IngestResult]) -> IngestResult:
+    names = ("n_read", "n_new", "n_duplicate", "n_near_duplicate", "n_rejected")
+    figures = {name: sum(getattr(result, name) for result in results) for name in names}
+    reasons: Counter[str] = Counter()
+    for result in results:
+        reasons.update(result.reject_reasons)
+    batches = [result.batch_id for result in results if result.batch_id is not None]
+    return IngestResult(
+        batch_id=max(batches, default=None),
+        **figures,
+        reject_reasons=dict(reasons),
+        notes=[note for result in results for note in result.notes],
+    )
+
+
+def _nothing_read(
+    spec: SourceSpec,
+    n_read: int,
+    reasons: dict[str, int],
+    notes: Sequence[str],
+) -> str:
+    why = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
+    said = (
+        f"all {n_read} records were rejected ({why})"
+        if n_read
+        else "nothing of it could be read, and it has not changed since"
+    )
+    where = spec.uri if spec.kind != "sql" else f"source {spec.name}"
+    hint = f"; {'; '.join(notes)}" if notes else ""
+    return f"{where}: {said}{hint}: see library.rejects, or `guidealign inputs preview`"
 
 
 def prune_inbox(*, engine: Engine, settings: Settings) -> int:
@@ -90,80 +149,74 @@ def _figures(total: Counter[str]) -> dict[str, int]:
     return {f"n_{name}": total[name] for name in names}
 
 
-def _start(spec: SourceSpec, before: dict[str, Any] | None) -> dict[str, Any]:
-    """Where to start: {"records": to skip, "digest": of the file, "size": in bytes, "value"}."""
-    if spec.partition:
-        return {"records": 0, **_bounds(spec.partition)}
-    if spec.kind in {"sql", "inbox"}:
-        keeps_mark = spec.kind == "inbox" or spec.watermark_field
-        value = (before or {}).get("value") if keeps_mark else None
-        return {"records": 0, "value": value}
-    size = (before or {}).get("size", 0)
-    digest, prefix = _file_digests(Path(spec.uri), size)
-    # Text files grow at their end; a Parquet file is written whole.
-    grown = spec.kind in {"jsonl", "csv"} and prefix is not None
-    same = before is not None and (
-        before["digest"] == digest or (grown and before["digest"] == prefix)
-    )
-    return {
-        "records": before["records"] if same and before else 0,
-        "digest": digest,
-        "size": Path(spec.uri).stat().st_size,
-    }
+def _chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
+    """Records in pieces that end where a line ends: a mark stands behind whole lines.
 
-
-def _bounds(partition: Partition) -> dict[str, str]:
-    return {"start": partition.start.isoformat(), "end": partition.end.isoformat()}
-
-
-def _file_digests(file: Path, prefix_bytes: int) -> tuple[str, str | None]:
-    """SHA-256 of the whole file and of its first `prefix_bytes`, in one reading."""
-    whole, left = hashlib.sha256(), prefix_bytes
-    prefix = None
+    Where the source breaks off, what was read before it does is a piece as well.
+    """
+    chunk: list[Record] = []
     try:
-        with file.open("rb") as stream:
-            while block := stream.read(min(left, _BLOCK_BYTES) if left else _BLOCK_BYTES):
-                whole.update(block)
-                left -= min(left, len(block))
-                if left == 0 and prefix is None and prefix_bytes:
-                    prefix = whole.hexdigest()
-    except OSError as error:
-        raise BadInputError(f"{file} cannot be read: {error.strerror}") from error
-    return whole.hexdigest(), prefix
-
-
-def _chunks(records: Iterator[Record]) -> Iterable[list[Record]]:
-    while chunk := list(islice(records, CHUNK_RECORDS)):
+        for record in records:
+            if len(chunk) >= CHUNK_RECORDS and record.line != chunk[-1].line:
+                yield chunk
+                chunk = []
+            chunk.append(record)
+    except BadInputError:
+        if chunk:
+            yield chunk
+        raise
+    if chunk:
         yield chunk
 
 
 @dataclass
 class _Reading:
-    """One reading under way: where it is, and the batch that its chunks belong to."""
+    """One reading under way: the batch that its chunks belong to, and what could be read."""
 
     spec: SourceSpec
-    start: dict[str, Any]
+    source: OpenSource
     engine: Engine
     settings: IngestSettings
     run_key: str | None
+    n_good: int
     batch_id: int | None = None
+    n_read: int = 0
+    times_lost: list[int] = field(default_factory=list)
+    """Lines whose time was not understood."""
 
     def store_chunk(self, chunk: list[Record]) -> Counter[str]:
         good, bad = _sort_out(chunk, self.settings)
-        self._advance(chunk)
+        self.n_good += len(good)
+        self.n_read += len(chunk)
+        self.times_lost += [r.line for r in chunk if isinstance(r, RawRecord) and r.time_lost]
+        mark = self.source.mark_behind(_as_stored(chunk, bad))
+        if not self.spec.partition:
+            mark["good"] = self.n_good
         with self.engine.begin() as connection:
             opened = self.batch_id
             if opened is None:
-                digest = self.start.get("digest")
                 opened = store.open_batch(
-                    connection, self.spec, digest=digest, run_key=self.run_key
+                    connection, self.spec, digest=self.source.digest, run_key=self.run_key
                 )
-            counts, changed = self._store(connection, opened, chunk, good, bad)
+            counts, changed = self._store(connection, opened, chunk, good, bad, mark)
             if changed or not self.spec.partition:
                 self.batch_id = opened
             else:
                 connection.rollback()
         return Counter(counts) + Counter(f"reason:{record.reason}" for record in bad)
+
+    def nothing_readable(self, before: dict[str, Any] | None) -> bool:
+        """Whether a source that was given by a person has never had one good record."""
+        if self.spec.kind == "inbox" or self.spec.partition or self.n_good:
+            return False
+        return self.n_read > 0 or bool(before and "good" in before)
+
+    def notes(self) -> list[str]:
+        """What a person should know of the records that were read."""
+        if not self.times_lost:
+            return []
+        return [f"{len(self.times_lost)} times were not understood, the first in line"
+                f" {self.times_lost[0]}: their texts are kept without one"]  # fmt: skip
 
     def _store(
         self,
@@ -172,6 +225,7 @@ class _Reading:
         chunk: list[Record],
         good: list[CleanInput],
         bad: list[BadRecord],
+        mark: dict[str, Any],
     ) -> tuple[dict[str, int], bool]:
         """Writes a chunk; its figures, and whether anything in it was new."""
         spec = self.spec
@@ -180,7 +234,11 @@ class _Reading:
             connection, new, threshold=self.settings.near_duplicate_threshold
         )
         known = store.known_rejects(connection, spec)
-        rejects = [record for record in bad if (record.line, record.reason) not in known]
+        rejects = [
+            record
+            for record in bad
+            if (record.line, record.reason) not in known and not self.source.is_known(record)
+        ]
         store.insert_rejects(connection, rejects, spec=spec, batch_id=batch_id)
         counts = {
             "read": len(chunk),
@@ -189,22 +247,15 @@ class _Reading:
             "near_duplicate": near,
             "rejected": len(bad),
         }
-        store.add_to_batch(connection, batch_id, counts, self.start)
-        store.write_watermark(connection, spec.reading, self.start)
+        store.add_to_batch(connection, batch_id, counts, mark)
+        store.write_watermark(connection, spec.reading, mark)
         return counts, bool(new or rejects)
 
-    def _advance(self, chunk: list[Record]) -> None:
-        self.start["records"] += len(chunk)
-        marks = [r.watermark for r in chunk if isinstance(r, RawRecord)]
-        known = [mark for mark in marks if mark is not None]
-        if known:
-            self.start["value"] = _json_value(known[-1])
 
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, (datetime, date)):
-        return value.isoformat()
-    return str(value) if isinstance(value, Decimal) else value
+def _as_stored(chunk: list[Record], bad: list[BadRecord]) -> list[Record]:
+    """A chunk in its order, with what was rejected as a reject."""
+    rejected = {(record.line, record.turn): record for record in bad}
+    return [rejected.get((r.line, r.turn), r) for r in chunk]
 
 
 def _sort_out(
@@ -213,7 +264,7 @@ def _sort_out(
     good: list[CleanInput] = []
     bad: list[BadRecord] = []
     for record in chunk:
-        cleaned = record if isinstance(record, BadRecord) else _clean(record, settings)
+        cleaned = record if isinstance(record, BadRecord) else clean_record(record, settings)
         if isinstance(cleaned, BadRecord):
             bad.append(cleaned)
         else:
@@ -221,15 +272,21 @@ def _sort_out(
     return good, bad
 
 
-def _clean(record: RawRecord, settings: IngestSettings) -> CleanInput | BadRecord:
+def clean_record(record: RawRecord, settings: IngestSettings) -> CleanInput | BadRecord:
+    """An input that is ready to store, or why the record is none."""
     if not isinstance(record.text, str):
         kind = "nothing" if record.text is None else type(record.text).__name__
-        return BadRecord(record.line, "wrong_type", f"the text is {kind}, not a string")
+        return _reject(record, "wrong_type", f"the text is {kind}, not a string")
     words = normalize_text(record.text)
     if len(words) < settings.min_chars:
         detail = "no text is left after normalising" if not words else "the text is too short"
-        return BadRecord(record.line, "empty" if not words else "too_short", detail)
+        return _reject(record, "empty" if not words else "too_short", detail)
     if len(words) > settings.max_chars:
         detail = f"{len(words)} characters; the limit is {settings.max_chars}"
-        return BadRecord(record.line, "too_long", detail, words[:500])
+        return _reject(record, "too_long", detail, words[:500])
     return CleanInput(record.line, words, record.source_id, record.occurred_at)
+
+
+def _reject(record: RawRecord, reason: str, detail: str, payload: str | None = None) -> BadRecord:
+    where = f"turn {record.turn}: " if record.turn else ""
+    return BadRecord(record.line, reason, f"{where}{detail}", payload, record.after, record.turn)

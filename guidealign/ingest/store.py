@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 
 from guidealign.errors import ServiceUnavailableError
 from guidealign.ingest._near import band_keys, jaccard, shingles
+from guidealign.ingest._records import storable
 from guidealign.ingest._text import redact_text, text_hash
 from guidealign.ingest.model import BadRecord, CleanInput, SourceSpec
 
@@ -68,22 +69,22 @@ _PRUNE = text(
 def source_lock(engine: Engine, source: str) -> Iterator[None]:
     """Holds a source for one reader; the server lets go of it when the reader dies.
 
+    The lock is a transaction's, which a pooler such as PgBouncer keeps on one session: a session's
+    lock could be taken on one and given back on another.
+
     Raises:
         ServiceUnavailableError: somebody else is reading it.
     """
-    with engine.connect() as connection:
+    with engine.begin() as connection:
+        # The transaction waits for as long as the source is read, and holds no snapshot meanwhile.
+        connection.execute(text("set local idle_in_transaction_session_timeout = 0"))
         key = {"key": f"guidealign.ingest:{source}"}
         got = connection.execute(
-            text("select pg_try_advisory_lock(hashtextextended(:key, 0))"), key
+            text("select pg_try_advisory_xact_lock(hashtextextended(:key, 0))"), key
         ).scalar_one()
-        connection.commit()
         if not got:
             raise ServiceUnavailableError(f"source {source} is being read by another run")
-        try:
-            yield
-        finally:
-            connection.execute(text("select pg_advisory_unlock(hashtextextended(:key, 0))"), key)
-            connection.commit()
+        yield
 
 
 def read_watermark(engine: Engine, source: str) -> dict[str, Any] | None:
@@ -116,7 +117,7 @@ def open_batch(
     connection: Connection, spec: SourceSpec, *, digest: str | None, run_key: str | None
 ) -> int:
     """Starts a batch; its figures grow with each chunk."""
-    uri = spec.uri if spec.kind != "sql" else f"query of {spec.name}"
+    uri = storable(spec.uri) if spec.kind != "sql" else f"query of {spec.name}"
     values = {"source": spec.name, "kind": spec.kind, "uri": uri}
     return connection.execute(
         text(
@@ -255,7 +256,7 @@ def insert_rejects(
         return
     place = {
         "source": spec.name,
-        "file": None if spec.kind in {"sql", "inbox"} else spec.uri,
+        "file": None if spec.kind in {"sql", "inbox"} else storable(spec.uri),
         "batch_id": batch_id,
     }
     connection.execute(
@@ -265,9 +266,8 @@ def insert_rejects(
                 **place,
                 "line": bad.line,
                 "reason": bad.reason,
-                "detail": bad.detail,
-                # A NUL cannot be stored in PostgreSQL's text.
-                "payload": bad.payload.replace("\0", "") if bad.payload else None,
+                "detail": storable(bad.detail),
+                "payload": storable(bad.payload) if bad.payload else None,
             }
             for bad in rejects
         ],

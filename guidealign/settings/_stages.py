@@ -18,11 +18,17 @@ class SourceSettings(Section):
     """Where an ingest run reads that names no source. Nothing set: the bundled inputs."""
 
     path: str = ""
-    """JSONL, CSV or Parquet file that the workers can read."""
-    format: Literal["", "jsonl", "csv", "parquet"] = ""
+    """JSONL, JSON, CSV or Parquet file that the workers can read, a folder of such files, or a
+    pattern like `logs/*.jsonl`; each file is read from its own mark."""
+    format: Literal["", "jsonl", "json", "csv", "parquet"] = ""
     """Format of the file. Empty: by its suffix."""
     text_field: str = Field(default="text", min_length=1)
-    """Field or column that holds the input's text."""
+    """Field or column that holds the input's text or a chat, or a path to it such as
+    `chat.user`. Where there is none, chats are found in the forms that are known."""
+    encoding: str = ""
+    """Encoding of a text file, such as `cp1252`. Empty: found out."""
+    delimiter: str = Field(default="", max_length=1)
+    """Separator of a CSV file. Empty: found out."""
     id_field: str = ""
     """Field or column that identifies an input in the source. Empty: none."""
     conn_id: str = ""
@@ -30,8 +36,12 @@ class SourceSettings(Section):
     query: str = ""
     """SQL query whose rows are the inputs."""
     watermark_field: str = ""
-    """Column of the query that only grows; a run reads the rows above the highest value that was
-    read. Empty: it reads all rows."""
+    """Column of the query that only grows: a number, a time, a UUID of version 7 or a text. A run
+    reads the rows from `look_back` below the highest value that was read. Empty: it reads all
+    rows."""
+    look_back: float | None = Field(default=None, ge=0)
+    """How far below the mark rows are read again, for rows that are committed after later ones:
+    seconds for times and UUIDs, units for numbers. Not set: 600 s, or 1,000."""
     time_field: str = ""
     """Field or column with the time of each input. Reading a query by partition needs it."""
     inbox: bool = False
@@ -56,6 +66,11 @@ class IngestSettings(Section):
     """Shortest input that is accepted, in characters; shorter ones are rejected."""
     max_chars: int = Field(default=8_000, ge=1)
     """Longest input that is accepted, in characters; longer ones are rejected."""
+    quiet_s: float = Field(default=300.0, ge=0)
+    """Seconds after its last change from which on a file's last line counts although no line end
+    follows; before, the line waits, since it may still be written."""
+    query_timeout_s: float = Field(default=600.0, gt=0)
+    """Longest time that a source's server may take for the next rows of a query."""
     near_duplicate_threshold: float = Field(default=0.8, gt=0, le=1)
     """Jaccard similarity of character 5-grams at and above which an input is marked as a
     near-duplicate."""

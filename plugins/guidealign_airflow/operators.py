@@ -158,11 +158,12 @@ class IngestOperator(StageOperator):
     """Takes inputs in from a file, a query on an Airflow connection, or the gateway's inbox.
 
     Args:
-        path: a JSONL, CSV or Parquet file.
+        path: a JSONL, JSON, CSV or Parquet file, a folder of them, or a pattern.
         query: on `conn_id`, in place of a file.
         conn_id: an Airflow connection.
         inbox: what users said to the gateway.
-        fields: `text_field`, `id_field`, `time_field`, `watermark_field` and `format`, by name.
+        fields: `text_field`, `id_field`, `time_field`, `watermark_field`, `look_back`, `format`,
+            `encoding` and `delimiter`, by name.
         start: with `end`, ISO 8601: read this piece of the source's time whole, whatever was read
             before. A query needs `time_field` for it.
         end: not part of the piece.

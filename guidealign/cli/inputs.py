@@ -1,0 +1,106 @@
+"""`guidealign inputs`: what a file of inputs would give, before it is read."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from guidealign.cli._shared import console, print_json
+from guidealign.errors import BadInputError
+from guidealign.settings import load_settings
+
+inputs_app = typer.Typer(help="What people said, before it is taken in.", no_args_is_help=True)
+
+TextField = Annotated[
+    str, typer.Option(help="Field, column or path (chat.user) with the text or chat.")
+]
+IdField = Annotated[str | None, typer.Option(help="Field, column or path with the source's id.")]
+TimeField = Annotated[str | None, typer.Option(help="Field, column or path with the time.")]
+Format = Annotated[
+    str | None, typer.Option("--format", help="jsonl, json, csv or parquet, against the suffix.")
+]
+Encoding = Annotated[str | None, typer.Option(help="Of a text file, such as cp1252.")]
+Delimiter = Annotated[str | None, typer.Option(help="Of a CSV file.")]
+Whole = Annotated[
+    bool, typer.Option("--whole", help="Nothing is appended any more: the last line counts too.")
+]
+
+
+@contextmanager
+def file_or_stdin(file: str) -> Iterator[str]:
+    """The path of a file; what is piped in (`-`) is kept in one for as long as it is read."""
+    if file != "-":
+        yield file
+        return
+    with tempfile.NamedTemporaryFile(prefix="guidealign-stdin-") as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+        kept.flush()
+        yield kept.name
+
+
+def file_options(file: str, **options: Any) -> dict[str, Any]:
+    """Options of a file source as the rooms name them; what is piped in is JSONL and whole."""
+    if file == "-":
+        options |= {"whole": True, "kind": options["kind"] or "jsonl", "name": "stdin"}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+@inputs_app.command()
+def preview(
+    file: Annotated[
+        str, typer.Argument(help="JSONL, JSON, CSV or Parquet; `-`: what is piped in.")
+    ],
+    text_field: TextField = "text",
+    id_field: IdField = None,
+    time_field: TimeField = None,
+    input_format: Format = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    most_records: Annotated[int, typer.Option(min=1, help="Where the look ends.")] = 10_000,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what would be read from a file, and why not; stores nothing, needs no database."""
+    from guidealign.ingest import file_source, preview_source
+
+    with file_or_stdin(file) as path:
+        spec = file_source(path, **file_options(
+            file, kind=input_format, text_field=text_field, id_field=id_field,
+            time_field=time_field, encoding=encoding, delimiter=delimiter, whole=True,
+        ))  # fmt: skip
+        found = preview_source(spec, settings=load_settings(), most_records=most_records)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        _print(found.as_dict())
+    if found.n_read and not found.n_accepted:
+        raise BadInputError(f"nothing of {file} could be read")
+
+
+def _print(found: dict[str, Any]) -> None:
+    end = "" if found["complete"] else " (and more)"
+    console.print(
+        f"{found['kind']}: {found['n_read']} records{end}, {found['n_accepted']} accepted,"
+        f" {found['n_rejected']} rejected",
+        highlight=False,
+    )
+    for note in found["notes"]:
+        console.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
+    if found["inputs"]:
+        table = Table("line", "id", "time", "text")
+        for row in found["inputs"]:
+            cells = (row["source_id"] or "", row["occurred_at"] or "", row["text"])
+            table.add_row(str(row["line"]), *(escape(cell) for cell in cells))
+        console.print(table)
+    if found["rejects"]:
+        table = Table("reason", "records", "first line", "why")
+        for row in found["rejects"]:
+            table.add_row(row["reason"], str(row["n"]), str(row["line"]), escape(row["detail"]))
+        console.print(table)

@@ -1,0 +1,251 @@
+"""Parquet: rows of any physical type, columns by path, and lists of turns without a row in Python.
+
+Only the columns that are needed are decoded, batch by batch, so memory stays flat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from guidealign.errors import BadInputError
+from guidealign.ingest._chats import (
+    ID_FIELDS,
+    ROLE_FIELDS,
+    TEXT_FIELDS,
+    TIME_FIELDS,
+    TURNS_FIELDS,
+    USER_ROLES,
+)
+from guidealign.ingest._records import Record, make_record, read_time, records_of, turn_id
+from guidealign.ingest._times import EPOCH
+from guidealign.ingest.model import BadRecord, RawRecord, SourceSpec
+
+_BATCH_ROWS = 1_000
+_CHAT_COLUMNS = (*TURNS_FIELDS, "body", "request", "mapping")
+_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """A Parquet file, its pages read as they are needed.
+
+    Raises:
+        BadInputError: it is none, or is cut off.
+    """
+    try:
+        # Buffered pages, and no reading ahead: a row group may be larger than memory.
+        return pq.ParquetFile(str(path), buffer_size=1 << 20, pre_buffer=False)
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = str(error).splitlines()[0][:160]
+        raise BadInputError(f"{path} is not a Parquet file, or was cut off: {reason}") from error
+
+
+def read_table(path: Path, spec: SourceSpec, done: int) -> Iterator[Record]:
+    """One record or reject a row; one for each thing that the user says, where it is a chat.
+
+    Args:
+        path: of the file.
+        spec: which columns.
+        done: how many rows were read before.
+
+    Raises:
+        BadInputError: no such column, two of its name, or pages that cannot be decoded.
+    """
+    file = open_parquet(path)
+    schema = file.schema_arrow
+    root = _text_column(path, schema, spec)
+    columns = _needed(schema, root, spec)
+    row = 0
+    turns = _turn_fields(schema, root, spec)
+    wanted = columns if turns is None else [*_leaves(file, root, turns), *columns[1:]]
+    try:
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted, use_threads=True):
+            skipped = min(max(done - row, 0), batch.num_rows)
+            row += batch.num_rows
+            if skipped == batch.num_rows:
+                continue
+            rest, first = batch.slice(skipped), row - batch.num_rows + skipped + 1
+            yield from (
+                _rows(rest, first, spec) if turns is None
+                else _chats(rest, first, spec, root, turns)
+            )  # fmt: skip
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0][:160]
+        raise BadInputError(f"{path} cannot be read behind row {row}: {reason}") from error
+
+
+def _text_column(path: Path, schema: pa.Schema, spec: SourceSpec) -> str:
+    """The column that holds the text, or the chat; by its whole name, else as a path's root."""
+    for name in filter(None, (spec.text_field, spec.id_field, spec.time_field)):
+        if schema.names.count(name) > 1:
+            raise BadInputError(f"{path} has {schema.names.count(name)} columns {name!r}")
+    if spec.text_field in schema.names:
+        return spec.text_field
+    root = spec.text_field.partition(".")[0]
+    if root in schema.names:
+        return root
+    chat = next((name for name in _CHAT_COLUMNS if name in schema.names), None)
+    if chat is None or spec.text_field != "text":
+        raise BadInputError(
+            f"{path} has no column {spec.text_field!r}; columns: {', '.join(schema.names)[:200]}"
+        )
+    return chat
+
+
+def _needed(schema: pa.Schema, root: str, spec: SourceSpec) -> list[str]:
+    """The text's column first, then those of id and time."""
+    named = [spec.id_field, spec.time_field]
+    if spec.text_field != root or root in _CHAT_COLUMNS:
+        ids, times = ((n for n in names if n in schema.names) for names in (ID_FIELDS, TIME_FIELDS))
+        named = [spec.id_field or next(ids, None), spec.time_field or next(times, None)]
+    roots = [name if name in schema.names else name.partition(".")[0] for name in named if name]
+    return list(dict.fromkeys([root, *(name for name in roots if name in schema.names)]))
+
+
+def _turn_fields(schema: pa.Schema, root: str, spec: SourceSpec) -> tuple[str, str] | None:
+    """Role and text of a list of turns, where both are plain texts of their struct."""
+    kind = schema.field(root).type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or "." in spec.text_field:
+        return None
+    if not pa.types.is_struct(kind.value_type):
+        return None
+    texts = {f.name for f in kind.value_type if _is_text(f.type)}
+    role = next((name for name in ROLE_FIELDS if name in texts), None)
+    words = next((name for name in TEXT_FIELDS if name in texts), None)
+    return None if role is None or words is None else (role, words)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _leaves(file: pq.ParquetFile, root: str, fields: Sequence[str]) -> list[str]:
+    """Physical paths of fields of a list of structs: `conversation.list.element.role`."""
+    paths = [file.schema.column(i).path for i in range(len(file.schema))]
+    return [p for p in paths if p.split(".")[0] == root and p.rpartition(".")[2] in fields
+            and p.count(".") <= 3]  # fmt: skip
+
+
+def _chats(
+    batch: pa.RecordBatch, first: int, spec: SourceSpec, root: str, fields: tuple[str, str]
+) -> Iterator[Record]:
+    """What users say in a batch of lists of turns, in the order of rows and turns."""
+    turns = batch.column(root)
+    said = pc.list_flatten(turns)
+    roles = pc.utf8_lower(pc.utf8_trim_whitespace(pc.struct_field(said, fields[0])))
+    by_user = pc.is_in(roles, value_set=pa.array(sorted(USER_ROLES), roles.type))
+    at = np.flatnonzero(by_user.to_numpy(zero_copy_only=False))
+    rows = pc.list_parent_indices(turns).to_numpy(zero_copy_only=False)[at]
+    texts = pc.struct_field(said, fields[1]).take(pa.array(at)).to_pylist()
+    ids = _ids(batch, spec)
+    times, lost = _times(batch, spec)
+    silent = np.setdiff1d(np.arange(batch.num_rows), rows).tolist()
+    row, number = -1, 0
+    for words, parent in zip(texts, rows.tolist(), strict=True):
+        if parent != row:
+            while silent and silent[0] < parent:
+                yield _no_turn(first + silent.pop(0))
+            row, number = parent, 0
+            named, when, time_lost = ids[row], times[row], lost[row]
+            line = first + row
+        number += 1
+        yield RawRecord(line, words, turn_id(named, number), when, line, time_lost, number)
+    yield from (_no_turn(first + left) for left in silent)
+
+
+def _no_turn(line: int) -> BadRecord:
+    return BadRecord(line, "no_user_turn", "no user says anything in it", None, line)
+
+
+def _ids(batch: pa.RecordBatch, spec: SourceSpec) -> Sequence[Any]:
+    name = next((n for n in (spec.id_field, *ID_FIELDS) if n in batch.schema.names), None)
+    return [None] * batch.num_rows if name is None else _values(batch.column(name))
+
+
+def _times(batch: pa.RecordBatch, spec: SourceSpec) -> tuple[list[Any], list[bool]]:
+    """Times of rows in UTC, and whether one was given that is not understood."""
+    names = (spec.time_field,) if spec.time_field else TIME_FIELDS
+    name = next((n for n in names if n in batch.schema.names), None)
+    if name is None:
+        return [None] * batch.num_rows, [False] * batch.num_rows
+    read = [read_time(value) for value in _values(batch.column(name))]
+    return [when for when, _ in read], [lost for _, lost in read]
+
+
+def _rows(batch: pa.RecordBatch, first: int, spec: SourceSpec) -> Iterator[Record]:
+    """Rows one by one, as records of any format are made."""
+    names = batch.schema.names
+    columns = [_values(batch.column(i)) for i in range(batch.num_columns)]
+    plain = spec.text_field in names and not pa.types.is_nested(
+        batch.schema.field(spec.text_field).type
+    )
+    if (
+        plain
+        and "." not in f"{spec.id_field}{spec.time_field}"
+        and spec.text_field not in _CHAT_COLUMNS
+    ):
+        nothing = repeat(None, batch.num_rows)
+        ids = columns[names.index(spec.id_field)] if spec.id_field in names else nothing
+        times = columns[names.index(spec.time_field)] if spec.time_field in names else nothing
+        rows = zip(columns[names.index(spec.text_field)], ids, times, strict=True)
+        for line, (words, named, when) in enumerate(rows, start=first):
+            yield _plain_record(line, words, named, when)
+        return
+    for line, values in enumerate(zip(*columns, strict=True), start=first):
+        row = {name: _text_of(value) for name, value in zip(names, values, strict=True)}
+        yield from records_of(line, row, spec, line)
+
+
+def _plain_record(line: int, words: Any, named: Any, when: Any) -> Record:
+    words = _text_of(words)
+    if isinstance(words, bytes):
+        return BadRecord(line, "not_utf8", "the row holds bytes that are not UTF-8", None, line)
+    return make_record(line, words, named, when, line)
+
+
+def _text_of(value: Any) -> Any:
+    """Bytes of old writers, who did not say that they are text, as text."""
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """Values of a column in Python; a time beyond the calendar is a text that says so."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.dictionary_decode(), kind.value_type
+    if pa.types.is_timestamp(kind):
+        return [_moment(value, _UNITS[kind.unit]) for value in column.cast(pa.int64()).to_pylist()]
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        return [_value(value) for value in column]
+
+
+def _moment(value: int | None, units: int) -> Any:
+    """A time in UTC; beyond the calendar a text that no time is read from."""
+    if value is None:
+        return None
+    try:
+        return EPOCH + timedelta(microseconds=value * 10**6 // units)
+    except OverflowError:
+        return "beyond the calendar"
+
+
+def _value(value: pa.Scalar) -> Any:
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        return "beyond the calendar"

@@ -1,0 +1,173 @@
+"""JSON lines, and files that are one JSON document: an array, or values one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from guidealign.errors import BadInputError
+from guidealign.ingest._files import TextFile, read_line
+from guidealign.ingest._json import Parsed, parse_json
+from guidealign.ingest._records import PAYLOAD_CHARS, Record, records_of
+from guidealign.ingest.model import BadRecord, SourceSpec
+
+MAX_LINE_BYTES = 8 * 1024 * 1024
+MAX_DOCUMENT_BYTES = 1 << 29
+_BLANKS = " \t\r\n"
+
+
+def is_document(file: TextFile) -> bool:
+    """Whether a file is an array, or a value that is spread over lines, and no JSON lines."""
+    words = file.sample.decode("utf-8", "replace").lstrip()
+    first, end, rest = words.partition("\n")
+    if first.startswith("[") and first[1:].lstrip()[:1] in {"", "{", "[", '"'}:
+        return True
+    if not first.startswith("{"):
+        return False
+    return first.strip() == "{" or (not (end and rest.strip()) and parse_json(first).error is None)
+
+
+def read_lines(
+    file: TextFile, spec: SourceSpec, offset: int, line: int, *, whole: bool
+) -> Iterator[Record]:
+    """One record or reject a line; what users said in it, where it is a chat.
+
+    Args:
+        file: that is read.
+        spec: which fields.
+        offset: of the first line that is read.
+        line: number of the lines before it.
+        whole: a last line without a line end counts as well; else it waits, unless it is a whole
+            JSON value, to which nothing can be added.
+    """
+    end = file.line_end()
+    with file.open_at(offset) as stream:
+        if offset:
+            # A value without its line end was read before: what was missing is no line.
+            offset += _skip_line_end(file, stream, offset)
+        while raw := read_line(stream, end, MAX_LINE_BYTES):
+            line += 1
+            if len(raw) >= MAX_LINE_BYTES and not raw.endswith(end):
+                offset += len(raw) + _skip_line(stream, end)
+                detail = f"the line is over {MAX_LINE_BYTES} bytes"
+                yield BadRecord(line, "too_long", detail, None, offset)
+                continue
+            offset += len(raw)
+            parsed = _parse(raw)
+            if not raw.endswith(end) and not whole and not _is_complete(parsed):
+                file.notes.append(f"line {line} has no line end yet and waits for the next reading")
+                return
+            yield from _records_of_line(line, raw, parsed, spec, offset)
+
+
+def read_document(file: TextFile, spec: SourceSpec, done: int) -> Iterator[Record]:
+    """One record or reject for each value of an array, or of a file of values; line: its number.
+
+    Args:
+        file: that is read.
+        spec: which fields.
+        done: how many values were read before.
+    """
+    with file.open_at(0) as stream:
+        raw = stream.read(MAX_DOCUMENT_BYTES + 1)
+    if len(raw) > MAX_DOCUMENT_BYTES:
+        raise BadInputError(
+            f"{file.path} is one JSON document of over {MAX_DOCUMENT_BYTES >> 20} MiB: write it as"
+            " JSON lines, one object a line"
+        )
+    words = raw.decode("utf-8", "replace")
+    del raw
+    at, number = _past(words, 0, _BLANKS), 0
+    is_array = words[at : at + 1] == "["
+    at = _past(words, at + 1 if is_array else at, _BLANKS)
+    while at < len(words) and not (is_array and words[at] == "]"):
+        parsed = parse_json(words, at)
+        number += 1
+        if parsed.error:
+            if number > done:
+                detail = f"{parsed.error}: nothing behind it can be read"
+                payload = words[at : at + PAYLOAD_CHARS]
+                yield BadRecord(number, "broken_json", detail, payload, number)
+            return
+        if number > done:
+            shown = words[at : at + PAYLOAD_CHARS]
+            yield from _records_of_value(number, parsed, shown, spec, number)
+        at = _past(words, parsed.end, _BLANKS + ",")
+
+
+def _past(words: str, at: int, skipped: str) -> int:
+    while at < len(words) and words[at] in skipped:
+        at += 1
+    return at
+
+
+def _skip_line(stream: BinaryIO, end: bytes) -> int:
+    n_bytes = 0
+    while rest := read_line(stream, end, MAX_LINE_BYTES):
+        n_bytes += len(rest)
+        if rest.endswith(end):
+            break
+    return n_bytes
+
+
+def _skip_line_end(file: TextFile, stream: BinaryIO, offset: int) -> int:
+    with file.open_at(offset - 1) as before:
+        if before.read(1) in {b"\n", b"\r"}:
+            return 0
+    peeked = stream.peek(2)[:2]  # type: ignore[attr-defined]  # all streams here are buffered
+    n_bytes = 2 if peeked == b"\r\n" else int(peeked[:1] == b"\n")
+    return len(stream.read(n_bytes))
+
+
+def _parse(raw: bytes) -> Parsed | UnicodeDecodeError:
+    try:
+        return parse_json(raw.decode())
+    except UnicodeDecodeError as error:
+        return error
+
+
+def _is_complete(parsed: Parsed | UnicodeDecodeError) -> bool:
+    return isinstance(parsed, Parsed) and isinstance(parsed.value, dict | list | str)
+
+
+def _records_of_line(
+    line: int, raw: bytes, parsed: Parsed | UnicodeDecodeError, spec: SourceSpec, after: int
+) -> Iterator[Record]:
+    if isinstance(parsed, UnicodeDecodeError):
+        detail = f"byte {parsed.start + 1} of the line is not UTF-8"
+        yield BadRecord(line, "not_utf8", detail, None, after)
+    elif not raw.strip():
+        yield BadRecord(line, "empty", "the line is empty", None, after)
+    else:
+        shown = raw[: 4 * PAYLOAD_CHARS].decode("utf-8", "ignore")[:PAYLOAD_CHARS]
+        yield from _records_of_value(line, parsed, shown, spec, after)
+
+
+def _records_of_value(
+    line: int, parsed: Parsed, shown: str, spec: SourceSpec, after: int
+) -> Iterator[Record]:
+    row = parsed.value
+    if parsed.error:
+        yield BadRecord(line, "broken_json", parsed.error, shown, after)
+        return
+    if isinstance(row, str):
+        row = {spec.text_field: row}
+    if isinstance(row, list) and row and isinstance(row[0], dict):
+        # A line that is a list of turns, as some chat logs have it.
+        row = {"messages": row}
+    if not isinstance(row, dict):
+        detail = f"expected an object with field {spec.text_field!r}, got {type(row).__name__}"
+        yield BadRecord(line, "wrong_type", detail, shown, after)
+        return
+    used = {
+        spec.text_field.partition(".")[0],
+        spec.id_field,
+        spec.time_field,
+        "messages",
+        "content",
+    }
+    if twice := sorted(parsed.repeated & used):
+        detail = f"an object has the name {twice[0]!r} twice: which one counts is not said"
+        yield BadRecord(line, "duplicate_key", detail, shown, after)
+        return
+    yield from records_of(line, row, spec, after, shown)
