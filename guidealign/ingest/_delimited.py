@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import BinaryIO, Literal
 
 from guidealign.errors import BadInputError
-from guidealign.ingest._files import TextFile, read_line
+from guidealign.ingest._files import TextFile, missing_line_end, read_line
 from guidealign.ingest._records import PAYLOAD_CHARS, Record, records_of
 from guidealign.ingest.model import BadRecord, SourceSpec
 
@@ -84,6 +84,8 @@ def read_rows(
         whole: a last row without a line end counts as well; else it waits.
     """
     end = file.line_end()
+    if offset > header.offset:
+        offset += missing_line_end(file, offset)
     while True:
         # A row of which only the first line is taken is behind what was read: begin anew there.
         with file.open_at(offset) as stream:
@@ -97,10 +99,9 @@ def read_rows(
                     )
                     file.notes.append(said)
                     return
-                line += 1
+                first, line = line + 1, line + row.n_lines
                 offset += row.n_bytes
-                yield from _records_of_row(line, row, header, spec, offset)
-                line += row.n_lines - 1
+                yield from _records_of_row(first, row, header, spec, (offset, line))
                 again = lines.must_reopen
             if not again:
                 return
@@ -238,7 +239,7 @@ def _skip_long_cell(lines: _Lines, first: bytes, size: int, n_lines: int, delimi
 @lru_cache(maxsize=16)
 def _patterns(delimiter: str, *, escapes: bool) -> tuple[re.Pattern[str], ...]:
     """A cell with what ends it; the rest of a quoted cell with that; a cell that stays open."""
-    inner = r'(?:[^"\\]|""|\\.)*+' if escapes else r'(?:[^"]|"")*+'
+    inner = r'(?:[^"\\]++|""|\\.)*+' if escapes else r'(?:[^"]++|"")*+'
     mark = re.escape(delimiter)
     end = rf"[ ]*(?P<end>{mark}|\r?\n?\Z)"
     bare = rf'(?P<bare>[^"{mark}\r\n]*+)(?P<bare_end>{mark}|\r?\n?\Z)'
@@ -285,7 +286,7 @@ def _cells(words: str, delimiter: str, *, escapes: bool) -> list[str]:
 
 
 def _records_of_row(
-    line: int, row: _Row, header: Header, spec: SourceSpec, after: int
+    line: int, row: _Row, header: Header, spec: SourceSpec, after: tuple[int, int]
 ) -> Iterator[Record]:
     cells = row.cells
     if row.error or cells is None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import charset_normalizer
 import pyarrow as pa
@@ -146,40 +146,35 @@ def read_line(stream: BinaryIO, end: bytes, most_bytes: int) -> bytes:
     return bytes(parts)
 
 
-def prefix_digest(file: TextFile, n_bytes: int) -> str | None:
-    """SHA-256 of the first bytes as UTF-8; None: the file has fewer."""
-    digest = PrefixDigest(file)
-    return digest.advance(n_bytes) if digest.reaches(n_bytes) else None
+def missing_line_end(file: TextFile, offset: int) -> int:
+    """Length of a line end that was written after the line before an offset was read; else 0."""
+    with file.open_at(offset - 1) as stream:
+        last, following = stream.read(1), stream.read(2)
+    if last in {b"\n", b"\r"}:
+        return 0
+    return 2 if following == b"\r\n" else int(following[:1] in {b"\n", b"\r"})
 
 
-class PrefixDigest:
-    """SHA-256 of what lies before an offset that only grows."""
+class Digests(NamedTuple):
+    """SHA-256 of a file's bytes, of how many, and of the first of them."""
 
-    def __init__(self, file: TextFile) -> None:
-        self._file = file
-        self._hash = hashlib.sha256()
-        self._at = 0
-
-    def reaches(self, offset: int) -> bool:
-        """Moves to an offset; False: the file ends before it."""
-        with self._file.open_at(self._at) as stream:
-            left = offset - self._at
-            while left and (block := stream.read(min(left, _BLOCK_BYTES))):
-                self._hash.update(block)
-                left -= len(block)
-        self._at = offset - left
-        return not left
-
-    def advance(self, offset: int) -> str:
-        """Moves to an offset; the digest of what lies before it."""
-        self.reaches(offset)
-        return self._hash.hexdigest()
+    whole: str
+    size: int
+    prefix: str | None
+    """None: the file has fewer bytes."""
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+def file_digests(path: Path, prefix_bytes: int = 0) -> Digests:
+    """Digests of a file and of its beginning, in one reading."""
+    whole, left, prefix, size = hashlib.sha256(), prefix_bytes, None, 0
     with guard_file(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(min(left, _BLOCK_BYTES) or _BLOCK_BYTES):
+            whole.update(block)
+            size += len(block)
+            left -= min(left, len(block))
+            if left == 0 and prefix is None:
+                prefix = whole.hexdigest()
+    return Digests(whole.hexdigest(), size, prefix)
 
 
 @contextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from guidealign.errors import BadInputError
-from guidealign.ingest._files import TextFile, read_line
+from guidealign.ingest._files import SAMPLE_BYTES, TextFile, missing_line_end, read_line
 from guidealign.ingest._json import Parsed, parse_json
 from guidealign.ingest._records import PAYLOAD_CHARS, Record, records_of
 from guidealign.ingest.model import BadRecord, SourceSpec
@@ -16,15 +16,21 @@ MAX_DOCUMENT_BYTES = 1 << 29
 _BLANKS = " \t\r\n"
 
 
-def is_document(file: TextFile) -> bool:
-    """Whether a file is an array, or a value that is spread over lines, and no JSON lines."""
+def is_document(file: TextFile, kind: str) -> bool:
+    """Whether a file is an array, or values that are spread over lines, and no JSON lines.
+
+    Args:
+        file: that is read.
+        kind: what a person says that it is; a broken first line of `jsonl` is a broken line.
+    """
     words = file.sample.decode("utf-8", "replace").lstrip()
-    first, end, rest = words.partition("\n")
-    if first.startswith("[") and first[1:].lstrip()[:1] in {"", "{", "[", '"'}:
+    first, end, _ = words.partition("\n")
+    if first.startswith("["):
+        return first[1:].lstrip()[:1] in {"", "{", "[", '"'}
+    if first.strip() == "{":
         return True
-    if not first.startswith("{"):
-        return False
-    return first.strip() == "{" or (not (end and rest.strip()) and parse_json(first).error is None)
+    too_long = not end and len(file.sample) >= SAMPLE_BYTES
+    return kind == "json" and (too_long or bool(end and parse_json(first).error))
 
 
 def read_lines(
@@ -41,23 +47,22 @@ def read_lines(
             JSON value, to which nothing can be added.
     """
     end = file.line_end()
+    if offset:
+        offset += missing_line_end(file, offset)
     with file.open_at(offset) as stream:
-        if offset:
-            # A value without its line end was read before: what was missing is no line.
-            offset += _skip_line_end(file, stream, offset)
         while raw := read_line(stream, end, MAX_LINE_BYTES):
             line += 1
             if len(raw) >= MAX_LINE_BYTES and not raw.endswith(end):
                 offset += len(raw) + _skip_line(stream, end)
                 detail = f"the line is over {MAX_LINE_BYTES} bytes"
-                yield BadRecord(line, "too_long", detail, None, offset)
+                yield BadRecord(line, "too_long", detail, None, (offset, line))
                 continue
             offset += len(raw)
             parsed = _parse(raw)
             if not raw.endswith(end) and not whole and not _is_complete(parsed):
                 file.notes.append(f"line {line} has no line end yet and waits for the next reading")
                 return
-            yield from _records_of_line(line, raw, parsed, spec, offset)
+            yield from _records_of_line(line, raw, parsed, spec, (offset, line))
 
 
 def read_document(file: TextFile, spec: SourceSpec, done: int) -> Iterator[Record]:
@@ -110,15 +115,6 @@ def _skip_line(stream: BinaryIO, end: bytes) -> int:
     return n_bytes
 
 
-def _skip_line_end(file: TextFile, stream: BinaryIO, offset: int) -> int:
-    with file.open_at(offset - 1) as before:
-        if before.read(1) in {b"\n", b"\r"}:
-            return 0
-    peeked = stream.peek(2)[:2]  # type: ignore[attr-defined]  # all streams here are buffered
-    n_bytes = 2 if peeked == b"\r\n" else int(peeked[:1] == b"\n")
-    return len(stream.read(n_bytes))
-
-
 def _parse(raw: bytes) -> Parsed | UnicodeDecodeError:
     try:
         return parse_json(raw.decode())
@@ -131,7 +127,7 @@ def _is_complete(parsed: Parsed | UnicodeDecodeError) -> bool:
 
 
 def _records_of_line(
-    line: int, raw: bytes, parsed: Parsed | UnicodeDecodeError, spec: SourceSpec, after: int
+    line: int, raw: bytes, parsed: Parsed | UnicodeDecodeError, spec: SourceSpec, after: Any
 ) -> Iterator[Record]:
     if isinstance(parsed, UnicodeDecodeError):
         detail = f"byte {parsed.start + 1} of the line is not UTF-8"
@@ -144,7 +140,7 @@ def _records_of_line(
 
 
 def _records_of_value(
-    line: int, parsed: Parsed, shown: str, spec: SourceSpec, after: int
+    line: int, parsed: Parsed, shown: str, spec: SourceSpec, after: Any
 ) -> Iterator[Record]:
     row = parsed.value
     if parsed.error:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from guidealign.errors import BadInputError
 from guidealign.ingest._columnar import read_table
 from guidealign.ingest._delimited import read_header, read_rows
-from guidealign.ingest._files import PrefixDigest, file_digest, open_text
+from guidealign.ingest._files import file_digests, open_text
 from guidealign.ingest._jsonl import is_document, read_document, read_lines
 from guidealign.ingest._queries import mark_of, read_inbox, read_query, reject_key
 from guidealign.ingest._records import Record
@@ -127,41 +127,33 @@ class _Query:
 
 
 class _Text:
-    """JSON lines or CSV: the mark is an offset, with the digest of what lies before it.
+    """JSON lines or CSV: the mark is an offset, with the digest of the file as it was then.
 
-    A file whose beginning is another than it was, or that became shorter, began anew.
+    A file that no longer begins with what it was, or that became shorter, began anew.
     """
 
     def __init__(self, spec: SourceSpec, mark: Mark | None, settings: IngestSettings) -> None:
         self.path = Path(spec.uri)
         self.file = open_text(self.path, spec.encoding)
         self.notes = self.file.notes
-        self.digest = file_digest(self.path)
+        known = mark if mark and mark.get("options") == spec.options and "offset" in mark else None
+        digests = file_digests(self.path, known["size"] if known else 0)
+        self.digest, self._size = digests.whole, digests.size
         self._spec = spec
         self._whole = spec.whole or not self.file.may_grow(settings.quiet_s)
-        self._prefix = PrefixDigest(self.file)
         self._offset = self._line = 0
-        self.is_document = spec.kind != "csv" and (
-            (spec.kind == "json" and b"\n" not in self.file.sample.strip())
-            or is_document(self.file)
-        )
+        self.is_document = spec.kind != "csv" and is_document(self.file, spec.kind)
         self._header = read_header(self.file, spec) if spec.kind == "csv" else None
         if self._header:
             self._offset, self._line = self._header.offset, self._header.line
-        known = mark if mark and mark.get("options") == spec.options and "offset" in mark else None
-        self.goes_on = known is not None and not self.is_document and self._go_on(known)
-
-    def _go_on(self, mark: Mark) -> bool:
-        offset = mark["offset"]
-        if self._prefix.reaches(offset) and self._prefix.advance(offset) == mark["prefix"]:
-            self._offset, self._line = offset, mark["line"]
-            return True
-        self._prefix = PrefixDigest(self.file)
-        self.notes.append(
-            f"{self.path.name} is not what it was up to where it was read: it was read from its"
-            " start"
-        )
-        return False
+        self.goes_on = known is not None and digests.prefix == known["digest"]
+        if known is not None and self.goes_on:
+            self._offset, self._line = known["offset"], known["line"]
+        elif known is not None:
+            self.notes.append(
+                f"{self.path.name} is not what it was up to where it was read: it was read from"
+                " its start"
+            )
 
     def records(self) -> Iterator[Record]:
         read: dict[str, Any] = {"whole": self._whole}
@@ -170,13 +162,10 @@ class _Text:
         return read_lines(self.file, self._spec, self._offset, self._line, **read)
 
     def mark_behind(self, chunk: Sequence[Record]) -> Mark:
-        last = chunk[-1]
-        return {
-            "options": self._spec.options,
-            "offset": last.after,
-            "line": last.line,
-            "prefix": self._prefix.advance(last.after),
-        }
+        offset, line = chunk[-1].after
+        # Of as many bytes as there were when it was opened: it may have grown meanwhile.
+        read = {"digest": self.digest, "size": self._size}
+        return {"options": self._spec.options, "offset": offset, "line": line, **read}
 
     def is_known(self, _record: BadRecord, /) -> bool:
         return False
@@ -188,7 +177,7 @@ class _Counted:
     def __init__(self, spec: SourceSpec, mark: Mark | None, text: _Text | None = None) -> None:
         self.path = Path(spec.uri)
         self.notes: list[str] = text.notes if text else []
-        self.digest = text.digest if text else file_digest(self.path)
+        self.digest = text.digest if text else file_digests(self.path).whole
         self._spec, self._text = spec, text
         seen = (mark or {}).get("digest"), (mark or {}).get("options")
         self.goes_on = seen == (self.digest, spec.options)

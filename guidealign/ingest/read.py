@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ def _nothing_read(
     said = (
         f"all {n_read} records were rejected ({why})"
         if n_read
-        else "nothing of it could be read, and it has not changed since"
+        else "nothing of it could be read so far, and there is nothing new in it"
     )
     where = spec.uri if spec.kind != "sql" else f"source {spec.name}"
     hint = f"; {'; '.join(notes)}" if notes else ""
@@ -181,14 +181,18 @@ class _Reading:
     n_good: int
     batch_id: int | None = None
     n_read: int = 0
-    times_lost: list[int] = field(default_factory=list)
-    """Lines whose time was not understood."""
+    n_times_lost: int = 0
+    """Records whose time was not understood."""
+    first_lost: int = 0
+    """Line of the first of them."""
 
     def store_chunk(self, chunk: list[Record]) -> Counter[str]:
         good, bad = _sort_out(chunk, self.settings)
         self.n_good += len(good)
         self.n_read += len(chunk)
-        self.times_lost += [r.line for r in chunk if isinstance(r, RawRecord) and r.time_lost]
+        lost = [r.line for r in chunk if isinstance(r, RawRecord) and r.time_lost]
+        self.first_lost = self.first_lost or (lost[0] if lost else 0)
+        self.n_times_lost += len(lost)
         mark = self.source.mark_behind(_as_stored(chunk, bad))
         if not self.spec.partition:
             mark["good"] = self.n_good
@@ -213,10 +217,10 @@ class _Reading:
 
     def notes(self) -> list[str]:
         """What a person should know of the records that were read."""
-        if not self.times_lost:
+        if not self.n_times_lost:
             return []
-        return [f"{len(self.times_lost)} times were not understood, the first in line"
-                f" {self.times_lost[0]}: their texts are kept without one"]  # fmt: skip
+        return [f"{self.n_times_lost} times were not understood, the first in line"
+                f" {self.first_lost}: their texts are kept without one"]  # fmt: skip
 
     def _store(
         self,
