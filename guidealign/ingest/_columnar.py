@@ -6,8 +6,7 @@ Only the columns that are needed are decoded, batch by batch, so memory stays fl
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
-from itertools import repeat
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from guidealign.ingest._chats import (
     TURNS_FIELDS,
     USER_ROLES,
 )
-from guidealign.ingest._records import Record, make_record, read_time, records_of, turn_id
-from guidealign.ingest._times import EPOCH
+from guidealign.ingest._records import Record, read_time, records_of, storable_id
+from guidealign.ingest._times import END_S, EPOCH
 from guidealign.ingest.model import BadRecord, RawRecord, SourceSpec
 
 _BATCH_ROWS = 1_000
@@ -154,10 +153,11 @@ def _chats(
             while silent and silent[0] < parent:
                 yield _no_turn(first + silent.pop(0))
             row, number = parent, 0
-            named, when, time_lost = ids[row], times[row], lost[row]
+            named, when, time_lost = storable_id(ids[row]), times[row], lost[row]
             line = first + row
         number += 1
-        yield RawRecord(line, words, turn_id(named, number), when, line, time_lost, number)
+        turn = None if named is None else f"{named}#{number}"
+        yield RawRecord(line, words, turn, when, line, time_lost, number)
     yield from (_no_turn(first + left) for left in silent)
 
 
@@ -176,39 +176,50 @@ def _times(batch: pa.RecordBatch, spec: SourceSpec) -> tuple[list[Any], list[boo
     name = next((n for n in names if n in batch.schema.names), None)
     if name is None:
         return [None] * batch.num_rows, [False] * batch.num_rows
-    read = [read_time(value) for value in _values(batch.column(name))]
+    column = batch.column(name)
+    if pa.types.is_timestamp(column.type):
+        return _moments(column)
+    read = [read_time(value) for value in _values(column)]
     return [when for when, _ in read], [lost for _, lost in read]
+
+
+def _moments(column: pa.Array) -> tuple[list[Any], list[bool]]:
+    """Times of a column, all at once."""
+    per_second = _UNITS[column.type.unit]
+    numbers = column.cast(pa.int64()).fill_null(0).to_numpy()
+    is_given = column.is_valid().to_numpy(zero_copy_only=False)
+    fits = (numbers >= 0) & (numbers < END_S * per_second)
+    kept = np.where(fits, numbers, 0)
+    micros = kept // 1_000 if per_second > 10**6 else kept * (10**6 // per_second)
+    naive = micros.astype("datetime64[us]").astype(object).tolist()
+    is_known = (fits & is_given).tolist()
+    times = [at.replace(tzinfo=UTC) if ok else None for at, ok in zip(naive, is_known, strict=True)]
+    return times, (is_given & ~fits).tolist()
 
 
 def _rows(batch: pa.RecordBatch, first: int, spec: SourceSpec) -> Iterator[Record]:
     """Rows one by one, as records of any format are made."""
     names = batch.schema.names
     columns = [_values(batch.column(i)) for i in range(batch.num_columns)]
-    plain = spec.text_field in names and not pa.types.is_nested(
-        batch.schema.field(spec.text_field).type
-    )
-    if (
-        plain
-        and "." not in f"{spec.id_field}{spec.time_field}"
-        and spec.text_field not in _CHAT_COLUMNS
-    ):
-        nothing = repeat(None, batch.num_rows)
-        ids = columns[names.index(spec.id_field)] if spec.id_field in names else nothing
-        times = columns[names.index(spec.time_field)] if spec.time_field in names else nothing
-        rows = zip(columns[names.index(spec.text_field)], ids, times, strict=True)
-        for line, (words, named, when) in enumerate(rows, start=first):
-            yield _plain_record(line, words, named, when)
+    by_path = "." in f"{spec.id_field}{spec.time_field}" or spec.text_field not in names
+    nested = by_path or pa.types.is_nested(batch.schema.field(spec.text_field).type)
+    if nested or spec.text_field in _CHAT_COLUMNS:
+        for line, values in enumerate(zip(*columns, strict=True), start=first):
+            row = {name: _text_of(value) for name, value in zip(names, values, strict=True)}
+            yield from records_of(line, row, spec, line)
         return
-    for line, values in enumerate(zip(*columns, strict=True), start=first):
-        row = {name: _text_of(value) for name, value in zip(names, values, strict=True)}
-        yield from records_of(line, row, spec, line)
+    times, lost = _times(batch, spec)
+    ids = columns[names.index(spec.id_field)] if spec.id_field in names else [None] * len(batch)
+    texts = columns[names.index(spec.text_field)]
+    for line, row in enumerate(zip(texts, ids, times, lost, strict=True), start=first):
+        yield _plain_record(line, *row)
 
 
-def _plain_record(line: int, words: Any, named: Any, when: Any) -> Record:
+def _plain_record(line: int, words: Any, named: Any, when: Any, lost: bool) -> Record:
     words = _text_of(words)
     if isinstance(words, bytes):
         return BadRecord(line, "not_utf8", "the row holds bytes that are not UTF-8", None, line)
-    return make_record(line, words, named, when, line)
+    return RawRecord(line, words, storable_id(named), when, line, lost)
 
 
 def _text_of(value: Any) -> Any:

@@ -10,6 +10,8 @@ from typing import Any
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_YEAR = 2199
+END_S = 7_258_118_400
+"""Seconds from the epoch to the end of the last year that is taken for a time."""
 # The Python function takes `1712011530123` for a day in 1712 with the `3` between day and time: it
 # is asked only where the form leaves no doubt.
 _ISO = re.compile(r"\d{4}-?\d{2}-?\d{2}(?:[T ]\S.*)?\Z")
