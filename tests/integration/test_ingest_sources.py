@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -11,7 +12,14 @@ import pytest
 from sqlalchemy import Engine, text
 
 from guidealign.errors import BadInputError, ServiceUnavailableError
-from guidealign.ingest import SourceSpec, file_source, ingest_source, store
+from guidealign.ingest import (
+    SourceSpec,
+    file_source,
+    file_sources,
+    ingest_source,
+    ingest_sources,
+    store,
+)
 from guidealign.ingest import read as read_module
 from guidealign.settings import Settings
 
@@ -79,7 +87,7 @@ def test_exact_and_near_duplicates(engine: Engine, tmp_path: Path) -> None:
     base = "Please tell me how the municipal library decides which old books it gives away"
     # Full-width letters and case fold away; the third differs in one letter at the end.
     rows = [base, base.upper().replace("P", "\uff30"), base + "?!", "What is a prime number?"]
-    file.write_text("text\n" + "\n".join(f'"{row}"' for row in rows))
+    file.write_text("text\n" + "".join(f'"{row}"\n' for row in rows))
 
     result = _ingest(engine, file)
 
@@ -127,6 +135,7 @@ def test_query_goes_on_from_its_watermark(engine: Engine, database_url: str) -> 
         text_field="prompt",
         id_field="id",
         watermark_field="id",
+        look_back=0,
     )
     assert ingest_source(spec, engine=engine, settings=Settings()).n_new == 2
     with engine.begin() as connection:
@@ -195,3 +204,92 @@ def test_unreachable_source_database_can_be_tried_again(engine: Engine) -> None:
     )
     with pytest.raises(ServiceUnavailableError):
         ingest_source(spec, engine=engine, settings=Settings())
+
+
+def _reject_rows(engine: Engine) -> list[tuple]:
+    return _rows(engine, "select line, reason from core.rejects order by id")
+
+
+def test_a_file_of_which_nothing_could_be_read_fails_until_something_can(
+    engine: Engine, tmp_path: Path
+) -> None:
+    file = tmp_path / "in.jsonl"
+    file.write_text("question,when\nHow are you?,now\n")
+    for _ in range(2):
+        with pytest.raises(BadInputError, match=r"in\.jsonl.*inputs preview"):
+            _ingest(engine, file)
+    # What was rejected is there, once.
+    assert _reject_rows(engine) == [(1, "broken_json"), (2, "broken_json")]
+    with file.open("a") as stream:
+        stream.write('{"text": "A good one at last?"}\n')
+    assert _ingest(engine, file)["n_new"] == 1
+    with file.open("a") as stream:
+        stream.write("broken again\n")
+    # Something could be read from it before: this is one reject.
+    assert _ingest(engine, file)["reject_reasons"] == {"broken_json": 1}
+
+
+def test_a_good_text_is_kept_where_its_time_is_not(engine: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    times = ["yesterday", 1_712_011_530_123, "0001-01-01T00:00:00+01:00", None]
+    rows = [json.dumps({"text": f"Is {n} a number?", "at": at}) for n, at in enumerate(times)]
+    file.write_text("\n".join(rows))
+    found = _ingest(engine, file, time_field="at")
+    assert (found["n_new"], found["n_rejected"]) == (4, 0)
+    assert "2 times were not understood, the first in line 1" in found["notes"][0]
+    kept = _rows(engine, "select extract(year from occurred_at)::int from core.inputs order by id")
+    assert kept == [(None,), (2024,), (None,), (None,)]
+
+
+def test_every_turn_of_a_line_that_is_rejected_is_a_reject(engine: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "in.jsonl"
+    turns = [{"role": "user", "content": words} for words in (" ", "What now?", "", "x" * 9_000)]
+    file.write_text(json.dumps({"id": "c", "messages": turns}) + "\n")
+    found = _ingest(engine, file)
+    assert (found["n_read"], found["n_new"], found["n_rejected"]) == (4, 1, 3)
+    assert sorted(_reject_rows(engine)) == [(1, "empty"), (1, "too_long"), (1, "wrong_type")]
+    assert _rows(engine, "select source_id from core.inputs") == [("c#2",)]
+
+
+def test_the_files_of_a_folder_have_their_own_marks(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "a.jsonl").write_text('{"text": "What is in the first file?"}\n')
+    (tmp_path / "deep" / "b.csv").write_text("text\nAnd what is in the second one?\n")
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "notes.md").write_text("no inputs")
+
+    def read() -> int:
+        specs = file_sources(tmp_path)
+        return ingest_sources(specs, engine=engine, settings=Settings()).n_read
+
+    assert [read(), read()] == [2, 0]
+    with (tmp_path / "a.jsonl").open("a") as stream:
+        stream.write('{"text": "Is there one more line?"}\n')
+    (tmp_path / "c.jsonl").write_text('{"text": "A third file?"}\n')
+    assert read() == 2
+    assert len(file_sources(tmp_path / "*.jsonl")) == 2
+    with pytest.raises(BadInputError, match="not a file, a folder or a pattern"):
+        file_sources(tmp_path / "*.xml")
+    # One that is wrong stops no other, and is named at the end.
+    (tmp_path / "b.jsonl").write_text("broken\n")
+    (tmp_path / "d.jsonl").write_text('{"text": "Is the last file read?"}\n')
+    with pytest.raises(BadInputError, match=r"1 of 5 files could not be read: .*b\.jsonl"):
+        read()
+    assert _rows(engine, "select 1 from core.inputs where text like 'Is the last%'") == [(1,)]
+
+
+def test_what_was_read_before_a_file_broke_off_is_kept(engine: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "in.jsonl.gz"
+    lines = "".join(json.dumps({"text": f"Which number is {n}?"}) + "\n" for n in range(9_000))
+    whole = gzip.compress(lines.encode())
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadInputError, match="cut off"):
+        _ingest(engine, file)
+    assert _rows(engine, "select count(*) > 100 from core.inputs") == [(True,)]
+
+
+@pytest.mark.parametrize("name", ["in\udcff.jsonl", "in\u200c.jsonl"])
+def test_a_file_may_have_any_name(engine: Engine, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text('{"text": "What is in a name?"}\nbroken\n')
+    assert _ingest(engine, file)["n_rejected"] == 1
