@@ -208,7 +208,8 @@ def _known_encoding(name: str, mark: bytes) -> str:
 def _guess_encoding(path: Path, raw: bytes, notes: list[str]) -> str:
     """An encoding that needs no asking; where bytes are wrong in few lines it is UTF-8."""
     even, odd = raw[:200:2].count(0), raw[1:200:2].count(0)
-    if max(even, odd) > len(raw[:200]) // 4:
+    # Half of each character, and of hardly any other, is zero: bytes at odd or at even places.
+    if max(even, odd) > len(raw[:200]) // 4 and 8 * min(even, odd) < max(even, odd):
         return "utf-16-le" if odd >= even else "utf-16-be"
     lines = [line for line in raw.splitlines() if not line.isascii()]
     wrong = [line for line in lines if not _is_utf8(line)]
