@@ -23,7 +23,7 @@ TIME_FIELDS = (
 )  # fmt: skip
 _WRAPPERS = ("body", "request", "proxy_server_request", "params")
 """Where logs of requests keep what was sent, as an object or as JSON in a string."""
-_MOST_WRAPPERS = 3
+_MOST_WRAPPERS = 4
 _TEXT_PARTS = {None, "text", "input_text", "multimodal_text"}
 
 
@@ -45,6 +45,8 @@ def user_turns(value: Any, depth: int = 0) -> list[Turn] | None:
     Returns:
         None where it is no chat; empty where it is one in which no user speaks.
     """
+    if depth > _MOST_WRAPPERS:
+        return None
     if isinstance(value, str) and value.lstrip()[:1] in {"[", "{"}:
         value = parse_json(value).value
     if isinstance(value, Mapping):
@@ -58,18 +60,15 @@ def _turns_of_record(record: Mapping[str, Any], depth: int) -> list[Turn] | None
     if isinstance(record.get("mapping"), Mapping):
         return list(_turns_of_tree(record["mapping"]))
     for name in TURNS_FIELDS:
-        if (turns := user_turns(record.get(name), depth)) is not None:
+        if (turns := user_turns(record.get(name), depth + 1)) is not None:
             return turns
     if depth and isinstance(record.get("prompt"), str):
         return [Turn(record["prompt"])]
     if depth and isinstance(record.get("input"), str):
         return [Turn(record["input"])]
-    if depth and (turns := user_turns(record.get("input"), depth)) is not None:
-        return turns
-    if depth < _MOST_WRAPPERS:
-        for name in _WRAPPERS:
-            if (turns := user_turns(record.get(name), depth + 1)) is not None:
-                return turns
+    for name in ("input", *_WRAPPERS) if depth else _WRAPPERS:
+        if (turns := user_turns(record.get(name), depth + 1)) is not None:
+            return turns
     return None
 
 
