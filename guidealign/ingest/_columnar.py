@@ -116,10 +116,12 @@ def _turn_fields(schema: pa.Schema, root: str, spec: SourceSpec) -> tuple[str, s
         return None
     if not pa.types.is_struct(kind.value_type):
         return None
-    texts = {f.name for f in kind.value_type if _is_text(f.type)}
-    role = next((name for name in ROLE_FIELDS if name in texts), None)
-    words = next((name for name in TEXT_FIELDS if name in texts), None)
-    return None if role is None or words is None else (role, words)
+    types = {f.name: f.type for f in kind.value_type}
+    role = next((name for name in ROLE_FIELDS if name in types), None)
+    words = next((name for name in TEXT_FIELDS if name in types), None)
+    if role is None or words is None or not (_is_text(types[role]) and _is_text(types[words])):
+        return None
+    return role, words
 
 
 def _is_text(kind: pa.DataType) -> bool:

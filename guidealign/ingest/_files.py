@@ -30,6 +30,8 @@ _PACKED = {
     b"BZh": "bz2",
     b"\xfd7zXZ\x00": "xz",
 }
+_CUT_OFF = "unexpected end of data"
+"""How Python calls a character of which the last bytes are missing."""
 _MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32-le",
@@ -213,10 +215,7 @@ def _guess_encoding(path: Path, raw: bytes, notes: list[str]) -> str:
         return "utf-16-le" if odd >= even else "utf-16-be"
     lines = [line for line in raw.splitlines() if not line.isascii()]
     wrong = [line for line in lines if not _is_utf8(line)]
-    # The sample may end inside a character.
-    if len(wrong) == 1 and len(raw) == SAMPLE_BYTES and raw.endswith(wrong[0]):
-        return "utf-8"
-    if not wrong or len(wrong) < len(lines):
+    if not wrong or len(wrong) < len(lines) or _ends_within_character(raw, wrong):
         return "utf-8"
     if all(_is_western(line) for line in wrong):
         notes.append(f"{path.name} is not UTF-8 and was read as cp1252 (name another encoding"
@@ -231,6 +230,15 @@ def _guess_encoding(path: Path, raw: bytes, notes: list[str]) -> str:
 
 def _is_western(line: bytes) -> bool:
     return not any(byte > 127 for byte in _WESTERN.sub(b"", line))
+
+
+def _ends_within_character(raw: bytes, wrong: list[bytes]) -> bool:
+    """Whether nothing is wrong but that the sample, or a growing file, ends too early."""
+    try:
+        wrong[0].decode()
+    except UnicodeDecodeError as error:
+        return len(wrong) == 1 and raw.endswith(wrong[0]) and error.reason == _CUT_OFF
+    return False
 
 
 def _is_utf8(line: bytes) -> bool:

@@ -193,7 +193,7 @@ def test_parquet_columns(tmp_path: Path) -> None:
 def test_parquet_times_of_any_unit(tmp_path: Path, unit: str) -> None:
     seconds = 1_764_000_000
     per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
-    far = 2**62
+    far = 2**50 if unit == "s" else 2**62
     values = pa.array([seconds * per_second, far, None], pa.int64()).cast(
         pa.timestamp(unit, "Asia/Tokyo")
     )
