@@ -24,6 +24,7 @@ from guidealign.errors import BadInputError
 
 SAMPLE_BYTES = 1 << 18
 _BLOCK_BYTES = 1 << 20
+_SMALL_BYTES = 1 << 13
 _PACKED = {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -120,7 +121,7 @@ def open_text(path: Path, encoding: str | None = None) -> TextFile:
             head = file.read(8)
         packing = next((name for magic, name in _PACKED.items() if head.startswith(magic)), None)
         with _unpacked(path, packing) as stream:
-            raw = stream.read(SAMPLE_BYTES)
+            raw = _read_sample(stream)
     mark = next((mark for mark in _MARKS if raw.startswith(mark)), b"")
     notes: list[str] = []
     if encoding is None:
@@ -131,6 +132,18 @@ def open_text(path: Path, encoding: str | None = None) -> TextFile:
     if encoding != "utf-8":
         words = io.BufferedReader(_Recoded(cast("BinaryIO", io.BytesIO(words)), encoding)).read()
     return TextFile(path, packing, encoding, len(mark), words, notes)
+
+
+def _read_sample(stream: BinaryIO) -> bytes:
+    """The beginning of a file; of one that is cut off what there is."""
+    parts = bytearray()
+    try:
+        while len(parts) < SAMPLE_BYTES and (block := stream.read(_SMALL_BYTES)):
+            parts += block
+    except (EOFError, OSError, zlib.error, lzma.LZMAError):
+        if not parts:
+            raise
+    return bytes(parts[:SAMPLE_BYTES])
 
 
 def read_line(stream: BinaryIO, end: bytes, most_bytes: int) -> bytes:

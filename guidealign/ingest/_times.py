@@ -37,9 +37,9 @@ def parse_time(value: Any) -> datetime | None:
     Raises:
         ValueError: the value is no time that is understood, or none from 1970 to 2199.
     """
-    if isinstance(value, dict):  # MongoDB's export
-        value = value.get("$date", value.get("$numberLong", value))
-        return _parse_scalar(value.get("$numberLong") if isinstance(value, dict) else value)
+    for name in ("$date", "$numberLong"):  # as MongoDB exports them
+        if isinstance(value, dict) and name in value:
+            value = value[name]
     return _parse_scalar(value)
 
 

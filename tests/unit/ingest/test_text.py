@@ -7,13 +7,13 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guidealign.ingest import fold_text, normalize_text, redact_text, text_hash
 from guidealign.ingest._near import band_keys, jaccard, shingles
 
-_PINNED = "?"
+_PINNED = "c36f4b54e81e8965639206d76d035abcf44ee69bb990e0e60d0516cb9434acfd"
 
 
 @given(st.text() | st.text(alphabet="a \u3000\u200d\u200c\u0645\n\U0001f3f4\U000e0067\U000e007f"))
@@ -113,6 +113,8 @@ def test_short_cut_for_plain_texts_changes_nothing(words: str) -> None:
     assert fold_text(words) == " ".join(_stored_before(plain).casefold().split())
 
 
+# The first call brings scipy in.
+@settings(deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_jaccard_is_symmetric_and_bounded(left: str, right: str) -> None:
     a, b = shingles(left), shingles(right)
