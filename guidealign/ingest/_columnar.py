@@ -213,8 +213,8 @@ def _rows(batch: pa.RecordBatch, first: int, spec: SourceSpec) -> Iterator[Recor
     times, lost = _times(batch, spec)
     ids = columns[names.index(spec.id_field)] if spec.id_field in names else [None] * len(batch)
     texts = columns[names.index(spec.text_field)]
-    for line, row in enumerate(zip(texts, ids, times, lost, strict=True), start=first):
-        yield _plain_record(line, *row)
+    for line, parts in enumerate(zip(texts, ids, times, lost, strict=True), start=first):
+        yield _plain_record(line, *parts)
 
 
 def _plain_record(line: int, words: Any, named: Any, when: Any, lost: bool) -> Record:

@@ -80,8 +80,8 @@ def _parse_text(words: str) -> datetime | None:
     if _ISO.match(words):
         return _checked(datetime.fromisoformat(_ZONE_WORD.sub("+00:00", words)))
     if german := _GERMAN.match(words):
-        day, month, year, *clock = (int(part or 0) for part in german.groups())
-        return _checked(datetime(year, month, day, *clock, tzinfo=UTC))
+        day, month, year, hour, minute, second = (int(part or 0) for part in german.groups())
+        return _checked(datetime(year, month, day, hour, minute, second, tzinfo=UTC))
     if _MAIL.match(words):
         return _checked(parsedate_to_datetime(words))
     raise ValueError("the text is no time of a form that is known")
