@@ -27,10 +27,12 @@ class OpenSource(Protocol):
     """What a reading needs of a source."""
 
     notes: list[str]
-    digest: str | None
-    """SHA-256 of a file."""
     goes_on: bool
     """Behind a mark; else from the start."""
+
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of a file."""
 
     def records(self) -> Iterator[Record]:
         """What comes behind the mark, in order."""
@@ -102,9 +104,9 @@ class _Query:
         self.notes: list[str] = []
         self._spec, self._timeout_s = spec, settings.query_timeout_s
         kept = mark if spec.watermark_field and mark and mark.get("value") is not None else None
-        self._mark = (
-            {name: kept[name] for name in ("value", "kind") if name in kept} if kept else None
-        )
+        self._mark: Mark | None = None
+        if kept:
+            self._mark = {"value": kept["value"], "kind": kept.get("kind")}
         self._rejected_before = set((kept or {}).get("rejected", ()))
         self._rejected: list[str] = []
 

@@ -45,7 +45,7 @@ def parts(engine: Engine) -> dict[str, object]:
 
 def _say(engine: Engine, folder: Path, texts: list[str]) -> None:
     file = folder / f"{len(list(folder.iterdir()))}.csv"
-    file.write_text("text\n" + "\n".join(f'"{words}"' for words in texts), encoding="utf-8")
+    file.write_text("text\n" + "".join(f'"{words}"\n' for words in texts), encoding="utf-8")
     ingest_source(file_source(file), engine=engine, settings=Settings())
 
 
