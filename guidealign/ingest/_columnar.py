@@ -28,7 +28,7 @@ from guidealign.ingest._records import Record, read_time, records_of, storable_i
 from guidealign.ingest._times import END_S, EPOCH
 from guidealign.ingest.model import BadRecord, RawRecord, SourceSpec
 
-_BATCH_ROWS = 1_000
+_BATCH_ROWS = 16_384
 _CHAT_COLUMNS = (*TURNS_FIELDS, "body", "request", "mapping")
 _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
