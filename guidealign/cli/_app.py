@@ -25,6 +25,7 @@ from guidealign.cli._shared import (
     services,
     tell_proposal,
 )
+from guidealign.cli._summary import print_mlflow
 from guidealign.cli.author import author_app
 from guidealign.cli.canary import canary_app
 from guidealign.cli.cycle import Format, Inputs, StalledS, TextField, cycle_app, source_params
@@ -157,7 +158,7 @@ def _print_doors() -> None:
     now = load_settings()
     password = now.airflow.password.get_secret_value()
     console.print(f"Airflow  {now.airflow.base_url}  (admin / {password})", highlight=False)
-    console.print(f"MLflow   {now.mlflow.tracking_uri}", highlight=False)
+    print_mlflow(now, console)
     console.print("SQL      guidealign psql", highlight=False)
     tell_proposal(now)
 

@@ -103,5 +103,4 @@ def registry_of(settings: Settings) -> Any:
     """MLflow's registry; None: there is no server."""
     from guidealign.registry import Registry
 
-    uri = settings.mlflow.tracking_uri
-    return None if uri is None else Registry(uri)
+    return None if settings.mlflow.tracking_uri is None else Registry.of(settings.mlflow)

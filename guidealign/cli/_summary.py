@@ -148,6 +148,15 @@ def _evidence_table(evidence: list[dict[str, Any]]) -> Table:
     return table
 
 
+def print_mlflow(settings: Settings, console: Console) -> None:
+    """Where MLflow's pages are, and as whom to open them."""
+    mlflow = settings.mlflow
+    line = f"MLflow   {mlflow.tracking_uri}"
+    if mlflow.login is not None:
+        line += "  user {}, password {}".format(*mlflow.login)
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def _print_doors(settings: Settings, console: Console) -> None:
     console.rule("where to look")
     airflow = settings.airflow
@@ -155,7 +164,7 @@ def _print_doors(settings: Settings, console: Console) -> None:
         secret = airflow.password.get_secret_value()
         console.print(f"Airflow  {airflow.base_url}  user {airflow.username}, ", end="")
         console.print(f"password {secret}", markup=False, highlight=False)
-    console.print(f"MLflow   {settings.mlflow.tracking_uri}")
+    print_mlflow(settings, console)
     console.print(
         f"Gateway  http://{settings.serve.host}:{settings.serve.port}/v1   (OpenAI's API with"
         " guidelines where they are proven; a key: guidealign keys create my-app)",

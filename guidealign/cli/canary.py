@@ -83,8 +83,9 @@ def chosen_candidate(library: int | None, retriever: int | None, policy: str | N
     given = data()
     version = _policy_version(policy, given)
     if library is None or retriever is None:
-        uri = given["settings"].mlflow.tracking_uri
-        usual = default_candidate(engine=given["engine"], registry=Registry(uri) if uri else None)
+        mlflow = given["settings"].mlflow
+        registry = Registry.of(mlflow) if mlflow.tracking_uri else None
+        usual = default_candidate(engine=given["engine"], registry=registry)
         library = usual.library_version if library is None else library
         retriever = usual.retriever_version if retriever is None else retriever
     return Candidate(library_version=library, retriever_version=retriever, policy_version=version)

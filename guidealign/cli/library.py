@@ -201,7 +201,7 @@ def drift(
     if not show:
         report = measure_drift(
             **given,
-            registry=Registry(given["settings"].mlflow.tracking_uri),
+            registry=Registry.of(given["settings"].mlflow),
             until=until.date() if until else None,
         )
         if report is None:

@@ -57,7 +57,7 @@ def replay(
     else:
         requests = recorded_in_file(file, limit=limit)
     candidate = chosen_candidate(library, retriever, policy)
-    registry = Registry(settings.mlflow.tracking_uri or "")
+    registry = Registry.of(settings.mlflow)
     prepare_candidate(candidate, registry=registry, **given)
     with progress() as report:
         result = run_replay(

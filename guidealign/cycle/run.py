@@ -40,7 +40,7 @@ def open_services(settings: Settings) -> Services:
     return Services(
         engine=make_engine(settings.require_database_url()),
         settings=settings,
-        registry=Registry(settings.mlflow.tracking_uri),
+        registry=Registry.of(settings.mlflow),
     )
 
 

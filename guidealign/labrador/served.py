@@ -103,7 +103,7 @@ def main() -> None:
     ended = asked_to_end()
     follower = Follower(
         make_engine(settings.require_database_url()),
-        Registry(settings.mlflow.tracking_uri),
+        Registry.of(settings.mlflow),
         ModelServer(aliases=frozenset({settings.labrador_server.model}), **vars(given)),
     )
     while True:

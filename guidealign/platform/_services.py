@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,8 @@ from guidealign.settings import Settings
 
 AIRFLOW_PARTS = ("scheduler", "dag-processor", "triggerer", "api-server")
 AIRFLOW_USER = "admin"
+MLFLOW_APP = "guidealign"
+"""Its entry point in the group `mlflow.app`."""
 POOLS = {
     "guidealign_model_server": (2, "calls of the model server"),
     "guidealign_training": (1, "one training at a time"),
@@ -77,15 +80,25 @@ def _model_process(name: str, command: list[str], gguf: Path, port: int, home: H
 
 
 def mlflow_service(home: Home, port: int, database_url: str) -> Service:
-    """The tracking server; artifacts go through it, to the home folder."""
+    """The tracking server; artifacts go through it, to the home folder.
+
+    Who asks signs in: the password is in the settings that `up` writes, which the server reads.
+
+    Raises:
+        ConfigurationError: the installation does not know the app that asks for the log-in.
+    """
+    if not entry_points(group="mlflow.app", name=MLFLOW_APP):
+        raise ConfigurationError("MLflow does not find guidealign's log-in: reinstall guidealign")
     artifacts = home.root / "mlflow" / "artifacts"
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
     command += ["--artifacts-destination", str(artifacts), "--serve-artifacts", "--workers", "1"]
+    command += ["--app-name", MLFLOW_APP]
     return Service(
         name="mlflow",
         command=tuple(command),
         env={
             # Not on the command line: it holds a password.
+            "PYTHONPATH": str(_PACKAGE.parent),
             "MLFLOW_BACKEND_STORE_URI": database_url,
             "MLFLOW_REGISTRY_STORE_URI": database_url,
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -191,11 +191,16 @@ def _check_mlflow(settings: Settings) -> Iterator[Finding]:
         yield Finding("warn", "MLflow", "a store without a server: for one process at a time")
         return
     try:
-        answer = httpx.get(f"{uri.rstrip('/')}/version", timeout=10.0)
+        answer = httpx.get(f"{uri.rstrip('/')}/version", timeout=10.0, auth=settings.mlflow.login)
     except httpx.HTTPError:
         yield Finding("fail", "MLflow", f"{uri} does not answer")
         return
     good = answer.status_code == 200
+    if answer.status_code == 401:
+        yield Finding(
+            "fail", "MLflow", f"{uri} refuses the log-in: set GUIDEALIGN_MLFLOW__PASSWORD"
+        )
+        return
     detail = f"version {answer.text.strip()[:20]}" if good else f"answers {answer.status_code}"
     yield Finding(
         "ok" if good else "fail", "MLflow", f"{uri}, {detail}" if good else f"{uri} {detail}"

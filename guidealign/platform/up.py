@@ -260,6 +260,8 @@ class _Starter:
             values["LABRADOR_SERVER__API_KEY"] = key
         values |= verdict_variables(self.settings)
         values["MLFLOW__TRACKING_URI"] = f"http://{HOST}:{ports['mlflow']}"
+        if self.settings.mlflow.tracking_uri is None:
+            values["MLFLOW__PASSWORD"] = self.home.secret("mlflow")
         values["SERVE__PORT"] = str(ports["gateway"])
         values["AIRFLOW__BASE_URL"] = f"http://{HOST}:{ports['airflow']}"
         values["AIRFLOW__USERNAME"] = _services.AIRFLOW_USER

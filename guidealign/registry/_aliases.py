@@ -15,24 +15,30 @@ from typing import Any
 import httpx
 
 from guidealign.errors import BadInputError, PermanentError, ServiceUnavailableError
+from guidealign.registry._login import PROVIDER, PROVIDER_VARIABLE, Login
 
 _TIMEOUT_S = 120.0
 _RETRIES = 2
 ALIAS_PATH = "/api/2.0/mlflow/registered-models/alias"
 NO_ALIAS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST})
 """A model that is not there is 404, an alias that is not there 400."""
-_SIGNED_IN = ("AUTH", "AWS_SIGV4", "CLIENT_CERT_PATH", "INSECURE_TLS", "PASSWORD",
+REFUSED = "MLflow at {uri} refuses the log-in: set GUIDEALIGN_MLFLOW__PASSWORD to its password"
+_SIGNED_IN = ("AWS_SIGV4", "CLIENT_CERT_PATH", "INSECURE_TLS", "PASSWORD",
               "SERVER_CERT_PATH", "TOKEN", "USERNAME")  # fmt: skip
 
 
-def knows_rest(tracking_uri: str) -> bool:
-    """Whether it is a server that asks for neither name nor certificate.
+def knows_rest(tracking_uri: str, login: Login | None) -> bool:
+    """Whether it is a server that asks for our log-in, or for neither name nor certificate.
 
-    Who signs in, and what is encrypted, goes by MLflow's own client and its many settings.
+    Any other log-in, and what is encrypted, goes by MLflow's own client and its many settings.
     """
     if not tracking_uri.startswith("http://"):
         return False
-    signs_in = any(f"MLFLOW_TRACKING_{name}" in os.environ for name in _SIGNED_IN)
+    if login is not None:
+        return True
+    signs_in = os.environ.get(PROVIDER_VARIABLE, PROVIDER) != PROVIDER or any(
+        f"MLFLOW_TRACKING_{name}" in os.environ for name in _SIGNED_IN
+    )
     return not signs_in and not (Path.home() / ".mlflow" / "credentials").exists()
 
 
@@ -44,13 +50,15 @@ def version_in(answered: dict[str, Any]) -> int:
 class RestAliases:
     """The aliases of one server's registered models."""
 
-    def __init__(self, tracking_uri: str) -> None:
+    def __init__(self, tracking_uri: str, login: Login | None = None) -> None:
         self._uri = tracking_uri.rstrip("/")
+        self._login = login
 
     @cached_property
     def _client(self) -> httpx.Client:
         """Made by the first question: most that have a registry ask no alias."""
-        return httpx.Client(timeout=_TIMEOUT_S, transport=httpx.HTTPTransport(retries=_RETRIES))
+        transport = httpx.HTTPTransport(retries=_RETRIES)
+        return httpx.Client(timeout=_TIMEOUT_S, transport=transport, auth=self._login)
 
     def version(self, model_name: str, alias: str) -> int | None:
         """What an alias points to; None where there is none."""
@@ -86,6 +94,8 @@ class RestAliases:
             raise BadInputError(f"MLflow does not know it: {_said(answer)}"[:300])
         if answer.is_server_error or answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             raise self._away()
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            raise PermanentError(REFUSED.format(uri=self._uri))
         raise PermanentError(f"MLflow refused: {_said(answer)}"[:300])
 
     def _away(self) -> ServiceUnavailableError:

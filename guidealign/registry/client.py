@@ -16,9 +16,10 @@ from guidealign.registry._cases import EvaluatedCase
 from guidealign.registry._cases import as_entities as case_entities
 from guidealign.registry._files import check_manifest, write_manifest
 from guidealign.registry._interface import Interface, write_interface
+from guidealign.registry._login import Login, sign_in
 from guidealign.registry._run import Run
 from guidealign.registry._trace import TimedTrace, as_entities
-from guidealign.settings import home_folder
+from guidealign.settings import MlflowSettings, home_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,10 +46,17 @@ class Registry:
     BadInputError when what is asked for is not there.
     """
 
-    def __init__(self, tracking_uri: str) -> None:
+    def __init__(self, tracking_uri: str, login: Login | None = None) -> None:
         self.tracking_uri = tracking_uri
+        self.login = login
         self._client: MlflowClient | None = None
-        self._aliases = RestAliases(tracking_uri) if knows_rest(tracking_uri) else None
+        by_rest = knows_rest(tracking_uri, login)
+        self._aliases = RestAliases(tracking_uri, login) if by_rest else None
+
+    @classmethod
+    def of(cls, mlflow: MlflowSettings) -> Registry:
+        """The registry that settings name, with their log-in."""
+        return cls(mlflow.tracking_uri or "", mlflow.login)
 
     @contextmanager
     def _server(self) -> Iterator[MlflowClient]:
@@ -59,6 +67,8 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         if self._client is None:
+            if self.login is not None:
+                sign_in(self.tracking_uri, self.login)
             self._client = MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
         try:
             yield self._client

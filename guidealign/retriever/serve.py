@@ -171,7 +171,7 @@ def load_serving_encoder(version: int, *, settings: Settings, registry: Registry
         ConfigurationError: an export is needed and cannot be made here.
         ServiceUnavailableError: there is no copy here and the registry does not answer.
     """
-    return _loaded(str(_folder(version, settings, registry.tracking_uri)))
+    return _loaded(str(_folder(version, settings, registry)))
 
 
 def load_guidance(
@@ -210,10 +210,10 @@ def _loaded(folder: str) -> ServingEncoder:
     return ServingEncoder(Path(folder))
 
 
-def _folder(version: int, settings: Settings, tracking_uri: str) -> Path:
+def _folder(version: int, settings: Settings, registry: Registry) -> Path:
     if version == UNTRAINED_VERSION:
         return prepare_base(settings)
-    return _version_folder(tracking_uri, version, *_bounds(settings))
+    return _version_folder(registry.tracking_uri, registry.login, version, *_bounds(settings))
 
 
 def _bounds(settings: Settings) -> tuple[str, int]:
@@ -227,8 +227,10 @@ def _base_folder(base_model: str, cache: str, max_length: int, prefixes: Prefixe
 
 
 @lru_cache(maxsize=8)
-def _version_folder(tracking_uri: str, version: int, cache: str, max_length: int) -> Path:
-    registry = Registry(tracking_uri)
+def _version_folder(
+    tracking_uri: str, login: tuple[str, str] | None, version: int, cache: str, max_length: int
+) -> Path:
+    registry = Registry(tracking_uri, login)
     package = registry.local_copy(RETRIEVER_MODEL, version)
     if package is None:
         package = registry.download(RETRIEVER_MODEL, version)

@@ -36,10 +36,11 @@ def make_loader(settings: Settings) -> Loader:
     """Gives the encoders of this installation's registry."""
 
     def load(version: int) -> CalibratedEncoder:
-        uri = settings.mlflow.tracking_uri
-        if uri is None and version != UNTRAINED_VERSION:
+        if settings.mlflow.tracking_uri is None and version != UNTRAINED_VERSION:
             raise ConfigurationError("no MLflow server is configured: run `guidealign up`")
-        return load_serving_encoder(version, settings=settings, registry=Registry(uri or ""))
+        return load_serving_encoder(
+            version, settings=settings, registry=Registry.of(settings.mlflow)
+        )
 
     return load
 
@@ -86,12 +87,11 @@ def _make_telemetry(settings: Settings) -> TelemetrySinks:
     provider = configured_provider()
     traces = None
     if serve.mlflow_trace_share > 0:
-        uri = settings.mlflow.tracking_uri
-        if uri is None:
+        if settings.mlflow.tracking_uri is None:
             raise ConfigurationError(
                 "serve.mlflow_trace_share is set, and no MLflow server: run `guidealign up`"
             )
-        traces = SampledTraces(serve.mlflow_trace_share, trace_sink(Registry(uri)))
+        traces = SampledTraces(serve.mlflow_trace_share, trace_sink(Registry.of(settings.mlflow)))
     return TelemetrySinks(
         serve,
         spans=None if provider is None else Spans(provider, with_text=serve.trace_text),

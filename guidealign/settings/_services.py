@@ -14,6 +14,17 @@ class MlflowSettings(Section):
 
     tracking_uri: str | None = None
     """URL of the MLflow tracking server. Not set: `guidealign up` starts one."""
+    username: str = "guidealign"
+    """Name to sign in to the MLflow server with."""
+    password: SecretStr = SecretStr("")
+    """Password to sign in to the MLflow server with; the server that `guidealign up` starts has a
+    generated one. Empty: nothing signs in."""
+
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """Name and password; None: the server asks for none."""
+        password = self.password.get_secret_value()
+        return (self.username, password) if password else None
 
 
 class DeadlineSettings(Section):

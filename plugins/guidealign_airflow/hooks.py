@@ -109,7 +109,12 @@ def overlay(settings: Settings, connection: Connection) -> Settings:
     extra = connection.extra_dejson if connection.conn_type == _CONNECTION_TYPE else {}
     if extra.get("mlflow_tracking_uri"):
         changes["mlflow"] = settings.mlflow.model_copy(
-            update={"tracking_uri": extra["mlflow_tracking_uri"]}
+            update={
+                "tracking_uri": extra["mlflow_tracking_uri"],
+                "username": extra.get("mlflow_username") or settings.mlflow.username,
+                # The settings' password is for the settings' server alone.
+                "password": SecretStr(extra.get("mlflow_password") or ""),
+            }
         )
     for name in ("safety", "base"):
         if extra.get(f"{name}_base_url"):

@@ -28,6 +28,8 @@ _CONNECTION = {
             enum=[None, "disable", "prefer", "require", "verify-ca", "verify-full"],
         ),
         "mlflow_tracking_uri": _text("MLflow", "address of the server; empty: the setting's"),
+        "mlflow_username": _text("Name for MLflow", "empty: the setting's"),
+        "mlflow_password": _text("Password for MLflow", "", format="password"),
         "safety_base_url": _text("Safety model", "address with /v1; empty: the setting's"),
         "safety_model": _text("Name of the safety model", "empty: the setting's"),
         "safety_api_key": _text("Key of the safety model", "", format="password"),

@@ -45,10 +45,13 @@ class RegistryAliasTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event."""
-        uri = load_settings().mlflow.tracking_uri or ""
+        mlflow = load_settings().mlflow
+        uri = mlflow.tracking_uri or ""
         while True:
             try:
-                version = await poll_alias_version(uri, self.model_name, self.alias)
+                version = await poll_alias_version(
+                    uri, self.model_name, self.alias, login=mlflow.login
+                )
             except TransientError as error:
                 log.warning("registry.away", error=str(error), retry_in_s=self.poll_s)
                 version = None

@@ -194,6 +194,8 @@ def _mlflow_run(platform: Platform, project: str, *parameters: str) -> dict:
         env=platform.env
         | {
             "MLFLOW_TRACKING_URI": tracking_uri,
+            "MLFLOW_TRACKING_USERNAME": "guidealign",
+            "MLFLOW_TRACKING_PASSWORD": platform.setting("MLFLOW__PASSWORD"),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         },
         cwd=ROOT,

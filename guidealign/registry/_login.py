@@ -1,0 +1,54 @@
+"""Signing in to an MLflow server from MLflow's own client.
+
+The client knows one log-in for a process, in the environment, and sends it to every server. Here
+each server gets its own, and no other server sees it.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from functools import cache
+from typing import Any
+
+Login = tuple[str, str]
+"""Name and password."""
+PROVIDER = "guidealign"
+"""Our name among the client's providers of authentication."""
+PROVIDER_VARIABLE = "MLFLOW_TRACKING_AUTH"
+_headers: dict[str, str] = {}
+"""Server to the header that signs a request to it."""
+
+
+def sign_in(tracking_uri: str, login: Login) -> None:
+    """From now on MLflow's client in this process signs in to that server.
+
+    A provider that a person chose (MLFLOW_TRACKING_AUTH) stays.
+    """
+    given = base64.b64encode(":".join(login).encode()).decode()
+    _headers[tracking_uri.rstrip("/")] = f"Basic {given}"
+    _register()
+    os.environ.setdefault(PROVIDER_VARIABLE, PROVIDER)
+
+
+@cache
+def _register() -> None:
+    from mlflow.tracking.request_auth.abstract_request_auth_provider import RequestAuthProvider
+    from mlflow.tracking.request_auth.registry import _request_auth_provider_registry
+
+    class Provider(RequestAuthProvider):  # type: ignore[misc]  # MLflow has no types here
+        def get_name(self) -> str:
+            return PROVIDER
+
+        def get_auth(self) -> Any:
+            return _sign
+
+    _request_auth_provider_registry.register(Provider)
+
+
+def _sign(request: Any) -> Any:
+    """For requests: the header of the server that is asked, and none for any other."""
+    for server, header in _headers.items():
+        if (request.url or "").startswith(f"{server}/"):
+            request.headers["Authorization"] = header
+    return request
