@@ -101,6 +101,10 @@ def version_of(model: str) -> int:
 
 def registry_of(settings: Settings) -> Any:
     """MLflow's registry; None: there is no server."""
+    from guidealign.db import PinnedVersions, make_engine
     from guidealign.registry import Registry
 
-    return None if settings.mlflow.tracking_uri is None else Registry.of(settings.mlflow)
+    if settings.mlflow.tracking_uri is None:
+        return None
+    pins = PinnedVersions(make_engine(settings.require_database_url()))
+    return Registry.of(settings.mlflow, pins)

@@ -76,6 +76,7 @@ def chosen_candidate(library: int | None, retriever: int | None, policy: str | N
     Raises:
         BadInputError: the policy is neither a number nor `proposed`.
     """
+    from guidealign.db import PinnedVersions
     from guidealign.guidance import Candidate
     from guidealign.registry import Registry
     from guidealign.replay import default_candidate
@@ -84,7 +85,9 @@ def chosen_candidate(library: int | None, retriever: int | None, policy: str | N
     version = _policy_version(policy, given)
     if library is None or retriever is None:
         mlflow = given["settings"].mlflow
-        registry = Registry.of(mlflow) if mlflow.tracking_uri else None
+        registry = (
+            Registry.of(mlflow, PinnedVersions(given["engine"])) if mlflow.tracking_uri else None
+        )
         usual = default_candidate(engine=given["engine"], registry=registry)
         library = usual.library_version if library is None else library
         retriever = usual.retriever_version if retriever is None else retriever

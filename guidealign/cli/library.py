@@ -194,6 +194,7 @@ def drift(
     as_json: AsJson = False,
 ) -> None:
     """Measure the week's inputs: how well they are served, and topics without a guideline."""
+    from guidealign.db import PinnedVersions
     from guidealign.registry import Registry
     from guidealign.retriever import drift_in_words, drift_reports, measure_drift
 
@@ -201,7 +202,7 @@ def drift(
     if not show:
         report = measure_drift(
             **given,
-            registry=Registry.of(given["settings"].mlflow),
+            registry=Registry.of(given["settings"].mlflow, PinnedVersions(given["engine"])),
             until=until.date() if until else None,
         )
         if report is None:

@@ -39,6 +39,7 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="The report on stdout.")] = False,
 ) -> None:
     """Run recorded requests under a candidate release, beside what is live; no model is asked."""
+    from guidealign.db import PinnedVersions
     from guidealign.guidance import declare_canary
     from guidealign.registry import Registry
     from guidealign.replay import (
@@ -57,7 +58,7 @@ def replay(
     else:
         requests = recorded_in_file(file, limit=limit)
     candidate = chosen_candidate(library, retriever, policy)
-    registry = Registry.of(settings.mlflow)
+    registry = Registry.of(settings.mlflow, PinnedVersions(engine))
     prepare_candidate(candidate, registry=registry, **given)
     with progress() as report:
         result = run_replay(

@@ -30,17 +30,18 @@ def open_services(settings: Settings) -> Services:
     Raises:
         ConfigurationError: the settings name no database, or no MLflow.
     """
-    from guidealign.db import make_engine
+    from guidealign.db import PinnedVersions, make_engine
     from guidealign.registry import Registry
 
     if settings.mlflow.tracking_uri is None:
         raise ConfigurationError(
             "no MLflow server is set: run `guidealign up`, or set GUIDEALIGN_MLFLOW__TRACKING_URI"
         )
+    engine = make_engine(settings.require_database_url())
     return Services(
-        engine=make_engine(settings.require_database_url()),
+        engine=engine,
         settings=settings,
-        registry=Registry.of(settings.mlflow),
+        registry=Registry.of(settings.mlflow, PinnedVersions(engine)),
     )
 
 

@@ -16,6 +16,7 @@ from guidealign.db.leases import (
     retry_failed,
 )
 from guidealign.db.migrations import migrate, schema_revision, views_are_current
+from guidealign.db.model_versions import PinnedVersions
 from guidealign.db.proofs import (
     last_revocation,
     lock_proofs,
@@ -36,6 +37,7 @@ from guidealign.db.waiting import Waiting, newest_waiting
 __all__ = [
     "Claim",
     "GivenBack",
+    "PinnedVersions",
     "Waiting",
     "claim",
     "complete",

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine
 
-from guidealign.db import current_release, make_engine
+from guidealign.db import PinnedVersions, current_release, make_engine
 from guidealign.errors import ConfigurationError, GuidealignError
 from guidealign.labrador.adapter_gguf import write_adapter_gguf
 from guidealign.platform import ModelServer, asked_to_end
@@ -101,9 +101,10 @@ def main() -> None:
     if settings.mlflow.tracking_uri is None:
         raise ConfigurationError("no MLflow server is set: set GUIDEALIGN_MLFLOW__TRACKING_URI")
     ended = asked_to_end()
+    engine = make_engine(settings.require_database_url())
     follower = Follower(
-        make_engine(settings.require_database_url()),
-        Registry.of(settings.mlflow),
+        engine,
+        Registry.of(settings.mlflow, PinnedVersions(engine)),
         ModelServer(aliases=frozenset({settings.labrador_server.model}), **vars(given)),
     )
     while True:

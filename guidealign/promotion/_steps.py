@@ -61,10 +61,13 @@ class Switch:
         """Writes the intent down, and does it.
 
         Raises:
-            IntegrityError: not every active guideline has a vector of the retriever.
+            IntegrityError: the version was not registered here, or not every active guideline
+                has a vector of the retriever.
             BadInputError: the registry has no such version; what was begun is undone.
             TransientError: a service is away; whoever comes next goes on.
         """
+        if version != UNTRAINED_VERSION:
+            self.registry.require_known(model_name, version)
         previous, challenger = (
             self.registry.alias_version(model_name, alias) for alias in (PREVIOUS, CHALLENGER)
         )

@@ -11,6 +11,7 @@ from guidealign.db import guard_database, latest_release
 from guidealign.errors import GuidealignError, TransientError
 from guidealign.promotion import store
 from guidealign.promotion._steps import CHAMPION, Switch, finish_open
+from guidealign.promotion.approval import why_held
 from guidealign.promotion.store import Move, Note
 from guidealign.promotion.switch import SwitchResult
 from guidealign.records import LABRADOR_MODEL, RETRIEVER_MODEL, UNTRAINED_VERSION
@@ -27,9 +28,10 @@ def reconcile(*, engine: Engine, settings: Settings, registry: Registry) -> list
     """Brings what is served and the `champion` aliases together again.
 
     A switch whose process died is finished in its own name, or undone where that cannot be. An
-    alias that somebody moved is followed when the version can be prepared (downloaded, checked,
-    its embeddings made); otherwise the old one goes on serving, the alias is put back, and the
-    reason is in the ledger.
+    alias that somebody moved is followed where the ledger lets that version be promoted (the
+    gate's newest decision passed it against the live one, nothing was done about it, no person
+    has to approve) and it can be prepared: downloaded, checked, its embeddings made. Otherwise
+    the old one goes on serving, the alias is put back, and the reason is in the ledger.
 
     Raises:
         TransientError: a service is away; what is open stays so until the next time.
@@ -63,7 +65,9 @@ def _follow(model_name: str, wanted: int, switch: Switch) -> SwitchResult | None
     """None: while it was prepared somebody moved something again; the next time sees to it."""
     reason = f"champion was moved to {wanted} in the registry by hand"
     switch = Switch(switch.engine, switch.settings, switch.registry, Note(_ACTOR, reason))
-    why = _prepare(model_name, wanted, switch)
+    decision_id, why = _allowed(model_name, wanted, switch)
+    if why is None:
+        why = _prepare(model_name, wanted, switch)
     with guard_database(), store.switch_lock(switch.engine):
         finish_open(model_name, switch)
         now_wanted, live = _wanted_and_live(model_name, switch)
@@ -71,7 +75,7 @@ def _follow(model_name: str, wanted: int, switch: Switch) -> SwitchResult | None
             return None
         if why is None:
             try:
-                move = switch.move(model_name, wanted, "promote", None)
+                move = switch.move(model_name, wanted, "promote", decision_id)
             except TransientError:
                 raise
             except GuidealignError as error:
@@ -82,11 +86,27 @@ def _follow(model_name: str, wanted: int, switch: Switch) -> SwitchResult | None
     return SwitchResult(model_name, **asdict(move))
 
 
+def _allowed(model_name: str, wanted: int, switch: Switch) -> tuple[int | None, str | None]:
+    """The gate's decision that lets a version be served, or why none does.
+
+    Whoever can move an alias is not thereby somebody who may promote.
+    """
+    if wanted == UNTRAINED_VERSION:
+        return None, "the alias was taken away: `guidealign rollback` goes back to the base"
+    if held := why_held(None, switch.settings.gates):
+        return None, held
+    with guard_database(), switch.engine.connect() as connection:
+        live = store.live_version(latest_release(connection), model_name)
+        found = store.passed_decision(connection, model_name, wanted, live)
+    if found is None:
+        return None, "no gate has just passed it: `guidealign promote` takes a person's word"
+    return found, None
+
+
 def _prepare(model_name: str, wanted: int, switch: Switch) -> str | None:
     """Makes a version fit to serve; returns why it is not, or None."""
     try:
-        if wanted != UNTRAINED_VERSION:
-            switch.registry.download(model_name, wanted)
+        switch.registry.download(model_name, wanted)
         if model_name == RETRIEVER_MODEL:
             embed_library(
                 wanted,

@@ -30,6 +30,20 @@ _DECISION = text(
     "select model_name, challenger_version, champion_version, verdict, reason"
     " from core.gate_decisions where id = :id"
 )
+_PASSED = text(
+    "select d.id from core.gate_decisions d where d.id = (select max(id) from core.gate_decisions"
+    "   where model_name = :model_name and challenger_version = :version)"
+    " and d.verdict = 'promote' and d.champion_version = :live"
+    " and exists (select from core.model_lineage l"
+    "   where l.model_name = d.model_name and l.version = d.challenger_version)"
+    " and not exists (select from core.promotions p"
+    "   where p.model_name = d.model_name and p.gate_decision_id = d.id)"
+)
+_WAS_SERVED = text(
+    "select exists (select from core.releases where :version ="
+    " case when cast(:model_name as text) = :retriever then retriever_version"
+    " else labrador_version end)"
+)
 _BEGIN_SWITCH = text(
     "insert into core.switches (model_name, action, from_version, to_version, previous_version,"
     " challenger_version, gate_decision_id, actor, reason) values (:model_name, :action,"
@@ -168,6 +182,21 @@ def move_of_decision(connection: Connection, model_name: str, decision_id: int) 
 def decision(connection: Connection, decision_id: int) -> Any:
     """A gate's decision: model_name, challenger_version, champion_version, verdict, reason."""
     return connection.execute(_DECISION, {"id": decision_id}).one_or_none()
+
+
+def passed_decision(connection: Connection, model_name: str, version: int, live: int) -> int | None:
+    """The newest decision about a version, where it lets it take the place of the live one.
+
+    None as well: something was done about it already, or its files were never read back.
+    """
+    values = {"model_name": model_name, "version": version, "live": live}
+    return connection.execute(_PASSED, values).scalar_one_or_none()
+
+
+def was_served(connection: Connection, model_name: str, version: int) -> bool:
+    """Whether a release of the ledger has the version."""
+    values = {"model_name": model_name, "version": version, "retriever": RETRIEVER_MODEL}
+    return bool(connection.execute(_WAS_SERVED, values).scalar_one())
 
 
 def last_verdict(connection: Connection, model_name: str, version: int) -> str | None:

@@ -211,6 +211,12 @@ def rollback(
         target = UNTRAINED_VERSION if previous is None else previous
         if live == target:
             raise BadInputError(f"{model_name} has no previous version to go back to")
+        with engine.connect() as connection:
+            if not store.was_served(connection, model_name, target):
+                raise BadInputError(
+                    f"the alias {PREVIOUS!r} names version {target} of {model_name}, which was"
+                    " never served: somebody moved it"
+                )
         done = switch.move(model_name, target, "rollback", None)
     return SwitchResult(model_name, **asdict(done))
 

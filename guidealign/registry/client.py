@@ -10,16 +10,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from guidealign.errors import BadInputError, PermanentError, ServiceUnavailableError
+from guidealign.errors import (
+    BadInputError,
+    IntegrityError,
+    PermanentError,
+    ServiceUnavailableError,
+)
 from guidealign.registry._aliases import RestAliases, knows_rest
 from guidealign.registry._cases import EvaluatedCase
 from guidealign.registry._cases import as_entities as case_entities
+from guidealign.registry._copies import checked_copy, copy_folder, keep_copy, place_copy
 from guidealign.registry._files import check_manifest, write_manifest
 from guidealign.registry._interface import Interface, write_interface
 from guidealign.registry._login import Login, sign_in
+from guidealign.registry._named import ensure_model
+from guidealign.registry._named import experiment_id as named_experiment
+from guidealign.registry._pins import Pins
 from guidealign.registry._run import Run
 from guidealign.registry._trace import TimedTrace, as_entities
-from guidealign.settings import MlflowSettings, home_folder
+from guidealign.settings import MlflowSettings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,17 +55,37 @@ class Registry:
     BadInputError when what is asked for is not there.
     """
 
-    def __init__(self, tracking_uri: str, login: Login | None = None) -> None:
+    def __init__(
+        self, tracking_uri: str, login: Login | None = None, pins: Pins | None = None
+    ) -> None:
+        """For what registers or loads nothing; `of` is for installations.
+
+        Args:
+            tracking_uri: of the server.
+            login: name and password, where it asks for them.
+            pins: digests of the versions; None: the server's word is taken.
+        """
         self.tracking_uri = tracking_uri
         self.login = login
+        self._pins = pins
         self._client: MlflowClient | None = None
         by_rest = knows_rest(tracking_uri, login)
         self._aliases = RestAliases(tracking_uri, login) if by_rest else None
 
     @classmethod
-    def of(cls, mlflow: MlflowSettings) -> Registry:
+    def of(cls, mlflow: MlflowSettings, pins: Pins) -> Registry:
         """The registry that settings name, with their log-in."""
-        return cls(mlflow.tracking_uri or "", mlflow.login)
+        return cls(mlflow.tracking_uri or "", mlflow.login, pins)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both give the same answers."""
+        return isinstance(other, Registry) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[str, Login | None, Pins | None]:
+        return self.tracking_uri, self.login, self._pins
 
     @contextmanager
     def _server(self) -> Iterator[MlflowClient]:
@@ -99,7 +128,7 @@ class Registry:
                 experiment_id = launched.info.experiment_id
                 launched_with = frozenset(launched.data.params)
             else:
-                experiment_id = self._experiment(client, experiment)
+                experiment_id = named_experiment(client, experiment)
                 run_id = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
         try:
             yield Run(run_id, experiment_id, self._server, launched_with)
@@ -109,21 +138,6 @@ class Registry:
             raise
         with self._server() as client:
             client.set_terminated(run_id, "FINISHED")
-
-    @staticmethod
-    def _experiment(client: MlflowClient, name: str) -> str:
-        from mlflow.exceptions import MlflowException
-
-        known = client.get_experiment_by_name(name)
-        if known:
-            return str(known.experiment_id)
-        try:
-            return str(client.create_experiment(name))
-        except MlflowException:  # somebody else has just made it
-            made = client.get_experiment_by_name(name)
-            if made is None:
-                raise
-            return str(made.experiment_id)
 
     def register(
         self,
@@ -146,7 +160,7 @@ class Registry:
             write_interface(folder, interface)
         manifest = write_manifest(folder)
         with self._server() as client:
-            self._ensure_model(client, model_name)
+            ensure_model(client, model_name)
             model = client.create_logged_model(
                 run.experiment_id,
                 name=model_name,
@@ -166,37 +180,13 @@ class Registry:
                 model_id=model.model_id,
             )
         number = int(version.version)
-        self._keep(folder, self._cached(model_name, number), manifest)
+        if self._pins is not None:
+            self._pins.pin(model_name, number, manifest)
+        keep_copy(folder, self._cached(model_name, number), manifest)
         return number
 
-    @staticmethod
-    def _ensure_model(client: MlflowClient, name: str) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            client.get_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            try:
-                client.create_registered_model(name)
-            except MlflowException as race:
-                if race.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-
     def _cached(self, model_name: str, version: int) -> Path:
-        server = self.tracking_uri.partition("://")[2].replace("/", "_").replace(":", "_")
-        return home_folder() / "cache" / "models" / server / model_name / str(version)
-
-    @staticmethod
-    def _keep(folder: Path, target: Path, manifest: str) -> None:
-        """Hard links where they can be made: a model is some gigabytes."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_name(f".{target.name}.{os.getpid()}")
-        shutil.rmtree(scratch, ignore_errors=True)
-        shutil.copytree(folder, scratch, copy_function=_link_or_copy)
-        # What lies there under a new number is left from a server that is no more.
-        _place(scratch, target, manifest)
+        return copy_folder(self.tracking_uri, model_name, version)
 
     def local_copy(self, model_name: str, version: int) -> Path | None:
         """The folder of a version when it is here, checked, without asking the server.
@@ -206,26 +196,17 @@ class Registry:
         Raises:
             IntegrityError: the copy is not what was registered.
         """
-        target = self._cached(model_name, version)
-        try:
-            expected = _digest_file(target).read_text(encoding="utf-8")
-        except OSError:
-            return None
-        if not target.exists():
-            return None
-        check_manifest(target, expected)
-        return target
+        return checked_copy(self._cached(model_name, version))
 
     def download(self, model_name: str, version: int) -> Path:
         """The folder of a version, fetched once and checked against its digest.
 
         Raises:
-            IntegrityError: what the server gave is not what was registered.
+            IntegrityError: what the server gave is not what was registered, or nothing was.
         """
-        tags = self.version_tags(model_name, version)
         target = self._cached(model_name, version)
         if target.exists():
-            check_manifest(target, tags.get(MANIFEST_TAG))
+            check_manifest(target, self._expected(model_name, version))
             return target
         return self.fetch(model_name, version)
 
@@ -233,6 +214,7 @@ class Registry:
         """Like `download`, but from the server even when a copy is here."""
         from mlflow.artifacts import download_artifacts
 
+        expected = self._expected(model_name, version)
         tags = self.version_tags(model_name, version)
         target = self._cached(model_name, version)
         scratch = target.with_name(f".{version}.fetch.{os.getpid()}")
@@ -246,11 +228,33 @@ class Registry:
                     dst_path=str(scratch),
                     tracking_uri=self.tracking_uri,
                 )
-            check_manifest(Path(got), tags.get(MANIFEST_TAG))
-            _place(Path(got), target, tags.get(MANIFEST_TAG))
+            check_manifest(Path(got), expected)
+            place_copy(Path(got), target, expected)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return target
+
+    def require_known(self, model_name: str, version: int) -> None:
+        """Lets only versions pass that were registered here.
+
+        Raises:
+            IntegrityError: it was not.
+            ServiceUnavailableError: what tells is away.
+        """
+        self._expected(model_name, version)
+
+    def _expected(self, model_name: str, version: int) -> str:
+        """The digest of a version's manifest: who can write the registry does not choose it."""
+        if self._pins is None:
+            known = self.version_tags(model_name, version).get(MANIFEST_TAG)
+        else:
+            known = self._pins.digest(model_name, version)
+        if known is None:
+            raise IntegrityError(
+                f"{model_name} version {version} was not registered by this installation: train a"
+                " new one"
+            )
+        return known
 
     def alias_version(self, model_name: str, alias: str) -> int | None:
         """The version an alias points to; None when there is none."""
@@ -293,11 +297,14 @@ class Registry:
                 client.set_model_version_tag(model_name, str(version), key, value)
 
     def find_version(self, model_name: str, tags: dict[str, str]) -> int | None:
-        """The newest version that has all these tags."""
+        """The newest version that was registered here and has all these tags."""
         with self._server() as client:
             versions = client.search_model_versions(f"name = '{model_name}'")
-        fitting = [int(v.version) for v in versions if tags.items() <= dict(v.tags).items()]
-        return max(fitting, default=None)
+        fitting = (int(v.version) for v in versions if tags.items() <= dict(v.tags).items())
+        for version in sorted(fitting, reverse=True):
+            if self._pins is None or self._pins.digest(model_name, version) is not None:
+                return version
+        return None
 
     def running_step(self, experiment: str) -> int | None:
         """The newest step of the run that an experiment has under way; None: there is none."""
@@ -350,7 +357,7 @@ class Registry:
         from mlflow.tracing.client import TracingClient
 
         with self._server() as client:
-            experiment_id = self._experiment(client, experiment)
+            experiment_id = named_experiment(client, experiment)
             info, spans = as_entities(trace, experiment_id)
             # Not the fluent API, whose exporter keeps to itself what it could not store.
             tracing = TracingClient(self.tracking_uri)
@@ -382,24 +389,3 @@ class Registry:
         run.log_metrics(metrics)
         for path, content in artifacts.items():
             run.log_text(content, path)
-
-
-def _digest_file(folder: Path) -> Path:
-    """Where the registered digest of a local copy is kept: beside it, not in it."""
-    return folder.with_name(f".{folder.name}.manifest_sha256")
-
-
-def _place(folder: Path, target: Path, manifest: str | None) -> None:
-    """Moves a checked folder to where copies are kept; without its digest it is no local copy."""
-    _digest_file(target).unlink(missing_ok=True)
-    shutil.rmtree(target, ignore_errors=True)
-    folder.rename(target)
-    if manifest is not None:
-        _digest_file(target).write_text(manifest, encoding="utf-8")
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

@@ -213,7 +213,7 @@ def _loaded(folder: str) -> ServingEncoder:
 def _folder(version: int, settings: Settings, registry: Registry) -> Path:
     if version == UNTRAINED_VERSION:
         return prepare_base(settings)
-    return _version_folder(registry.tracking_uri, registry.login, version, *_bounds(settings))
+    return _version_folder(registry, version, *_bounds(settings))
 
 
 def _bounds(settings: Settings) -> tuple[str, int]:
@@ -227,10 +227,7 @@ def _base_folder(base_model: str, cache: str, max_length: int, prefixes: Prefixe
 
 
 @lru_cache(maxsize=8)
-def _version_folder(
-    tracking_uri: str, login: tuple[str, str] | None, version: int, cache: str, max_length: int
-) -> Path:
-    registry = Registry(tracking_uri, login)
+def _version_folder(registry: Registry, version: int, cache: str, max_length: int) -> Path:
     package = registry.local_copy(RETRIEVER_MODEL, version)
     if package is None:
         package = registry.download(RETRIEVER_MODEL, version)

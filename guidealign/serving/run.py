@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from guidealign.db import make_engine
+from guidealign.db import PinnedVersions, make_engine
 from guidealign.errors import ConfigurationError
 from guidealign.guidance import CalibratedEncoder, Guidance, Loader
 from guidealign.records import UNTRAINED_VERSION
@@ -38,11 +38,15 @@ def make_loader(settings: Settings) -> Loader:
     def load(version: int) -> CalibratedEncoder:
         if settings.mlflow.tracking_uri is None and version != UNTRAINED_VERSION:
             raise ConfigurationError("no MLflow server is configured: run `guidealign up`")
-        return load_serving_encoder(
-            version, settings=settings, registry=Registry.of(settings.mlflow)
-        )
+        registry = Registry("") if version == UNTRAINED_VERSION else _registry(settings)
+        return load_serving_encoder(version, settings=settings, registry=registry)
 
     return load
+
+
+def _registry(settings: Settings) -> Registry:
+    pins = PinnedVersions(make_engine(settings.require_database_url()))
+    return Registry.of(settings.mlflow, pins)
 
 
 def make_guidance(settings: Settings) -> Guidance:
@@ -91,7 +95,7 @@ def _make_telemetry(settings: Settings) -> TelemetrySinks:
             raise ConfigurationError(
                 "serve.mlflow_trace_share is set, and no MLflow server: run `guidealign up`"
             )
-        traces = SampledTraces(serve.mlflow_trace_share, trace_sink(Registry.of(settings.mlflow)))
+        traces = SampledTraces(serve.mlflow_trace_share, trace_sink(_registry(settings)))
     return TelemetrySinks(
         serve,
         spans=None if provider is None else Spans(provider, with_text=serve.trace_text),

@@ -155,7 +155,7 @@ def asked(
 ) -> _Asked:
     engine = make_engine(databases[1])
     empty_library(engine)
-    with local_registry(Path(airflow.env["AIRFLOW_HOME"])) as registry:
+    with local_registry(Path(airflow.env["AIRFLOW_HOME"]), engine) as registry:
         for name in "ab":
             registered(registry, tmp_path_factory.mktemp("package") / name)
     return _Asked(airflow, engine)

@@ -30,7 +30,7 @@ print("state:", run.state)
 @pytest.fixture
 def registry(engine: Engine, tmp_path: Path) -> Registry:
     """With Labrador 2 as champion, 1 as the way back."""
-    with local_registry(tmp_path) as registry:
+    with local_registry(tmp_path, engine) as registry:
         fill(engine, registry, tmp_path)
     return registry
 
@@ -74,7 +74,7 @@ def test_a_roll_back_without_a_reason_does_not_start(
     assert live.labrador_version == 2
 
 
-def test_maintenance_follows_aliases_and_clears_old_vectors(
+def test_maintenance_puts_aliases_back_and_clears_old_vectors(
     engine: Engine, database_url: str, registry: Registry, tmp_path: Path
 ) -> None:
     registry.set_alias(LABRADOR_MODEL, "champion", 1)
@@ -91,7 +91,8 @@ def test_maintenance_follows_aliases_and_clears_old_vectors(
     assert "state: success" in said, said[-3000:]
     live = current_release(engine)
     assert live is not None
-    assert live.labrador_version == 1
+    assert live.labrador_version == 2
+    assert registry.alias_version(LABRADOR_MODEL, "champion") == 2
     with engine.connect() as connection:
         versions = connection.execute(
             text("select distinct retriever_version from core.embeddings order by 1")

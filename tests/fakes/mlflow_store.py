@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from sqlalchemy import Engine
+
+from guidealign.db import PinnedVersions
 from guidealign.registry import Registry
 
 
@@ -22,14 +25,20 @@ def _empty_store() -> bytes:
 
 
 @contextmanager
-def local_registry(folder: Path) -> Iterator[Registry]:
-    """A registry of the block's own; MLflow puts artifacts into the working folder."""
+def local_registry(folder: Path, engine: Engine | None = None) -> Iterator[Registry]:
+    """A registry of the block's own; MLflow puts artifacts into the working folder.
+
+    Args:
+        folder: of the store.
+        engine: where digests are pinned, as an installation does it; None: nowhere.
+    """
     file = folder / "mlflow.db"
     if not file.exists():
         file.write_bytes(_empty_store())
     before = Path.cwd()
     os.chdir(folder)
     try:
-        yield Registry(f"sqlite:///{file}")
+        pins = None if engine is None else PinnedVersions(engine)
+        yield Registry(f"sqlite:///{file}", pins=pins)
     finally:
         os.chdir(before)

@@ -29,7 +29,7 @@ def registered(registry: Registry, package: Path) -> int:
     """A version of Labrador with these files; a folder without any gets one."""
     package.mkdir(exist_ok=True)
     if not any(package.iterdir()):
-        (package / "weights").write_text("w")
+        (package / "weights.txt").write_text("w")
     with registry.run("test", "test", tags={}) as run:
         return registry.register(LABRADOR_MODEL, package, run, tags={}, description="test")
 

@@ -139,7 +139,7 @@ def open_pages(
         connection.exec_driver_sql(f"create database {name} template {template}")
     url = postgres_url.rsplit("/", 1)[0] + f"/{name}"
     engine = make_engine(url)
-    with local_registry(folder) as registry:
+    with local_registry(folder, engine) as registry:
         prepare(engine, registry, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GUIDEALIGN_HOME", str(folder / "home"))

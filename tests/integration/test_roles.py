@@ -81,6 +81,7 @@ APP_TABLES = {
     "model_answers": "i",
     "model_calls": "i",
     "model_lineage": "i",
+    "model_versions": "i",
     "pairs": "i",
     "plain_responses": "i",
     "preference_judgements": "i",

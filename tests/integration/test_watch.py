@@ -102,7 +102,7 @@ class World:
 @pytest.fixture
 def world(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("GUIDEALIGN_HOME", str(tmp_path))
-    with local_registry(tmp_path) as registry:
+    with local_registry(tmp_path, engine) as registry:
         yield World(engine, registry, tmp_path / "package")
 
 
