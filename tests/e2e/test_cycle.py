@@ -84,8 +84,17 @@ def test_first_cycle_goes_through_the_scheduler_to_its_end(
     assert live == [(1 if moves["guidealign-retriever"] == "promote" else 0,)]
 
 
-def test_mlflow_lists_the_models_with_what_they_come_from(platform: Platform) -> None:
-    client = MlflowClient(platform.setting("MLFLOW__TRACKING_URI"))
+def _mlflow_client(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    """Signed in, as a person's own tools are."""
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "guidealign")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", platform.setting("MLFLOW__PASSWORD"))
+    return MlflowClient(platform.setting("MLFLOW__TRACKING_URI"))
+
+
+def test_mlflow_lists_the_models_with_what_they_come_from(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = _mlflow_client(platform, monkeypatch)
     models = {model.name: model for model in client.search_registered_models()}
     # Judges are of no release: which of them counts is told by their alias alone.
     judges = models.pop("guidealign-judges")
@@ -105,8 +114,10 @@ def test_mlflow_lists_the_models_with_what_they_come_from(platform: Platform) ->
         assert [entry.dataset.digest for entry in run.inputs.dataset_inputs]
 
 
-def test_mlflow_holds_the_prompts_that_guidelines_were_written_with(platform: Platform) -> None:
-    client = MlflowClient(platform.setting("MLFLOW__TRACKING_URI"))
+def test_mlflow_holds_the_prompts_that_guidelines_were_written_with(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = _mlflow_client(platform, monkeypatch)
     registered = client.get_prompt_version("guidealign-safety", 1)
     assert registered is not None
     used = platform.query("select distinct prompt_version from core.assessments")
