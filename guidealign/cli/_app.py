@@ -25,7 +25,6 @@ from guidealign.cli._shared import (
     services,
     tell_proposal,
 )
-from guidealign.cli._summary import print_mlflow
 from guidealign.cli.author import author_app
 from guidealign.cli.canary import canary_app
 from guidealign.cli.cycle import Format, Inputs, StalledS, TextField, cycle_app, source_params
@@ -155,6 +154,8 @@ def _prepare_encoder(lines: _Lines) -> None:
 
 
 def _print_doors() -> None:
+    from guidealign.cli._summary import print_mlflow
+
     now = load_settings()
     password = now.airflow.password.get_secret_value()
     console.print(f"Airflow  {now.airflow.base_url}  (admin / {password})", highlight=False)
