@@ -94,12 +94,13 @@ def test_who_is_signed_in_does_not_choose_where_artifacts_go(
     key = "artifact_location" if spelling == "a string" else spelling
     body = json.dumps({"name": f"chosen {prefix} {spelling}", key: f"file://{tmp_path}"})
     content = json.dumps(body) if spelling == "a string" else body
-    answer = holder.post(f"{prefix}/mlflow/experiments/create", content=content)
+    headers = {"Content-Type": "application/json"}
+    answer = holder.post(f"{prefix}/mlflow/experiments/create", content=content, headers=headers)
     assert answer.status_code == 400
     assert "the server's to choose" in answer.json()["message"]
 
 
-@pytest.mark.parametrize("scheme", ["file://", "", "http://127.0.0.1:9"])
+@pytest.mark.parametrize("scheme", ["file://", "", "s3://bucket"])
 def test_a_place_of_somebody_that_is_stored_already_is_not_written(
     server: MlflowServer, holder: httpx.Client, tmp_path: Path, scheme: str
 ) -> None:
@@ -139,10 +140,12 @@ def test_a_place_is_within_only_when_it_really_is(tmp_path: Path, uri: str) -> N
 
 def test_our_own_clients_are_signed_in(server: MlflowServer, tmp_path: Path) -> None:
     registry = server.registry
-    (tmp_path / "model.safetensors").write_text("1")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.safetensors").write_text("1")
     with registry.run("test", "signed in", tags={}) as run:
         run.log_params({"a": 1})
-        version = registry.register(MODEL, tmp_path, run, tags={}, description="for tests")
+        version = registry.register(MODEL, folder, run, tags={}, description="for tests")
     registry.set_alias(MODEL, "challenger", version)
     assert registry.alias_version(MODEL, "challenger") == version
     assert (registry.fetch(MODEL, version) / "model.safetensors").read_text() == "1"
