@@ -36,7 +36,7 @@ def _register() -> None:
     from mlflow.tracking.request_auth.abstract_request_auth_provider import RequestAuthProvider
     from mlflow.tracking.request_auth.registry import _request_auth_provider_registry
 
-    class Provider(RequestAuthProvider):  # type: ignore[misc]  # MLflow has no types here
+    class Provider(RequestAuthProvider):
         def get_name(self) -> str:
             return PROVIDER
 
