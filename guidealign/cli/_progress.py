@@ -29,6 +29,8 @@ from guidealign.errors import GuidealignError
 if TYPE_CHECKING:
     from guidealign.cycle import Count, Services, Stage
 
+EARLIER = "waiting for an earlier run"
+"""The state of a stage while a run of its DAG that was there before is under way."""
 _SAY_S = 10.0
 """A line at least so often while something runs and nobody watches."""
 _COUNT_S = 5.0
@@ -182,7 +184,7 @@ class CycleDisplay:
 
     def _counts(self, stage: StageRun) -> _Counts:
         """Of the steps that run; what cannot be told now is told later."""
-        if self._services is None or stage.state != "running":
+        if self._services is None or stage.state not in {"running", EARLIER}:
             return _Counts()
         running = sorted(set(stage.running()))
         asked = (stage.name, *running)

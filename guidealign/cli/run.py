@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from guidealign.cli._progress import CycleDisplay, StageRun
+from guidealign.cli._progress import EARLIER, CycleDisplay, StageRun
 from guidealign.cli._summary import print_summary
 from guidealign.cycle import STAGES, open_services
 from guidealign.errors import PermanentError, PlatformError, ServiceUnavailableError
@@ -41,10 +41,16 @@ def run_cycle(
 
     Raises:
         CycleFailedError: a stage failed, did not start, or nothing moved for too long.
+        PlatformError: a stage is paused in Airflow, or not known there.
         ServiceUnavailableError: Airflow was away for longer than two minutes.
     """
     api = AirflowApi(settings)
     _wait_for_dags(api)
+    # What a stage makes while the next one's DAG is paused starts nothing, also not later.
+    if paused := [stage.dag_id for stage in STAGES if api.is_paused(stage.dag_id)]:
+        raise PlatformError(
+            f"paused in Airflow: {', '.join(paused)}; unpause what is to run, and run this again"
+        )
     started = time.monotonic()
     stages = [StageRun(stage, stage.dag_id) for stage in STAGES]
     if conf or not _join(api, stages, console):
@@ -66,6 +72,8 @@ def _join(api: AirflowApi, stages: list[StageRun], console: Console) -> bool:
     later ones take over what an earlier cycle left.
     """
     active = [_active(api, stage.name) for stage in stages]
+    # Who asked for a source of his own follows that run himself.
+    active[0] = [run for run in active[0] if not api.run(stages[0].name, run).get("conf")]
     position = next((place for place, runs in enumerate(active) if runs), None)
     if position is None:
         return False
@@ -79,12 +87,12 @@ def _join(api: AirflowApi, stages: list[StageRun], console: Console) -> bool:
     )
     for place in range(position, 0, -1):
         later, before = stages[place], stages[place - 1]
-        runs = [
-            run for dag, run in api.sources(later.name, later.run_id or "") if dag == before.name
-        ]
-        if not runs:
+        sources = api.sources(later.name, later.run_id or "")
+        runs = [str(run["dag_run_id"]) for run in api.runs(before.name)]
+        newest = next((run for run in runs if (before.name, run) in sources), None)
+        if newest is None:
             break
-        before.run_id = max(runs)
+        before.run_id = newest
     return True
 
 
@@ -147,7 +155,8 @@ class _Follower:
             )
         if self.idle_since is not None and now - self.idle_since > _HANDOVER_S:
             raise CycleFailedError(
-                f"{stage.name} was not started by the stage before it: see {url}"
+                f"{stage.name} was not started by the stage before it: see {url}; where it was"
+                " paused meanwhile, run this again"
             )
 
     def _try_update(self, position: int) -> None:
@@ -184,8 +193,8 @@ class _Follower:
             stage.state = "paused: unpause it in Airflow"
         elif earlier := _active(self.api, stage.name):
             tasks = self.api.task_instances(stage.name, earlier[-1])
-            running = sorted({t["task_id"] for t in tasks if t["state"] == "running"})
-            stage.state = f"waiting for an earlier run ({', '.join(running) or 'queued'})"
+            # Its tasks are looked at like our own: while it moves on, it is waited for.
+            stage.tasks, stage.state = tasks, EARLIER
         else:
             stage.state = "waiting"
             self.idle_since = self.idle_since or time.monotonic()

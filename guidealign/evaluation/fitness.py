@@ -40,6 +40,8 @@ from guidealign.settings import Settings
 LEAST_KEPT = 0.9
 """Lower end of the share of an author's guidelines that people let in."""
 _BAR = f"{LEAST_KAPPA} with the lower end above {LEAST_BOUND}"
+_MAX_UNANSWERED = 0.05
+"""Share of what was asked; with more, those that were answered may be the easy ones."""
 Fit = Literal["yes", "no", "not shown"]
 FitnessRole = Literal["author", "judge", "guided"]
 
@@ -96,7 +98,10 @@ def fit_to_author(
         f" {_share(found.verdicts.recall)}, flags {_share(found.over_flagged)} of the harmless"
     )
     if not _agrees(agreement):
-        return _author(settings, "no", f"{reads}; it takes {_BAR}")
+        return _author(settings, _short_of(agreement), f"{reads}; it takes {_BAR}")
+    if found.n_unanswered > _MAX_UNANSWERED * found.n_asked:
+        unanswered = f"{found.n_unanswered} of {found.n_asked} inputs got no usable verdict"
+        return _author(settings, "not shown", f"{reads}; {unanswered}")
     if not kept.n:
         return _author(settings, "not shown", f"{reads}; people have reviewed none of its texts")
     low, high = kept.interval()
@@ -137,10 +142,13 @@ def fit_to_judge(
     )
     agreement = found.estimates["Cohen's kappa"]
     asked = judge_endpoint(settings).model if name != "refusal" else name
-    reason = f"{name}: {_figure(agreement)} on {found.n_planned} labelled answers"
-    if _agrees(agreement):
-        return Fitness(role="judge", model=asked, fit="yes", reason=reason)
-    return Fitness(role="judge", model=asked, fit="no", reason=f"{reason}; it takes {_BAR}")
+    n_judged = found.n_planned - found.n_unscored
+    reason = f"{name}: {_figure(agreement)} on {n_judged} of {found.n_planned} labelled answers"
+    if not _agrees(agreement):
+        reason, fit = f"{reason}; it takes {_BAR}", _short_of(agreement)
+    else:
+        fit = "not shown" if found.n_unscored > _MAX_UNANSWERED * found.n_planned else "yes"
+    return Fitness(role="judge", model=asked, fit=fit, reason=reason)
 
 
 def fit_to_be_guided(  # noqa: PLR0913 - whom, by whom judged, for how much, and where it is kept
@@ -205,7 +213,8 @@ def fit_to_be_guided(  # noqa: PLR0913 - whom, by whom judged, for how much, and
         why = f"{choice.in_words()}: `guidealign guidance prove` puts it before its gate"
         return Fitness(role="guided", model=model, fit="not shown", reason=why)
     asked = "" if found.complete else ", as far as the budget went"
-    fit: Fit = "no" if found.complete else "not shown"
+    # On a part of the cases, that nothing is shown to help says little.
+    fit: Fit = "no" if found.complete and cases is None else "not shown"
     return Fitness(role="guided", model=model, fit=fit, reason=f"{choice.in_words()}{asked}")
 
 
@@ -213,7 +222,12 @@ def _by_proof(model: str, proof: GuidanceProof | None) -> Fitness | None:
     """What the ledger says; None: nothing was measured."""
     if proof is None or proof.verdict == "override":
         return None
-    fit: Fit = "yes" if proof.verdict == "proven" else "no"
+    failed = any(figure.get("outcome") == "fail" for figure in proof.figures.values())
+    fit: Fit = "not shown"
+    if proof.verdict == "proven":
+        fit = "yes"
+    elif proof.verdict == "revoked" or failed:
+        fit = "no"
     said = proof.verdict.replace("_", " ")
     why = f"guidance policy {proof.policy_version} is {said}: {proof.reason}"
     return Fitness(role="guided", model=model, fit=fit, reason=why)
@@ -232,7 +246,8 @@ def _trained(name: str, engine: Engine) -> Fitness:
     reason = f"{_figure(report.kappa)} on {report.n_unseen} answers that it never saw"
     if report.usable:
         return Fitness(role="judge", model=model, fit="yes", reason=reason)
-    return Fitness(role="judge", model=model, fit="no", reason=f"{reason}; it takes {_BAR}")
+    reason = f"{reason}; it takes {_BAR}"
+    return Fitness(role="judge", model=model, fit=_short_of(report.kappa), reason=reason)
 
 
 def _detection_kappa(found: CalibrationReport) -> IntervalEstimate:
@@ -247,6 +262,11 @@ def _detection_kappa(found: CalibrationReport) -> IntervalEstimate:
         + [(False, False)] * n_right_no
     )
     return bootstrap(kappa, [said for said, _ in pairs], [label for _, label in pairs])
+
+
+def _short_of(found: IntervalEstimate) -> Fit:
+    """Of an agreement below the bar: no where it is shown, since few labels show little."""
+    return "no" if found.high < LEAST_KAPPA else "not shown"
 
 
 def _agrees(found: IntervalEstimate) -> bool:

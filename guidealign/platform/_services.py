@@ -79,10 +79,16 @@ def _model_process(name: str, command: list[str], gguf: Path, port: int, home: H
     )
 
 
-def mlflow_service(home: Home, port: int, database_url: str) -> Service:
+def mlflow_service(home: Home, port: int, database_url: str, login: tuple[str, str]) -> Service:
     """The tracking server; artifacts go through it, to the home folder.
 
     Who asks signs in: the password is in the settings that `up` writes, which the server reads.
+
+    Args:
+        home: where artifacts are kept.
+        port: on the loopback address.
+        database_url: of MLflow's own database.
+        login: name and password that the server asks for.
 
     Raises:
         ConfigurationError: the installation does not know the app that asks for the log-in.
@@ -106,9 +112,21 @@ def mlflow_service(home: Home, port: int, database_url: str) -> Service:
             "MLFLOW_ENABLE_AI_GATEWAY": "false",
             "GIT_PYTHON_REFRESH": "quiet",
         },
-        ready=lambda: _is_ok(f"http://{HOST}:{port}/health"),
+        ready=lambda: _is_behind_login(f"http://{HOST}:{port}/version", login),
         port=port,
     )
+
+
+def _is_behind_login(url: str, login: tuple[str, str]) -> bool:
+    """Whether a page is shown to who signs in, and to nobody else.
+
+    A server of before that lets everybody in, or that knows another password, is not well.
+    """
+    try:
+        codes = [httpx.get(url, timeout=2.0, auth=auth).status_code for auth in (None, login)]
+    except httpx.HTTPError:
+        return False
+    return codes == [401, 200]
 
 
 def gateway_service(port: int) -> Service:

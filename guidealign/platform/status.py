@@ -190,10 +190,15 @@ def _check_mlflow(settings: Settings) -> Iterator[Finding]:
     if not uri.startswith(("http://", "https://")):
         yield Finding("warn", "MLflow", "a store without a server: for one process at a time")
         return
+    page, login = f"{uri.rstrip('/')}/version", settings.mlflow.login
     try:
-        answer = httpx.get(f"{uri.rstrip('/')}/version", timeout=10.0, auth=settings.mlflow.login)
+        answer = httpx.get(page, timeout=10.0, auth=login)
+        is_open = login is not None and httpx.get(page, timeout=10.0).status_code == 200
     except httpx.HTTPError:
         yield Finding("fail", "MLflow", f"{uri} does not answer")
+        return
+    if is_open:
+        yield Finding("fail", "MLflow", f"{uri} answers without the log-in: start it anew")
         return
     good = answer.status_code == 200
     if answer.status_code == 401:

@@ -179,9 +179,16 @@ class _Starter:
         ]
         if self.settings.mlflow.tracking_uri is None:
             services.append(
-                _services.mlflow_service(self.home, self._port("mlflow"), urls["mlflow"])
+                _services.mlflow_service(
+                    self.home, self._port("mlflow"), urls["mlflow"], self._mlflow_login()
+                )
             )
         return services
+
+    def _mlflow_login(self) -> tuple[str, str]:
+        """What a person has set, or a password that is made once."""
+        login = self.settings.mlflow.login
+        return login or (self.settings.mlflow.username, self.home.secret("mlflow"))
 
     def _begin_airflow(self, urls: dict[str, str], *, restart: bool) -> list[Service]:
         if self.settings.airflow.base_url is not None:
@@ -261,7 +268,7 @@ class _Starter:
         values |= verdict_variables(self.settings)
         values["MLFLOW__TRACKING_URI"] = f"http://{HOST}:{ports['mlflow']}"
         if self.settings.mlflow.tracking_uri is None:
-            values["MLFLOW__PASSWORD"] = self.home.secret("mlflow")
+            values["MLFLOW__USERNAME"], values["MLFLOW__PASSWORD"] = self._mlflow_login()
         values["SERVE__PORT"] = str(ports["gateway"])
         values["AIRFLOW__BASE_URL"] = f"http://{HOST}:{ports['airflow']}"
         values["AIRFLOW__USERNAME"] = _services.AIRFLOW_USER

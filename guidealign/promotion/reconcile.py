@@ -74,6 +74,9 @@ def _follow(model_name: str, wanted: int, switch: Switch) -> SwitchResult | None
         if now_wanted != wanted or wanted == live:
             return None
         if why is None:
+            # Preparing takes minutes, in which a gate may have decided anew.
+            decision_id, why = _allowed(model_name, wanted, switch)
+        if why is None:
             try:
                 move = switch.move(model_name, wanted, "promote", decision_id)
             except TransientError:

@@ -26,9 +26,16 @@ def sign_in(tracking_uri: str, login: Login) -> None:
     A provider that a person chose (MLFLOW_TRACKING_AUTH) stays.
     """
     given = base64.b64encode(":".join(login).encode()).decode()
-    _headers[tracking_uri.rstrip("/")] = f"Basic {given}"
+    _headers[_as_asked(tracking_uri)] = f"Basic {given}"
     _register()
     os.environ.setdefault(PROVIDER_VARIABLE, PROVIDER)
+
+
+def _as_asked(tracking_uri: str) -> str:
+    """The address as the client writes it in what it sends: the host in small letters."""
+    from requests import Request
+
+    return (Request("GET", tracking_uri.rstrip("/") + "/").prepare().url or "").rstrip("/")
 
 
 @cache

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from guidealign.errors import (
     BadInputError,
+    ConfigurationError,
     IntegrityError,
     PermanentError,
     ServiceUnavailableError,
 )
-from guidealign.registry._aliases import RestAliases, knows_rest
+from guidealign.registry._aliases import REFUSED, RestAliases, knows_rest
 from guidealign.registry._cases import EvaluatedCase
 from guidealign.registry._cases import as_entities as case_entities
 from guidealign.registry._copies import checked_copy, copy_folder, keep_copy, place_copy
@@ -45,6 +46,7 @@ _QUICK = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+_SIGNED_OUT = {"CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED", "UNAUTHENTICATED"}
 _AWAY = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
 
 
@@ -105,6 +107,8 @@ class Registry:
             code = getattr(error, "error_code", "INTERNAL_ERROR")
             if code == "RESOURCE_DOES_NOT_EXIST":
                 raise BadInputError(f"MLflow does not know it: {error}"[:300]) from error
+            if code in _SIGNED_OUT:
+                raise ConfigurationError(REFUSED.format(uri=self.tracking_uri)) from error
             if code in _AWAY:
                 raise ServiceUnavailableError(
                     f"MLflow at {self.tracking_uri} does not answer: run `guidealign up`"
@@ -263,6 +267,8 @@ class Registry:
         try:
             with self._server() as client:
                 return int(client.get_model_version_by_alias(model_name, alias).version)
+        except ConfigurationError:  # a refused log-in is no missing alias
+            raise
         except (BadInputError, PermanentError):
             # An unknown model and an unknown alias have different codes in MLflow.
             return None
@@ -300,9 +306,11 @@ class Registry:
         """The newest version that was registered here and has all these tags."""
         with self._server() as client:
             versions = client.search_model_versions(f"name = '{model_name}'")
-        fitting = (int(v.version) for v in versions if tags.items() <= dict(v.tags).items())
+        fitting = {int(v.version): v.tags for v in versions if tags.items() <= dict(v.tags).items()}
         for version in sorted(fitting, reverse=True):
-            if self._pins is None or self._pins.digest(model_name, version) is not None:
+            # A number may come again, where the registry was restored or a model deleted there.
+            told = fitting[version].get(MANIFEST_TAG)
+            if self._pins is None or self._pins.digest(model_name, version) == told is not None:
                 return version
         return None
 

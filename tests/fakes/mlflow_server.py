@@ -60,13 +60,13 @@ def running_mlflow(folder: Path) -> Iterator[MlflowServer]:
     sys.path.append(str(points))
     try:
         database = folder / "mlflow.db"
+        login = MlflowSettings(password=home.secret("mlflow")).login
+        assert login is not None
         service = mlflow_service(
-            home, choose_port("mlflow", None, 5300, set()), f"sqlite:///{database}"
+            home, choose_port("mlflow", None, 5300, set()), f"sqlite:///{database}", login
         )
     finally:
         sys.path.remove(str(points))
-    login = MlflowSettings(password=home.secret("mlflow")).login
-    assert login is not None
     env = os.environ | service.env | {
         "GUIDEALIGN_HOME": str(home.root),
         "GUIDEALIGN_MLFLOW__PASSWORD": login[1],

@@ -86,7 +86,10 @@ def guided(engine: Engine, tmp_path: Path) -> Guided:
     publish(engine, tmp_path / "starter")
 
     def measure(
-        answers: Callable[[str, int], str], unusable: str | None = None, budget: int | None = None
+        answers: Callable[[str, int], str],
+        unusable: str | None = None,
+        budget: int | None = None,
+        cases: int | None = None,
     ) -> Fitness:
         with serve_model(model(answers)) as server:
             return fit_to_be_guided(
@@ -96,7 +99,7 @@ def guided(engine: Engine, tmp_path: Path) -> Guided:
                 settings=Settings.model_validate({"gates": {"bootstrap_resamples": 500}}),
                 registry=NOBODY,
                 budget=Budget(answers=budget),
-                cases=None,
+                cases=cases,
                 actor="test",
                 benchmark=evaluation_set(),
             )
@@ -129,6 +132,7 @@ def test_where_nothing_gains_it_says_no_and_with_too_small_a_budget_it_does_not(
     guided: Guided,
 ) -> None:
     assert guided(plainly, budget=10).fit == "not shown"
+    assert guided(plainly, cases=12).fit == "not shown"
     assert guided(plainly).fit == "no"
 
 

@@ -65,7 +65,7 @@ def test_the_next_stage_is_waited_for_behind_an_earlier_run_of_its_dag(
     followed = _Followed(api, 2)
     followed.stages[0].run_id = "ours"
     assert followed.follow() == ["ours", "next"]
-    assert f"{SECOND}: waiting for an earlier run (build)" in followed.said.getvalue()
+    assert f"{SECOND}: waiting for an earlier run (build running)" in followed.said.getvalue()
 
 
 def test_a_stage_that_nothing_starts_is_named(
