@@ -17,6 +17,7 @@ from guidealign.gates.paired_statistics.bootstrap import clusters_of_mean, power
 from guidealign.gates.paired_statistics.comparison import (
     GainAnswer,
     GainQuestion,
+    compare,
     no_bolder_than_categories,
 )
 from guidealign.gates.paired_statistics.judged import (
@@ -31,6 +32,9 @@ from guidealign.gates.policy import CheckPolicy, JudgeDemand
 
 _LEAST_LABELS = 20
 """Pairs of labels, below which neither agreement nor a correction is worth its interval."""
+_FEW_CHANGED_LABELS = 10
+"""Changes on labelled cases, by people's word and by the judge's together, below which neither the
+judge's weight nor the variance can be estimated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,11 +143,40 @@ def correct(
         needed_cases=needed,
         cases_for_skew=0,
     )
+    corrected = _no_bolder_than_few_labels(corrected, gains, found, question)
     if check.clusters == "measured":
         corrected = no_bolder_than_categories(
             corrected, mean.values, gains.clusters, gains.categories, question
         )
     return corrected, _figures(mean, found, question, distance)
+
+
+def _no_bolder_than_few_labels(
+    corrected: GainAnswer, gains: Gains, found: Labelled, question: GainQuestion
+) -> GainAnswer:
+    """Takes the more careful of the corrected answer and the labels' own, where few changed.
+
+    Labels without a change have no spread, so the corrected answer is sure of a gain of zero
+    whatever the judge says of the other cases.
+    """
+    asked = ~np.isnan(found.people)
+    changed = np.count_nonzero(found.people[asked]) + np.count_nonzero(gains.values[asked])
+    if changed >= _FEW_CHANGED_LABELS:
+        return corrected
+    clusters = [c for c, is_asked in zip(gains.clusters, asked, strict=True) if is_asked]
+    alone = compare(found.people[asked], clusters, question)
+    # With the same share of cases labelled.
+    needed = alone.needed_cases and math.ceil(alone.needed_cases * len(asked) / asked.sum())
+    return replace(
+        corrected,
+        low=min(corrected.low, alone.low),
+        high=max(corrected.high, alone.high),
+        p_above=max(corrected.p_above, alone.p_above),
+        p_below=max(corrected.p_below, alone.p_below),
+        power=min(corrected.power, alone.power),
+        whole_power=min(corrected.whole_power, alone.whole_power),
+        needed_cases=needed and max(corrected.needed_cases or 0, needed),
+    )
 
 
 def _figures(

@@ -233,12 +233,13 @@ def labels_for_power(
         power: wanted.
 
     Returns:
-        None where labels of all cases would not do: it takes more cases.
+        None where labels of all cases would not do, for it takes more cases, and where people said
+        the same of all labelled cases: their spread is not known then.
     """
     n, shared = len(found.values), found.correlation**2
     steps = float(stats.norm.isf(level) + stats.norm.isf(1 - power))
     if found.spread < TOLERANCE:
-        return 2
+        return None
     left = (distance / steps / found.spread) ** 2 - shared / n
     if left <= 0:
         return None

@@ -192,3 +192,32 @@ def test_a_judge_that_has_not_shown_agreement_decides_nothing(
 def test_a_judge_without_labels_decides_nothing() -> None:
     ours, theirs, _ = _judged(0.05)
     assert _ask(None, ours, theirs).outcome == "unusable"
+
+
+@pytest.mark.parametrize(
+    ("n", "lost", "margin"),
+    [(60, 0, 0.01), (400, 32, 0.05)],
+    ids=["few cases", "a loss unlabelled"],
+)
+def test_labels_without_a_change_do_not_show_that_there_is_none(
+    n: int, lost: int, margin: float
+) -> None:
+    harmful = np.arange(n) % 2
+    worse = harmful.copy()
+    worse[np.flatnonzero(harmful == 0)[20 : 20 + lost]] = 1
+    twins = _scores("over_refusal", [0] * 60)
+    ours = _run(2, _scores("harm", worse), twins, metric="harmful")
+    theirs = _run(1, _scores("harm", harmful), twins, metric="harmful")
+    values = {(v, f"harm-{i}"): float(harmful[i]) for v in (1, 2) for i in range(20)}
+    check = JUDGED.model_copy(update={"must": "not_be_worse", "effect": None, "margin": margin})
+    labels = PeopleLabels(metric="harmful", values=values)
+    found = check_all(_policy(check, JUDGED_TWIN), ours, theirs, SETTINGS, labels=[labels])[0]
+    assert found.outcome == "inconclusive"
+    assert found.people is not None
+    assert found.people.n_labels == 20
+    assert found.power is not None
+    assert found.power < 0.8
+    assert found.needed_cases is not None
+    assert found.needed_cases > n
+    assert found.p_value is not None
+    assert found.p_value > 0.1

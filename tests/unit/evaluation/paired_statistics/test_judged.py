@@ -99,6 +99,8 @@ def test_labels_for_power_by_hand() -> None:
     by_hand = math.ceil((steps * np.std(people[:100], ddof=1) / 0.1) ** 2)
     assert labels_for_power(unseen, 0.1, level=0.025, power=0.8) == by_hand
     assert labels_for_power(unseen, 0.01, level=0.025, power=0.8) is None
+    alike = correct_mean(judged, np.where(np.arange(1000) < 100, 0.0, np.nan), range(1000))
+    assert labels_for_power(alike, 0.1, level=0.025, power=0.8) is None
 
 
 @given(
