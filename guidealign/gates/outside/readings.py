@@ -18,6 +18,8 @@ _GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "yes": 1.0, "no": 0.0}
 _CASE_NAMES = ("case", "case_id", "id")
 _SCORE_NAMES = ("score", "value")
 _LM_EVAL_MARK = "doc_id"
+_PROMPTFOO_ERROR = 2
+"""promptfoo's `failureReason` of an error; 1 is an assertion that does not hold."""
 
 
 class _SeveralSidesError(Exception):
@@ -178,16 +180,24 @@ def _of_promptfoo(content: dict[str, Any]) -> Iterator[Reading]:
     for row in rows:
         variables = json.dumps(row.get("vars") or {}, sort_keys=True, default=str)
         of_vars = hashlib.sha256(variables.encode()).hexdigest()[:12]
-        failed = bool(row.get("error")) and row.get("response") is None
+        said = {"pass": row.get("success"), "score": row.get("score")}
+        said |= row.get("namedScores") or {}
+        failed = _failed_in_promptfoo(row)
         yield Reading(
             case_id=f"{row.get('testIdx', '')}-{of_vars}",
-            scores={
-                "pass": None if failed else _number(row.get("success")),
-                "score": None if failed else _number(row.get("score")),
-                **{key: _number(v) for key, v in (row.get("namedScores") or {}).items()},
-            },
+            scores={name: None if failed else _number(value) for name, value in said.items()},
             cluster=of_vars,
         )
+
+
+def _failed_in_promptfoo(row: dict[str, Any]) -> bool:
+    """Whether provider or grader failed: promptfoo writes a score of 0 then, which nobody gave."""
+    response = row.get("response")
+    return (
+        row.get("failureReason") == _PROMPTFOO_ERROR
+        or (isinstance(response, dict) and bool(response.get("error")))
+        or (bool(row.get("error")) and response is None)
+    )
 
 
 def _label(provider: Any) -> str:

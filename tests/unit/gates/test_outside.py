@@ -190,6 +190,28 @@ def test_a_case_without_a_score_is_counted_and_not_left_out(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("change", "score"),
+    [
+        ({"failureReason": 2, "error": "the grader timed out"}, None),
+        ({"failureReason": 2, "error": "503", "response": {"error": "503"}}, None),
+        ({"response": {"error": "503"}}, None),
+        ({"error": "503", "response": None}, None),
+        ({"failureReason": 1, "error": "Expected output to contain x"}, 0.0),
+        ({"failureReason": 0}, 0.0),
+    ],
+)
+def test_an_error_in_promptfoo_is_no_score_and_a_failed_assertion_is_one(
+    change: dict[str, Any], score: float | None, tmp_path: Path
+) -> None:
+    file = _write_promptfoo(tmp_path / "a", [0.0])
+    content = json.loads(file.read_text())
+    content["results"]["results"][0] |= {"namedScores": {"tone": 0}, **change}
+    file.write_text(json.dumps(content))
+    found = read_results(file).readings[0].scores
+    assert found == {"pass": score, "score": score, "tone": score}
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("{", "cannot be read as results"),
