@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -70,15 +71,10 @@ def labelled(
         "n_planned": cases.n_planned,
         "n_unscored": cases.n_unscored,
     }
-    n_labels = int(both.sum())
     of_strata = tuple(strata.get(name, "") for name in cases.ids)
-    few = [s for s in set(of_strata) if sum(both[i] for i, t in enumerate(of_strata) if t == s) < 2]
-    if n_labels < _LEAST_LABELS or few:
-        return Obstacle(
-            reason=f"people have judged both answers of {n_labels} cases: the judge is corrected"
-            f" with {_LEAST_LABELS} at least, drawn at random, and two of each stratum",
-            **counts,
-        )
+    reason = _too_few_labels(both, of_strata, cases.clusters)
+    if reason:
+        return Obstacle(reason=reason, **counts)
     if not cases.is_binary or not np.isin(np.concatenate([s[both] for s in sides]), (0, 1)).all():
         return Obstacle(
             reason="a judge is held against people's labels where both say yes or no", **counts
@@ -94,8 +90,26 @@ def labelled(
             clusters * 2,
         ),
     )
-    reason = _disagrees(demand, found, n_labels)
+    reason = _disagrees(demand, found, int(both.sum()))
     return Obstacle(reason=reason, **counts) if reason else found
+
+
+def _too_few_labels(
+    both: NDArray[np.bool_], of_strata: tuple[str, ...], clusters: tuple[str, ...]
+) -> str | None:
+    n_labels = int(both.sum())
+    in_strata = Counter(of_strata[i] for i in np.flatnonzero(both))
+    n_prompts = len({clusters[i] for i in np.flatnonzero(both)})
+    # A degree of freedom for each stratum, one for the judge's weight, and two that are left.
+    least_prompts = len(set(of_strata)) + 3
+    is_one_thin = any(in_strata[name] < 2 for name in set(of_strata))
+    if n_labels >= _LEAST_LABELS and n_prompts >= least_prompts and not is_one_thin:
+        return None
+    return (
+        f"people have judged both answers of {n_labels} cases of {n_prompts} prompts: the judge is"
+        f" corrected with {_LEAST_LABELS} cases of {least_prompts} prompts at least, drawn at"
+        " random, and two of each stratum"
+    )
 
 
 def _disagrees(demand: JudgeDemand, found: Labelled, n_labels: int) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -177,7 +178,7 @@ def test_a_judge_is_corrected_with_the_labels_beside_it() -> None:
     [
         (0.3, 200, "more labels do not help this judge"),
         (0.12, 24, "labelled cases would help, if it does agree"),
-        (0.05, 10, "20 at least, drawn at random"),
+        (0.05, 10, "20 cases of 4 prompts at least, drawn at random"),
     ],
 )
 def test_a_judge_that_has_not_shown_agreement_decides_nothing(
@@ -221,3 +222,21 @@ def test_labels_without_a_change_do_not_show_that_there_is_none(
     assert found.needed_cases > n
     assert found.p_value is not None
     assert found.p_value > 0.1
+
+
+def test_labels_of_too_few_prompts_are_told_and_not_a_traceback() -> None:
+    ours, theirs, labels = _judged(0.0, n=60, asked=60)
+    asked = {(v, f"harm-{i}"): labels.values[v, f"harm-{i}"] for v in (1, 2) for i in range(20)}
+    sides = [
+        replace(
+            run,
+            scores=tuple(
+                replace(s, cluster=f"{s.kind}-{int(s.case_id.split('-')[1]) // 7}")
+                for s in run.scores
+            ),
+        )
+        for run in (ours, theirs)
+    ]
+    check = _ask(PeopleLabels(metric="harmful", values=asked), sides[0], sides[1])
+    assert check.outcome == "unusable"
+    assert "20 cases of 3 prompts" in check.reason
