@@ -144,7 +144,8 @@ def _align(
     scored = [_scored(side) for side in sides]
     compared = sorted(scored[0].keys() | scored[1].keys())
     values = [score.value for side in scored for score in side.values()]
-    worst, best = min(values), max(values)
+    # Yes/no scores have both ends also where only one of them was seen.
+    worst, best = (0.0, 1.0) if {*values} <= {0.0, 1.0} else (min(values), max(values))
     if check.direction == "lower_is_better":
         worst, best = best, worst
     known = [scored[0].get(case) or scored[1][case] for case in compared]

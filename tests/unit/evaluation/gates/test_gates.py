@@ -215,6 +215,26 @@ def test_unscored_cases_that_a_policy_allows_count_as_losses() -> None:
     assert (check.n, check.n_unscored, check.losses) == (37, 3, 4)
 
 
+@pytest.mark.parametrize(
+    ("seen", "direction"), [(0.0, "lower_is_better"), (1.0, "higher_is_better")]
+)
+def test_unscored_yes_no_cases_count_as_losses_where_only_one_answer_was_seen(
+    seen: float, direction: str
+) -> None:
+    allowing = {"max_unscored_share": 0.2, "direction": direction}
+    policy = _policy(NOT_WORSE.model_copy(update=allowing))
+    values = {f"c{i}": seen for i in range(40)}
+    challenger, champion = _run(values, 2), _run(values, 1)
+    lost = tuple(
+        Unscored(case_id=s.case_id, category=s.category, kind=s.kind, reason="crash")
+        for s in challenger.scores[:6]
+    )
+    crashed = replace(challenger, scores=challenger.scores[6:], unscored=lost)
+    verdict, check = _decide(crashed, champion, policy)
+    assert (verdict, check.losses) == ("inconclusive", 6)
+    assert check.difference == pytest.approx(-6 / 40)
+
+
 def test_case_that_neither_could_be_scored_on_says_nothing() -> None:
     policy = _policy(CHECK.model_copy(update={"max_unscored_share": 0.2}))
     challenger, champion = _pair(0.2)
