@@ -19,6 +19,7 @@ from guidealign.evaluation._report import decision_artifacts
 from guidealign.evaluation.page import decision_page
 from guidealign.gates import (
     Anchor,
+    CheckResult,
     GateDecision,
     GatePolicy,
     PeopleLabels,
@@ -81,12 +82,14 @@ def gate(  # noqa: PLR0913 - whom, on what, and where it is kept
     settings: Settings,
     registry: Registry,
     anchor: Runs = (),
+    labels: Sequence[PeopleLabels] = (),
 ) -> GateDecision:
     """Decides about a challenger and stores the decision with all it was made from.
 
     The same policy and the same scores give the same stored decision, however often asked.
     Anything else is a further look at the champion, of which each may spend less of the level,
     and at the policy's anchor. Where the champion is the anchor, its runs are the anchor's.
+    `labels` are what people say of answers, for checks whose judge is corrected.
 
     Raises:
         ConfigurationError: the runs are of another model than the policy, or of several
@@ -102,7 +105,9 @@ def gate(  # noqa: PLR0913 - whom, on what, and where it is kept
     draft = _draft(model_name, (versions[0].pop(), versions[1].pop()), policy)
     if any(run.version != policy.anchor for run in frozen):
         raise ConfigurationError(f"the anchor is version {policy.anchor}, and its runs are not")
-    decision = _decide_once(draft, policy, (ours, theirs, frozen), engine, settings.gates)
+    decision = _decide_once(
+        draft, policy, (ours, theirs, frozen), engine, settings.gates, labels=labels
+    )
     registry.log_evaluation(
         model_name,
         decision.challenger_version,
@@ -149,12 +154,10 @@ def _decide_once(  # noqa: PLR0913 - whom, by which policy, on what, and where i
             return known
         look = store.count_looks(engine, draft) + 1
         anchor = _anchor(draft, policy, runs, engine)
-        evidence = tuple(
-            replace(check, outcome="unusable", reason=unusable[str(check.metric)])
-            if check.metric in unusable
-            else check
-            for check in check_all(policy, runs[0], runs[1], settings, look=look, anchor=anchor)
+        found = check_all(
+            policy, runs[0], runs[1], settings, look=look, anchor=anchor, labels=labels
         )
+        evidence = _without_unusable(found, unusable)
         verdict, reason = conclude(evidence)
         evaluator = " + ".join(sorted({run.evaluator for run in runs[0]}))
         return store.save_decision(
@@ -169,6 +172,17 @@ def _decide_once(  # noqa: PLR0913 - whom, by which policy, on what, and where i
                 for run in of_side
             ],
         )
+
+
+def _without_unusable(
+    found: tuple[CheckResult, ...], unusable: Mapping[str, str]
+) -> tuple[CheckResult, ...]:
+    return tuple(
+        replace(check, outcome="unusable", reason=unusable[str(check.metric)])
+        if check.metric in unusable
+        else check
+        for check in found
+    )
 
 
 def _anchor(draft: GateDecision, policy: GatePolicy, runs: _Sides, engine: Engine) -> Anchor | None:
