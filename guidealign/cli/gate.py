@@ -17,7 +17,12 @@ EXITS = {"promote": 0, "reject": 3, "inconclusive": 4, "hold": 5}
 """By verdict; 2 is an error of the input, as everywhere."""
 
 
+_OF_THE_QUESTION = ("metric", "must", "lower_is_better", "margin", "effect", "level")
+"""Options of the one question that is asked without a policy."""
+
+
 def gate(
+    context: typer.Context,
     baseline: Annotated[Path, typer.Option(help="Results of what is in use.")],
     candidate: Annotated[Path, typer.Option(help="Results of what may replace it.")],
     policy: Annotated[
@@ -39,6 +44,9 @@ def gate(
     look: Annotated[
         int, typer.Option(min=1, help="How often this baseline was compared, now included.")
     ] = 1,
+    anchor_look: Annotated[
+        int, typer.Option(min=1, help="How often the anchor was, over all baselines.")
+    ] = 1,
     html: Annotated[Path | None, typer.Option(help="Write the decision as a page here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
@@ -53,6 +61,8 @@ def gate(
 
     if must not in {"be_better", "not_be_worse"}:
         raise BadInputError(f"--must is be_better or not_be_worse, not {must}")
+    if policy is not None:
+        _refuse_ignored(context)
     decision = compare_files(
         baseline,
         candidate,
@@ -68,6 +78,7 @@ def gate(
         ),
         settings=GateSettings(),
         look=look,
+        anchor_look=anchor_look,
     )
     if html is not None:
         html.write_text(outside_page(decision), encoding="utf-8")
@@ -76,6 +87,16 @@ def gate(
     else:
         _show(decision)
     raise typer.Exit(EXITS[decision.verdict])
+
+
+def _refuse_ignored(context: typer.Context) -> None:
+    given = [
+        "--" + name.replace("_", "-")
+        for name in _OF_THE_QUESTION
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise BadInputError(f"--policy says what is asked: leave out {', '.join(given)}")
 
 
 def _show(decision: OutsideDecision) -> None:

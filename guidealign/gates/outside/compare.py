@@ -72,6 +72,7 @@ def compare_files(  # noqa: PLR0913 - two files, by which rules, and beside what
     settings: GateSettings,
     anchor: Path | None = None,
     look: int = 1,
+    anchor_look: int = 1,
 ) -> OutsideDecision:
     """Compares a candidate's results with a baseline's, as a gate compares two versions.
 
@@ -83,13 +84,17 @@ def compare_files(  # noqa: PLR0913 - two files, by which rules, and beside what
         settings: bootstrap and seed.
         anchor: a file of the policy's anchor; None: of a policy with one, budgets pass nothing.
         look: how often this baseline was compared with any candidate, this time included.
+        anchor_look: how often any candidate was compared with the anchor, over all baselines.
 
     Raises:
-        BadInputError: a file is no results, or lacks what the policy names.
+        BadInputError: a file is no results, or lacks what the policy names; an anchor has no policy
+            with one.
         ConfigurationError: the policy is unsound.
     """
     theirs, ours = read_results(baseline), read_results(candidate)
     rules = read_policy(policy) if policy else _policy(question, theirs, ours)
+    if anchor is not None and rules.anchor is None:
+        raise BadInputError(f"an anchor is for a policy with `anchor` and budgets: {anchor}")
     metrics = {check.metric or rules.metric for check in rules.checks}
     kinds = {check.kind for check in rules.checks}
     sides = [
@@ -97,10 +102,10 @@ def compare_files(  # noqa: PLR0913 - two files, by which rules, and beside what
         for side, version, file in ((ours, CANDIDATE, candidate), (theirs, BASELINE, baseline))
     ]
     frozen = None
-    if rules.anchor is not None and anchor is not None:
+    if anchor is not None:
         found = read_results(anchor)
         runs = tuple(_run(found, ANCHOR, metric, kinds, anchor) for metric in sorted(metrics))
-        frozen = Anchor(version=ANCHOR, runs=runs, look=look)
+        frozen = Anchor(version=ANCHOR, runs=runs, look=anchor_look)
     evidence = check_all(rules, sides[0], sides[1], settings, look=look, anchor=frozen)
     verdict, reason = conclude(evidence)
     return OutsideDecision(

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import typer
 from pyarrow import parquet
 from scipy import stats
+from typer.testing import CliRunner
 
+from guidealign.cli.gate import gate
 from guidealign.errors import BadInputError, ConfigurationError
 from guidealign.gates import OutsideDecision, Question, compare_files, outside_page
 from guidealign.gates.outside import read_results
@@ -256,6 +259,62 @@ def test_a_policy_on_kinds_needs_cases_that_have_one(tmp_path: Path) -> None:
         _ask(file, file, policy)
     with pytest.raises(ConfigurationError, match="cannot be read"):
         _ask(file, file, tmp_path / "none.yaml")
+
+
+_ANCHORED = (
+    "model: m\nmetric: score\nunit: share\nabout: a\nanchor: 0\nchecks:\n"
+    "  - {name: q, kind: quality, must: not_be_worse, margin: 0.1, budget: 0.2, min_cases: 20}\n"
+)
+
+
+def test_the_anchor_has_looks_of_its_own_over_all_baselines(tmp_path: Path) -> None:
+    policy = tmp_path / "p.yaml"
+    policy.write_text(_ANCHORED)
+    baseline, candidate = _sides(0.3)
+    files = _write_rows(tmp_path / "a", baseline), _write_rows(tmp_path / "b", candidate)
+    step, since = compare_files(
+        *files,
+        policy=policy,
+        question=Question(),
+        settings=GateSettings(bootstrap_resamples=1_000),
+        anchor=files[0],
+        look=1,
+        anchor_look=3,
+    ).evidence
+    assert (step.look, since.look) == (1, 3)
+    assert since.look_level == pytest.approx(0.025 * 6 / (3 * np.pi) ** 2)
+
+
+def test_an_anchor_that_no_policy_asks_about_is_refused(tmp_path: Path) -> None:
+    file = _write_rows(tmp_path / "a", _sides(0.3)[0])
+    with pytest.raises(BadInputError, match="an anchor is for a policy"):
+        compare_files(
+            file, file, policy=None, question=Question(), settings=GateSettings(), anchor=file
+        )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--metric", "score"],
+        ["--must", "be_better"],
+        ["--lower-is-better"],
+        ["--margin", "0.1"],
+        ["--effect", "0.05"],
+        ["--level", "0.025"],
+    ],
+)
+def test_options_that_a_policy_overrides_are_refused(options: list[str], tmp_path: Path) -> None:
+    program = typer.Typer()
+    program.command()(gate)
+    policy = tmp_path / "p.yaml"
+    policy.write_text(_ANCHORED)
+    file = str(_write_rows(tmp_path / "a", _sides(0.3)[0]))
+    given = ["--baseline", file, "--candidate", file, "--policy", str(policy)]
+    refused = CliRunner().invoke(program, [*given, *options])
+    assert isinstance(refused.exception, BadInputError)
+    assert str(refused.exception) == f"--policy says what is asked: leave out {options[0]}"
+    assert not isinstance(CliRunner().invoke(program, given).exception, BadInputError)
 
 
 def test_the_page_loads_nothing_and_escapes_names(tmp_path: Path) -> None:
