@@ -28,8 +28,8 @@ class JudgeDemand(BaseModel):
 
     @model_validator(mode="after")
     def _bound_below(self) -> JudgeDemand:
-        if self.least_bound > self.least_kappa:
-            raise ValueError("least_bound is for the lower end of kappa: at most least_kappa")
+        if self.least_bound >= self.least_kappa:
+            raise ValueError("least_bound is for the lower end of kappa: below least_kappa")
         return self
 
 
@@ -173,12 +173,22 @@ class GatePolicy(BaseModel):
             raise ValueError("the gates that must be_better share one level")
         if (self.anchor is None) != all(check.budget is None for check in self.checks):
             raise ValueError("an anchor and budgets of loss since it go together")
+        return self
+
+    @model_validator(mode="after")
+    def _at_equal_is_a_plain_gain(self) -> GatePolicy:
         plain = {check.name for check in self.checks if check.at_equal is None}
+        judged = {check.name for check in self.checks if check.judge}
         for check in self.checks:
             if check.at_equal is not None and check.at_equal not in plain - {check.name}:
                 raise ValueError(
                     f"gate {check.name!r} is at_equal {check.at_equal!r}, which is no other gate"
                     " with a gain of its own"
+                )
+            if check.at_equal in judged:
+                raise ValueError(
+                    f"gate {check.name!r} is at_equal {check.at_equal!r}, which has a judge: a sum"
+                    " of gains is not corrected with people's labels"
                 )
             unfit = check.test != "paired_bootstrap" or check.judge or check.category_margin
             if check.at_equal is not None and unfit:

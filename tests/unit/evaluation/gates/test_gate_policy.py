@@ -52,7 +52,12 @@ def test_bundled_policies_load(model: str) -> None:
         (_checks(_BETTER + ", at_equal: b}"), "at_equal 'b', which is no other gate"),
         (_checks(_BETTER + ", at_equal: t, test: sign}", _TWIN), "its test is paired_bootstrap"),
         (_checks(_BETTER + ", at_equal: t, judge: {}}", _TWIN), "neither judge"),
+        (
+            _checks(_BETTER + ", at_equal: t}", _TWIN.replace("9}", "9, judge: {}}")),
+            "at_equal 't', which has a judge",
+        ),
         (_checks(_BETTER + ", judge: {least_kappa: 0.3}}"), "least_bound is for the lower end"),
+        (_checks(_BETTER + ", judge: {least_kappa: 0.45}}"), "lower end of kappa: below"),
         (_checks(_TWIN) + "looks: {spending: even}\n", "planned is the number of looks"),
         (_checks(_TWIN) + "looks: {planned: 3}\n", "planned is the number of looks"),
     ],
