@@ -86,7 +86,7 @@ class Figures:
     checks: tuple[CheckResult, ...]
     runs: tuple[dict[str, Any], ...]
     categories: dict[str, tuple[CategoryRow, ...]]
-    """By check."""
+    """By check; none of a loss since an anchor, whose cases are not read."""
     changed: tuple[Case, ...]
     n_cases: int
     first_at: datetime | None
@@ -171,6 +171,9 @@ def _case(found: Any, metric: str, lower: set[tuple[str, str]]) -> Case:
 def _by_category(
     check: CheckResult, policy: dict[str, Any], cases: Iterable[Case]
 ) -> tuple[CategoryRow, ...]:
+    if check.anchor is not None:
+        # The cases are beside the champion, not beside the anchor.
+        return ()
     metric = check.metric or policy.get("metric")
     groups: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
