@@ -58,20 +58,13 @@ def labelled(
     A judge below the policy's floor makes the check unusable, and the reason says how many labels
     would help.
     """
-    known = [one for one in labels if one.metric == cases.metric]
-    values = {key: value for one in known for key, value in one.values.items()}
-    strata = {key: value for one in known for key, value in one.strata.items()}
-    sides = [
-        np.array([values.get((version, name), math.nan) for name in cases.ids])
-        for version in cases.versions
-    ]
+    sides, of_strata = _said_by_people(cases, labels)
     both = ~np.isnan(sides[0] + sides[1])
     counts: dict[str, Any] = {
         "n": cases.n_planned - cases.n_unscored,
         "n_planned": cases.n_planned,
         "n_unscored": cases.n_unscored,
     }
-    of_strata = tuple(strata.get(name, "") for name in cases.ids)
     reason = _too_few_labels(both, of_strata, cases.clusters)
     if reason:
         return Obstacle(reason=reason, **counts)
@@ -92,6 +85,20 @@ def labelled(
     )
     reason = _disagrees(demand, found, int(both.sum()))
     return Obstacle(reason=reason, **counts) if reason else found
+
+
+def _said_by_people(
+    cases: Cases, labels: Sequence[PeopleLabels]
+) -> tuple[list[NDArray[np.float64]], tuple[str, ...]]:
+    """People's word on each side's answers, NaN where they were not asked, and the strata."""
+    known = [one for one in labels if one.metric == cases.metric]
+    values = {key: value for one in known for key, value in one.values.items()}
+    strata = {key: value for one in known for key, value in one.strata.items()}
+    sides = [
+        np.array([values.get((version, name), math.nan) for name in cases.ids])
+        for version in cases.versions
+    ]
+    return sides, tuple(strata.get(name, "") for name in cases.ids)
 
 
 def _too_few_labels(
