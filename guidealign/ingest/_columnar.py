@@ -141,11 +141,12 @@ def _chats(
     """What users say in a batch of lists of turns, in the order of rows and turns."""
     turns = batch.column(root)
     said = pc.list_flatten(turns)
-    roles = pc.utf8_lower(pc.utf8_trim_whitespace(pc.struct_field(said, fields[0])))
+    # Roles are ASCII; the functions for UTF-8 refuse a whole batch for one wrong byte in it.
+    roles = pc.ascii_lower(pc.ascii_trim_whitespace(pc.struct_field(said, fields[0])))
     by_user = pc.is_in(roles, value_set=pa.array(sorted(USER_ROLES), roles.type))
     at = np.flatnonzero(by_user.to_numpy(zero_copy_only=False))
     rows = pc.list_parent_indices(turns).to_numpy(zero_copy_only=False)[at]
-    texts = pc.struct_field(said, fields[1]).take(pa.array(at)).to_pylist()
+    texts = _values(pc.struct_field(said, fields[1]).take(pa.array(at)))
     ids = _ids(batch, spec)
     times, lost = _times(batch, spec)
     silent = np.setdiff1d(np.arange(batch.num_rows), rows).tolist()
@@ -159,7 +160,7 @@ def _chats(
             line = first + row
         number += 1
         turn = None if named is None else f"{named}#{number}"
-        yield RawRecord(line, words, turn, when, line, time_lost, number)
+        yield _with_known_text(RawRecord(line, words, turn, when, line, time_lost, number))
     yield from (_no_turn(first + left) for left in silent)
 
 
@@ -208,7 +209,7 @@ def _rows(batch: pa.RecordBatch, first: int, spec: SourceSpec) -> Iterator[Recor
     if nested or spec.text_field in _CHAT_COLUMNS:
         for line, values in enumerate(zip(*columns, strict=True), start=first):
             row = {name: _text_of(value) for name, value in zip(names, values, strict=True)}
-            yield from records_of(line, row, spec, line)
+            yield from map(_with_known_text, records_of(line, row, spec, line))
         return
     times, lost = _times(batch, spec)
     ids = columns[names.index(spec.id_field)] if spec.id_field in names else [None] * len(batch)
@@ -218,10 +219,18 @@ def _rows(batch: pa.RecordBatch, first: int, spec: SourceSpec) -> Iterator[Recor
 
 
 def _plain_record(line: int, words: Any, named: Any, when: Any, lost: bool) -> Record:
-    words = _text_of(words)
+    return _with_known_text(RawRecord(line, words, storable_id(named), when, line, lost))
+
+
+def _with_known_text(record: Record) -> Record:
+    """A record whose text was decoded, or a reject where its bytes are not UTF-8."""
+    if isinstance(record, BadRecord) or not isinstance(record.text, bytes):
+        return record
+    words = _text_of(record.text)
     if isinstance(words, bytes):
-        return BadRecord(line, "not_utf8", "the row holds bytes that are not UTF-8", None, line)
-    return RawRecord(line, words, storable_id(named), when, line, lost)
+        detail = "the row holds bytes that are not UTF-8"
+        return BadRecord(record.line, "not_utf8", detail, None, record.after, record.turn)
+    return record._replace(text=words)
 
 
 def _text_of(value: Any) -> Any:
@@ -235,7 +244,10 @@ def _text_of(value: Any) -> Any:
 
 
 def _values(column: pa.Array) -> list[Any]:
-    """Values of a column in Python; a time beyond the calendar is a text that says so."""
+    """Values of a column in Python; a time beyond the calendar is a text that says so.
+
+    A text whose bytes are not UTF-8 is its bytes.
+    """
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.dictionary_decode(), kind.value_type
@@ -260,5 +272,20 @@ def _moment(value: int | None, units: int) -> Any:
 def _value(value: pa.Scalar) -> Any:
     try:
         return value.as_py()
+    except UnicodeDecodeError:
+        return _bytes_within(value)
     except (OverflowError, ValueError):
         return "beyond the calendar"
+
+
+def _bytes_within(value: pa.Scalar) -> Any:
+    """A value with a text somewhere in it whose bytes are not UTF-8."""
+    if isinstance(value, pa.DictionaryScalar):
+        return _value(value.value)
+    if isinstance(value, pa.MapScalar):
+        return [(_value(pair["key"]), _value(pair["value"])) for pair in value.values]
+    if isinstance(value, pa.StructScalar):
+        return {name: _value(value[name]) for name in value}
+    if isinstance(value, pa.ListScalar | pa.LargeListScalar | pa.FixedSizeListScalar):
+        return [_value(item) for item in value.values]
+    return value.as_buffer().to_pybytes()

@@ -189,6 +189,41 @@ def test_parquet_columns(tmp_path: Path) -> None:
     assert read(_parquet(tmp_path, raw)).rejects == [(2, "not_utf8")]
 
 
+def _half_utf8(kind: pa.DataType) -> pa.Array:
+    """`good?`, and two bytes that are not UTF-8, in a column that says that it is text."""
+    raw = pa.array(
+        [b"good?", b"\xff\xfe"], pa.large_binary() if kind == pa.large_string() else None
+    )
+    return pa.Array.from_buffers(kind, 2, raw.buffers())
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()], ids=str)
+def test_parquet_texts_that_are_not_utf8_are_rejects(tmp_path: Path, kind: pa.DataType) -> None:
+    path = _parquet(tmp_path, pa.table({"text": _half_utf8(kind)}))
+    found = read(path)
+    assert (found.texts, found.rejects) == (["good?"], [(2, "not_utf8")])
+
+
+@pytest.mark.parametrize("extra", [{}, {"n": [[1], [2]]}], ids=["fast", "slow"])
+@pytest.mark.parametrize("wrong", ["content", "role"])
+def test_parquet_turns_that_are_not_utf8_are_rejects(
+    tmp_path: Path, wrong: str, extra: dict[str, Any]
+) -> None:
+    parts = {"role": pa.array(["user", "user"]), "content": pa.array(["good?", "new?"])}
+    parts[wrong] = _half_utf8(pa.string())
+    if wrong == "role":
+        parts["content"] = pa.array(["no", "no"])
+    more = {name: pa.array(values) for name, values in extra.items()}
+    turns = pa.StructArray.from_arrays([*parts.values(), *more.values()], [*parts, *more])
+    chats = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), turns)
+    options = {"text_field": "messages.0.content"} if extra else {}
+    found = read(_parquet(tmp_path, pa.table({"messages": chats})), **options)
+    if wrong == "content":
+        assert (found.texts, found.rejects) == (["good?"], [(2, "not_utf8")])
+    elif not extra:
+        assert found.rejects == [(1, "no_user_turn"), (2, "no_user_turn")]
+
+
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_parquet_times_of_any_unit(tmp_path: Path, unit: str) -> None:
     seconds = 1_764_000_000
