@@ -24,8 +24,10 @@ def is_document(file: TextFile, kind: str) -> bool:
         kind: what a person says that it is; a broken first line of `jsonl` is a broken line.
     """
     words = file.sample.decode("utf-8", "replace").lstrip()
-    first, end, _ = words.partition("\n")
+    first, end, rest = words.partition("\n")
     if first.startswith("["):
+        if kind == "jsonl" and rest.strip() and not parse_json(first).error:
+            return False
         return first[1:].lstrip()[:1] in {"", "{", "[", '"'}
     if first.strip() == "{":
         return True
@@ -66,7 +68,7 @@ def read_lines(
 
 
 def read_document(file: TextFile, spec: SourceSpec, done: int) -> Iterator[Record]:
-    """One record or reject for each value of an array, or of a file of values; line: its number.
+    """One record or reject for each value of arrays, or of a file of values; line: its number.
 
     Args:
         file: that is read.
@@ -83,9 +85,12 @@ def read_document(file: TextFile, spec: SourceSpec, done: int) -> Iterator[Recor
     words = raw.decode("utf-8", "replace")
     del raw
     at, number = _past(words, 0, _BLANKS), 0
-    is_array = words[at : at + 1] == "["
-    at = _past(words, at + 1 if is_array else at, _BLANKS)
-    while at < len(words) and not (is_array and words[at] == "]"):
+    has_arrays, within = words[at : at + 1] == "[", False
+    while at < len(words):
+        if has_arrays and words[at] == ("]" if within else "["):
+            within = not within
+            at = _past(words, at + 1, _BLANKS + ",")
+            continue
         parsed = parse_json(words, at)
         number += 1
         if parsed.error:

@@ -132,12 +132,26 @@ def test_other_options_read_a_file_again(tmp_path: Path) -> None:
         ('{\n "text": "one"\n}\n{\n "text": "two"\n}\n', ["one", "two"]),
         ('{"text": "one"}\n{"text": "two"}\n', ["one", "two"]),
         ('{"text": "one"}', ["one"]),
+        ('[\n"one"\n]\n[\n"two"\n]', ["one", "two"]),
+        ('["one"][]["two"]', ["one", "two"]),
     ],
 )
 def test_documents(tmp_path: Path, name: str, content: str, texts: list[str]) -> None:
     found = read(write(tmp_path, name, content))
     assert (found.texts, found.rejects) == (texts, [])
     assert read(tmp_path / name, found.mark).texts == []
+
+
+def test_arrays_behind_each_other_are_read_to_the_last(tmp_path: Path) -> None:
+    found = read(write(tmp_path, "in.json", '["one", "two"]\n["three"]\n'))
+    assert (found.texts, found.rejects) == (["one", "two", "three"], [])
+
+
+def test_lines_behind_a_line_that_is_a_list_are_read(tmp_path: Path) -> None:
+    found = read(write(tmp_path, "in.jsonl", '["x"]\n{"text": "a"}\n'))
+    assert (found.texts, found.rejects) == (["a"], [(1, "wrong_type")])
+    turns = json.dumps([{"role": "user", "content": "Who?"}])
+    assert read(write(tmp_path, "in.jsonl", f"{turns}\n" * 3)).texts == ["Who?"] * 3
 
 
 def test_a_document_that_breaks_off_keeps_what_came_before(tmp_path: Path) -> None:
