@@ -148,14 +148,14 @@ class _Text:
         self._header = read_header(self.file, spec) if spec.kind == "csv" else None
         if self._header:
             self._offset, self._line = self._header.offset, self._header.line
-        self.goes_on = known is not None and digests.prefix == known["digest"]
+        # Offsets count bytes of UTF-8: under another encoding they stand elsewhere.
+        same = known is not None and known.get("encoding", self.file.encoding) == self.file.encoding
+        self.goes_on = known is not None and same and digests.prefix == known["digest"]
         if known is not None and self.goes_on:
             self._offset, self._line = known["offset"], known["line"]
         elif known is not None:
-            self.notes.append(
-                f"{self.path.name} is not what it was up to where it was read: it was read from"
-                " its start"
-            )
+            what = "what it was up to where it was read" if same else "in the encoding that it had"
+            self.notes.append(f"{self.path.name} is not {what}: it was read from its start")
 
     def records(self) -> Iterator[Record]:
         read: dict[str, Any] = {"whole": self._whole}
@@ -167,7 +167,8 @@ class _Text:
         offset, line = chunk[-1].after
         # Of as many bytes as there were when it was opened: it may have grown meanwhile.
         read = {"digest": self.digest, "size": self._size}
-        return {"options": self._spec.options, "offset": offset, "line": line, **read}
+        place = {"offset": offset, "line": line, "encoding": self.file.encoding}
+        return {"options": self._spec.options, **place, **read}
 
     def is_known(self, _record: BadRecord, /) -> bool:
         return False

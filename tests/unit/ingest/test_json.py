@@ -170,6 +170,18 @@ def test_encodings_are_found_out(tmp_path: Path, encoding: str) -> None:
     assert bool(found.notes) == (encoding == "cp1252")
 
 
+def test_a_file_whose_encoding_turns_out_another_is_read_anew(tmp_path: Path) -> None:
+    path = write(tmp_path, "in.jsonl", '{"text": "K\u00fcche?"}\n'.encode("cp1252"))
+    begun = read(path)
+    assert begun.texts == ["K\u00fcche?"]
+    with path.open("ab") as file:
+        file.write('{"text": "B\u00fcro?"}\n{"text": "wo?"}\n'.encode())
+    again = read(path, begun.mark)
+    # Lines of both encodings: the file is UTF-8 now, and one line of it is wrong.
+    assert (again.texts, again.rejects) == (["B\u00fcro?", "wo?"], [(1, "not_utf8")])
+    assert "encoding" in again.notes[0]
+
+
 def test_an_encoding_that_is_not_sure_is_asked_for_once(tmp_path: Path) -> None:
     words = [
         "\u043f\u0440\u0438\u0432\u0435\u0442 \u043c\u0438\u0440",
