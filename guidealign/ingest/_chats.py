@@ -24,7 +24,7 @@ TIME_FIELDS = (
 _WRAPPERS = ("body", "request", "proxy_server_request", "params")
 """Where logs of requests keep what was sent, as an object or as JSON in a string."""
 _MOST_WRAPPERS = 4
-_TEXT_PARTS = {None, "text", "input_text", "multimodal_text"}
+_TEXT_PARTS = {"text", "input_text", "multimodal_text"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _said_by_user(message: Mapping[str, Any]) -> bool:
     content, about = message.get("content"), message.get("metadata")
     hidden = isinstance(about, Mapping) and about.get("is_visually_hidden_from_conversation")
     kind = content.get("content_type") if isinstance(content, Mapping) else None
-    return _role(message) in USER_ROLES and not hidden and kind in _TEXT_PARTS
+    return _role(message) in USER_ROLES and not hidden and _is_text_kind(kind)
 
 
 def _role(turn: Mapping[str, Any]) -> str | None:
@@ -123,6 +123,11 @@ def _turn(turn: Mapping[str, Any]) -> Turn:
     return Turn(_words(said), when)
 
 
+def _is_text_kind(kind: Any) -> bool:
+    """Whether a part's kind, which may be anything, is text or is not said."""
+    return kind is None or (isinstance(kind, str) and kind in _TEXT_PARTS)
+
+
 def _words(content: Any) -> Any:
     """The text of a content; parts of it that are images or files say nothing."""
     if isinstance(content, Mapping):
@@ -131,7 +136,7 @@ def _words(content: Any) -> Any:
         return content
     texts = []
     for part in content:
-        is_text = isinstance(part, Mapping) and part.get("type") in _TEXT_PARTS
+        is_text = isinstance(part, Mapping) and _is_text_kind(part.get("type"))
         said = part.get("text") if is_text else part
         if isinstance(said, str) and said:
             texts.append(said)

@@ -107,7 +107,9 @@ def test_fields_by_path(tmp_path: Path, row: dict[str, Any], options: dict[str, 
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "empty"),
         ({"messages": []}, "missing_field"),
         ({"messages": "none"}, "missing_field"),
+        ({"messages": [{"role": "user", "content": [{"type": [], "text": "x"}]}]}, "empty"),
         ({"mapping": {"a": {"parent": "a", "message": None}}}, "no_user_turn"),
+        ({"mapping": {"a": _node("a", None, "user", ["x"], content_type={})}}, "no_user_turn"),
     ],
 )
 def test_a_chat_without_a_user_s_text_is_one_reject(
