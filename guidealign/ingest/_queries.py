@@ -71,11 +71,12 @@ def read_query(
     try:
         with engine.connect() as plain:
             connection = _made_careful(plain, timeout_s)
-            n_read = 0
+            n_marked = 0
             for record in _rows(connection, spec, mark):
-                n_read += 1
+                # Rows without a mark come whether or not the table is what it was.
+                n_marked += record.after is not None
                 yield record
-            if not n_read and mark and not spec.partition and spec.watermark_field:
+            if not n_marked and mark and not spec.partition and spec.watermark_field:
                 notes.append(
                     f"no row is at or above the mark of {spec.watermark_field!r}: the table was"
                     " filled anew, and was read from its start"

@@ -185,6 +185,21 @@ def test_a_table_that_is_filled_anew_is_read_anew(engine: Engine, database_url: 
     assert "filled anew" in found.notes[0]
 
 
+def test_a_row_without_a_mark_hides_no_table_that_is_filled_anew(
+    engine: Engine, database_url: str
+) -> None:
+    _ask(engine, *_WORDS)
+    query = "select case when question like '%violin%' then null else id end as id, question"
+    query += " from asked"
+    assert _read(engine, database_url, query, "id", look_back=0).n_new == 8
+    with engine.begin() as connection:
+        connection.exec_driver_sql("truncate asked restart identity")
+    _ask(engine, "violin", "window")
+    found = _read(engine, database_url, query, "id", look_back=0)
+    assert found.n_new == 2
+    assert "filled anew" in found.notes[0]
+
+
 def test_a_reject_that_is_read_again_is_one_reject(engine: Engine, database_url: str) -> None:
     _ask(engine, *_WORDS[:2])
     with engine.begin() as connection:
