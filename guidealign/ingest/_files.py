@@ -33,6 +33,7 @@ _PACKED = {
 }
 _CUT_OFF = "unexpected end of data"
 """How Python calls a character of which the last bytes are missing."""
+_OF_HOST_NAMES = {"idna", "punycode"}
 _MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32-le",
@@ -101,6 +102,10 @@ def guard_file(path: Path) -> Iterator[None]:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, pa.ArrowException) as error:
         raise BadInputError(f"{path} cannot be unpacked: it is cut off or damaged") from error
+    except UnicodeError as error:
+        raise BadInputError(
+            f"{path} is in another encoding than it was read in: {error}"
+        ) from error
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
         raise BadInputError(f"{path} cannot be read: {reason}") from error
@@ -130,7 +135,9 @@ def open_text(path: Path, encoding: str | None = None) -> TextFile:
         encoding = _known_encoding(encoding, mark)
     words = raw[len(mark) :]
     if encoding != "utf-8":
-        words = io.BufferedReader(_Recoded(cast("BinaryIO", io.BytesIO(words)), encoding)).read()
+        with guard_file(path):
+            source = cast("BinaryIO", io.BytesIO(words))
+            words = io.BufferedReader(_Recoded(source, encoding)).read()
     return TextFile(path, packing, encoding, len(mark), words, notes)
 
 
@@ -211,8 +218,12 @@ def _skip(stream: BinaryIO, n_bytes: int) -> None:
 def _known_encoding(name: str, mark: bytes) -> str:
     try:
         encoding = codecs.lookup(name).name
-    except LookupError as error:
+        # Raises for what is no encoding of text, such as hex.
+        bytes(4).decode(encoding, "ignore")
+    except (LookupError, ValueError) as error:
         raise BadInputError(f"encoding {name!r} is unknown: try utf-8, utf-16 or cp1252") from error
+    if encoding in _OF_HOST_NAMES:
+        raise BadInputError(f"encoding {name!r} is one of host names, not of files")
     if encoding in {"utf-8-sig", "utf-8"}:
         return "utf-8"
     if encoding in {"utf-16", "utf-32"}:

@@ -198,6 +198,28 @@ def test_an_encoding_that_is_not_sure_is_asked_for_once(tmp_path: Path) -> None:
         read(path, encoding="cp99999")
 
 
+@pytest.mark.parametrize(
+    "encoding", ["idna", "punycode", "undefined", "hex", "base64", "rot13", "a\0b", "\udc80", ""]
+)
+def test_an_encoding_of_no_file_is_one_sentence(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path, "in.jsonl", '{"text": "one"}\n')
+    with pytest.raises(BadInputError, match="encoding"):
+        read(path, encoding=encoding)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "raw"),
+    [("utf-32-le", b"\xff\xff\xff\xff"), ("utf-7", b"+\xff\xff"), ("unicode_escape", b"\\ud83d")],
+)
+@pytest.mark.parametrize("n_before", [0, 20_000])
+def test_bytes_that_an_encoding_does_not_have_are_one_sentence(
+    tmp_path: Path, encoding: str, raw: bytes, n_before: int
+) -> None:
+    words = '{"text": "one"}\n'.encode(encoding) * (1 + n_before)
+    with pytest.raises(BadInputError, match=r"in\.jsonl is in another encoding"):
+        read(write(tmp_path, "in.jsonl", words + raw), encoding=encoding)
+
+
 def test_single_wrong_bytes_are_single_rejects(tmp_path: Path) -> None:
     lines = [
         '{"text": "gr\u00fcn"}\n'.encode(),
