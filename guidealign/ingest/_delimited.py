@@ -115,7 +115,7 @@ class _Lines:
         self._end = end
         self._held: list[bytes] = []
         self.cut_off = False
-        """The last row was read up to the end of the file, which ends in no line end."""
+        """The last row was read up to the end of the file, which ends in it."""
         self.must_reopen = False
 
     def peek(self) -> bytes:
@@ -174,7 +174,8 @@ def _row_of_lines(lines: _Lines, first: bytes, states: list[_State], delimiter: 
     while states[0] == "cell" or (states[1] == "cell" and not n_escaped):
         following = lines.take()
         if not following:
-            lines.cut_off = lines.is_end(taken[-1])
+            # The cell is open where the file ends: what closes it may still be written.
+            lines.cut_off = True
             break
         taken.append(following)
         size += len(following)
@@ -191,7 +192,7 @@ def _row_of_lines(lines: _Lines, first: bytes, states: list[_State], delimiter: 
             return _skip_long_cell(lines, first, size, len(taken), delimiter)
     own = b"".join(taken[:n_escaped])
     if n_escaped and b'\\"' in own:
-        lines.cut_off = lines.cut_off and n_escaped == len(taken)
+        lines.cut_off = lines.is_end(taken[-1]) and n_escaped == len(taken)
         lines.give_back(taken[n_escaped:])
         return _Row(_cells(_decoded(own), delimiter, escapes=True), len(own), n_escaped)
     lines.give_back(taken[1:])

@@ -139,6 +139,8 @@ _GROWING = IngestSettings(quiet_s=3_600)
     [
         ("1,How do I file a return?\n2,How do I hide inco", "ming calls?\n"),
         ('1,How do I file a return?\n2,"First line,\nsecond li', 'ne of it?"\n'),
+        ('1,How do I file a return?\n2,"First line,\n', 'second line of it?"\n'),
+        ('1,How do I file a return?\n2,"A \\"first\\" line,\n', 'second line of it?"\n'),
         ('1,How do I file a return?\n2,"A whole row"', "\n3,And one more?\n"),
     ],
 )
