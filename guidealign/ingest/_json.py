@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,8 +33,8 @@ def parse_json(words: str, start: int | None = None) -> Parsed:
     def to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
         if len(made) < len(pairs):
-            names = [name for name, _ in pairs]
-            repeated.update(name for name in made if names.count(name) > 1)
+            counts = Counter(name for name, _ in pairs)
+            repeated.update(name for name, n in counts.items() if n > 1)
         return made
 
     decoder = json.JSONDecoder(object_pairs_hook=to_object, parse_int=_parse_int, strict=False)
