@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -93,12 +94,16 @@ def read_query(
 
 
 def mark_of(value: Any, column: str) -> dict[str, Any] | None:
-    """A row's value of the column that only grows, as it is stored; None: it is null.
+    """A row's value of the column that only grows, as it is stored.
+
+    Returns:
+        None where it is null, or where nothing that comes later could be above it: NaN, infinity,
+        or a time that is more than a day ahead.
 
     Raises:
         BadInputError: the type has no order that late rows follow.
     """
-    if value is None:
+    if value is None or _is_beyond_all(value):
         return None
     if isinstance(value, datetime):
         return {"value": value.isoformat(), "kind": "time"}
@@ -119,6 +124,15 @@ def mark_of(value: Any, column: str) -> dict[str, Any] | None:
     if isinstance(value, str):
         return {"value": value, "kind": "text"}
     return {"value": str(value) if isinstance(value, Decimal) else value, "kind": "number"}
+
+
+def _is_beyond_all(value: Any) -> bool:
+    if isinstance(value, float | Decimal):
+        return not math.isfinite(value)
+    latest = datetime.now(UTC) + timedelta(days=1)
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=value.tzinfo or UTC) > latest
+    return isinstance(value, date) and value > latest.date()
 
 
 def least_mark(mark: dict[str, Any], look_back: float | None) -> Any:

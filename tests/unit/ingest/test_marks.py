@@ -1,0 +1,49 @@
+"""Marks of queries: values that late rows can be above, and no others."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from guidealign.ingest._queries import mark_of
+
+_NOW = datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+        Decimal("NaN"),
+        Decimal("Infinity"),
+        datetime(9999, 12, 31, tzinfo=UTC),
+        datetime(9999, 12, 31),  # noqa: DTZ001 - as databases give times without a zone
+        _NOW + timedelta(days=2),
+        (_NOW + timedelta(days=3)).date(),
+        date.max,
+    ],
+    ids=str,
+)
+def test_what_no_later_row_is_above_is_no_mark(value: Any) -> None:
+    assert mark_of(value, "at") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (10**30, "number"),
+        (Decimal("1.5"), "number"),
+        (_NOW + timedelta(hours=14), "time"),
+        (_NOW.replace(tzinfo=None), "time"),
+        (_NOW.date(), "date"),
+    ],
+    ids=str,
+)
+def test_what_grows_is_a_mark(value: Any, kind: str) -> None:
+    assert (mark_of(value, "at") or {})["kind"] == kind
