@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection, Engine, TextClause, create_engine, text
 from sqlalchemy.engine import make_url
@@ -18,9 +18,13 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.sql.elements import quoted_name
 
 from guidealign.errors import BadInputError, ServiceUnavailableError
+from guidealign.ingest._lenient import read_leniently
 from guidealign.ingest._query_text import statement_of
 from guidealign.ingest._records import Record, records_of
 from guidealign.ingest.model import BadRecord, RawRecord, SourceSpec
+
+if TYPE_CHECKING:
+    import psycopg
 
 LOOK_BACK_S = 600.0
 LOOK_BACK_UNITS = 1_000.0
@@ -158,6 +162,8 @@ def _made_careful(connection: Connection, timeout_s: float) -> Connection:
     """Reads only, and gives up where the server takes too long; rows come piece by piece."""
     if connection.dialect.name != "postgresql":
         return connection.execution_options(**_STREAMED)
+    if connection.dialect.driver == "psycopg":
+        read_leniently(cast("psycopg.Connection[Any]", connection.connection.driver_connection))
     careful = connection.execution_options(postgresql_readonly=True)
     milliseconds = {"ms": str(int(timeout_s * 1_000))}
     careful.execute(text("select set_config('statement_timeout', :ms, true)"), milliseconds)

@@ -174,6 +174,22 @@ def test_rows_without_a_mark_arrive(engine: Engine, database_url: str) -> None:
     assert _read(engine, database_url, later, "id", look_back=0).n_new == 1
 
 
+@pytest.mark.parametrize("kind", ["date", "timestamp", "timestamptz"])
+@pytest.mark.parametrize("never", ["infinity", "-infinity", "0044-03-15 BC"])
+def test_a_time_that_python_cannot_say_costs_no_row(
+    engine: Engine, database_url: str, kind: str, never: str
+) -> None:
+    _ask(engine, *_WORDS[:3])
+    query = f"select question, case id when 2 then '{never}' else '2025-11-24' end::{kind} as at"
+    query += " from asked"
+    assert _read(engine, database_url, query, "at", time_field="at").n_new == 3
+    with engine.connect() as connection:
+        times = connection.execute(text("select count(occurred_at) from core.inputs")).scalar_one()
+    assert times == 2
+    _ask(engine, _WORDS[3])
+    assert _read(engine, database_url, query, "at", look_back=0).n_new == 1
+
+
 def test_a_table_that_is_filled_anew_is_read_anew(engine: Engine, database_url: str) -> None:
     _ask(engine, *_WORDS)
     assert _read(engine, database_url, mark="id", look_back=0).n_new == 8
