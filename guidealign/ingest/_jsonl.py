@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -14,6 +15,7 @@ from guidealign.ingest.model import BadRecord, SourceSpec
 MAX_LINE_BYTES = 8 * 1024 * 1024
 MAX_DOCUMENT_BYTES = 1 << 29
 _BLANKS = " \t\r\n"
+_ESCAPED_BYTE = re.compile("[\\udc80-\\udcff]")
 
 
 def is_document(file: TextFile, kind: str) -> bool:
@@ -82,26 +84,36 @@ def read_document(file: TextFile, spec: SourceSpec, done: int) -> Iterator[Recor
             f"{file.path} is one JSON document of over {MAX_DOCUMENT_BYTES >> 20} MiB: write it as"
             " JSON lines, one object a line"
         )
-    words = raw.decode("utf-8", "replace")
+    # surrogateescape keeps bytes that are not UTF-8 apart, so that one bad value is one reject.
+    words = raw.decode("utf-8", "surrogateescape")
     del raw
-    at, number = _past(words, 0, _BLANKS), 0
-    has_arrays, within = words[at : at + 1] == "[", False
+    for number, (at, parsed) in enumerate(_values_of(words), start=1):
+        if number <= done:
+            continue
+        shown = words[at : at + PAYLOAD_CHARS]
+        if parsed.error:
+            detail = f"{parsed.error}: nothing behind it can be read"
+            yield BadRecord(number, "broken_json", detail, shown, number)
+        elif _ESCAPED_BYTE.search(words, at, parsed.end):
+            detail = "the value holds bytes that are not UTF-8"
+            yield BadRecord(number, "not_utf8", detail, None, number)
+        else:
+            yield from _records_of_value(number, parsed, shown, spec, number)
+
+
+def _values_of(words: str) -> Iterator[tuple[int, Parsed]]:
+    """Where each value begins, and the value; what is broken is the last one."""
+    at, within = _past(words, 0, _BLANKS), False
+    has_arrays = words[at : at + 1] == "["
     while at < len(words):
         if has_arrays and words[at] == ("]" if within else "["):
             within = not within
             at = _past(words, at + 1, _BLANKS + ",")
             continue
         parsed = parse_json(words, at)
-        number += 1
+        yield at, parsed
         if parsed.error:
-            if number > done:
-                detail = f"{parsed.error}: nothing behind it can be read"
-                payload = words[at : at + PAYLOAD_CHARS]
-                yield BadRecord(number, "broken_json", detail, payload, number)
             return
-        if number > done:
-            shown = words[at : at + PAYLOAD_CHARS]
-            yield from _records_of_value(number, parsed, shown, spec, number)
         at = _past(words, parsed.end, _BLANKS + ",")
 
 

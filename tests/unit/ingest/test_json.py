@@ -240,6 +240,12 @@ def test_single_wrong_bytes_are_single_rejects(tmp_path: Path) -> None:
     assert (found.texts, found.rejects) == (["gr\u00fcn"], [(2, "not_utf8"), (3, "not_utf8")])
 
 
+def test_a_value_of_a_document_that_is_not_utf8_is_one_reject(tmp_path: Path) -> None:
+    raw = b'[{"text": "one"},\n{"text": "\xff\xfe"},\n{"text": "odd \\udc80"},\n{"text": "two"}]'
+    found = read(write(tmp_path, "in.json", raw))
+    assert (found.texts, found.rejects) == (["one", "odd", "two"], [(2, "not_utf8")])
+
+
 def _zstd(raw: bytes) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.CompressedOutputStream(sink, "zstd") as out:
