@@ -88,7 +88,9 @@ def _turns_of_tree(nodes: Mapping[str, Any]) -> Iterator[Turn]:
             parent = node.get("parent")
             known = isinstance(parent, str) and parent in nodes
             children.setdefault(parent if known else None, []).append(key)
-    waiting, seen = list(reversed(children.get(None, []))), set()
+    # Behind the roots all keys: what stands in a cycle hangs from no root.
+    starts = [key for key, node in nodes.items() if isinstance(node, Mapping)]
+    waiting, seen = [*reversed(starts), *reversed(children.get(None, []))], set()
     while waiting:
         key = waiting.pop()
         if key in seen:

@@ -118,6 +118,17 @@ def test_a_chat_without_a_user_s_text_is_one_reject(
     assert read(write(tmp_path, "in.jsonl", json.dumps(row) + "\n")).rejects == [(1, reason)]
 
 
+def test_turns_in_a_cycle_are_read_once(tmp_path: Path) -> None:
+    tree = {
+        "a": _node("a", "b", "user", ["one?"]),
+        "b": _node("b", "a", "user", ["two?"]),
+        "c": _node("c", None, "user", ["root?"]),
+        "none": None,
+    }
+    found = read(write(tmp_path, "in.jsonl", json.dumps({"mapping": tree}) + "\n"))
+    assert found.texts == ["root?", "one?", "two?"]
+
+
 def test_a_text_that_looks_like_a_chat_stays_a_text(tmp_path: Path) -> None:
     words = json.dumps([{"role": "user", "content": "What is this JSON?"}])
     path = write(tmp_path, "in.jsonl", json.dumps({"text": words, "messages": _TURNS}) + "\n")
