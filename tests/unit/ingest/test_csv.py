@@ -77,6 +77,7 @@ def test_a_quote_that_opens_a_cell_beyond_the_limit_costs_its_row(
     [
         (r'"He said \"stop\", then what?"', 'He said "stop", then what?'),
         (r'"a \", b"', 'a ", b'),
+        (r'"a \"\", b"', 'a "", b'),
         (r'"C:\dir\"', "C:\\dir\\"),
         ('"say ""hi"", please"', 'say "hi", please'),
         ('"A 24" monitor: which cable?', '"A 24" monitor: which cable?'),
