@@ -84,7 +84,8 @@ class TextFile:
 
     def may_grow(self, quiet_s: float) -> bool:
         """Whether its last line may still be written: a plain file that changed lately."""
-        return self.packing is None and time.time() - self.path.stat().st_mtime < quiet_s
+        with guard_file(self.path):
+            return self.packing is None and time.time() - self.path.stat().st_mtime < quiet_s
 
     def line_end(self) -> bytes:
         """CR where no other line end is used, else LF."""

@@ -149,9 +149,12 @@ def least_mark(mark: dict[str, Any], look_back: float | None) -> Any:
             return value - int(units)
         return Decimal(str(value)) - Decimal(str(units))
     if kind == "time":
-        return datetime.fromisoformat(value) - seconds
+        moment = datetime.fromisoformat(value)
+        first = datetime.min.replace(tzinfo=moment.tzinfo)
+        return moment - min(seconds, moment - first)
     if kind == "date":
-        return date.fromisoformat(value) - timedelta(days=-(-seconds // timedelta(days=1)))
+        day, days = date.fromisoformat(value), timedelta(days=-(-seconds // timedelta(days=1)))
+        return day - min(days, day - date.min)
     if kind == "uuid7":
         milliseconds = (uuid.UUID(value).int >> 80) - int(seconds / timedelta(milliseconds=1))
         return uuid.UUID(int=max(milliseconds, 0) << 80)

@@ -133,7 +133,7 @@ def file_source(
     Raises:
         BadInputError: the file is missing, unreadable or empty, or its kind unknown.
     """
-    file = Path(path).expanduser()
+    file = _expanded(path)
     if not file.is_file():
         raise BadInputError(f"{file} is not a file: check the path")
     suffixes = [suffix.lower() for suffix in file.suffixes]
@@ -172,15 +172,13 @@ def file_sources(path: str | Path, **options: Any) -> list[SourceSpec]:
     Raises:
         BadInputError: there is no such file.
     """
-    given = Path(path).expanduser()
+    given = _expanded(path)
     if given.is_file():
         return [file_source(given, **options)]
     if given.is_dir():
         files = [file for file in sorted(given.rglob("*")) if file.is_file() and _is_known(file)]
     else:
-        base = Path(given.anchor)
-        files = sorted(base.glob(str(given.relative_to(base))))
-        files = [file for file in files if file.is_file()]
+        files = [file for file in _fitting(given) if file.is_file()]
         if not files:
             raise BadInputError(f"{given} is not a file, a folder or a pattern that fits files")
     # What is empty has no records yet: a file that is begun stands in many folders.
@@ -188,6 +186,21 @@ def file_sources(path: str | Path, **options: Any) -> list[SourceSpec]:
     if not filled:
         raise BadInputError(f"{given} holds no file to read: {', '.join(_KIND_BY_SUFFIX)}")
     return [file_source(file, **options) for file in filled]
+
+
+def _expanded(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise BadInputError(f"{path} names a home folder that is not there") from error
+
+
+def _fitting(pattern: Path) -> list[Path]:
+    base = Path(pattern.anchor)
+    try:
+        return sorted(base.glob(str(pattern.relative_to(base))))
+    except (ValueError, NotImplementedError) as error:
+        raise BadInputError(f"{pattern} is not a file, nor a pattern: {error}") from error
 
 
 def _is_known(file: Path) -> bool:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from guidealign.ingest._queries import mark_of
+from guidealign.ingest._queries import least_mark, mark_of
 
 _NOW = datetime.now(UTC)
+_FIRST = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,8 @@ def test_what_no_later_row_is_above_is_no_mark(value: Any) -> None:
 )
 def test_what_grows_is_a_mark(value: Any, kind: str) -> None:
     assert (mark_of(value, "at") or {})["kind"] == kind
+
+
+@pytest.mark.parametrize("value", [date.min, _FIRST, _FIRST.replace(tzinfo=None)], ids=repr)
+def test_nothing_is_read_from_before_the_calendar(value: date) -> None:
+    assert least_mark(mark_of(value, "at") or {}, 1e6) == value
