@@ -147,6 +147,8 @@ def least_mark(mark: dict[str, Any], look_back: float | None) -> Any:
         units = LOOK_BACK_UNITS if look_back is None else look_back
         if isinstance(value, int):
             return value - int(units)
+        if isinstance(value, float):  # SQLite knows no Decimal
+            return value - units
         return Decimal(str(value)) - Decimal(str(units))
     if kind == "time":
         moment = datetime.fromisoformat(value)
