@@ -166,7 +166,7 @@ def file_sources(path: str | Path, **options: Any) -> list[SourceSpec]:
     """The files of a folder or of a pattern such as `logs/*.jsonl`; each has its own mark.
 
     Args:
-        path: of a file, of a folder, all of whose files of a known kind are read, or a pattern.
+        path: of a file, or of a folder or a pattern, all of whose files of a known kind are read.
         options: as of `file_source`.
 
     Raises:
@@ -181,6 +181,8 @@ def file_sources(path: str | Path, **options: Any) -> list[SourceSpec]:
         files = [file for file in _fitting(given) if file.is_file()]
         if not files:
             raise BadInputError(f"{given} is not a file, a folder or a pattern that fits files")
+        # What a person says that all of them are needs no suffix.
+        files = [file for file in files if options.get("kind") or _is_known(file)]
     # What is empty has no records yet: a file that is begun stands in many folders.
     filled = [file for file in files if file.stat().st_size]
     if not filled:

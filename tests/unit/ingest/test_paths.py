@@ -27,3 +27,12 @@ def test_a_file_that_goes_while_it_is_read_is_one_sentence(tmp_path: Path) -> No
     path.unlink()
     with pytest.raises(BadInputError, match="cannot be read"):
         file.may_grow(300)
+
+
+def test_a_file_of_no_known_kind_stops_no_pattern(tmp_path: Path) -> None:
+    for name in ("in.jsonl", "in.log", "in.jsonl.sha256"):
+        write(tmp_path, name, "{}\n")
+    assert [Path(s.uri).name for s in file_sources(tmp_path / "in.*")] == ["in.jsonl"]
+    assert len(file_sources(tmp_path / "in.*", kind="jsonl")) == 3
+    with pytest.raises(BadInputError, match="holds no file to read"):
+        file_sources(tmp_path / "*.log")
