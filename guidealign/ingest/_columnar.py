@@ -182,7 +182,7 @@ def _times(batch: pa.RecordBatch, spec: SourceSpec) -> tuple[list[Any], list[boo
     column = batch.column(name)
     if pa.types.is_timestamp(column.type):
         return _moments(column)
-    read = [read_time(value) for value in _values(column)]
+    read = [read_time(_text_of(value)) for value in _values(column)]
     return [when for when, _ in read], [lost for _, lost in read]
 
 

@@ -83,7 +83,7 @@ def storable_id(value: Any) -> str | None:
     """An id as text; what no index can hold is cut, and told apart by its digest."""
     if value is None or value is _ABSENT or isinstance(value, dict | list):
         return None
-    words = str(value)
+    words = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     if words.isascii() and words.isprintable() and len(words) <= _ID_CHARS:
         return words
     if len(words) > _ID_CHARS:

@@ -202,6 +202,13 @@ def test_parquet_columns(tmp_path: Path) -> None:
     assert read(_parquet(tmp_path, raw)).rejects == [(2, "not_utf8")]
 
 
+def test_parquet_ids_and_times_of_bytes(tmp_path: Path) -> None:
+    columns = {"id": [b"q1", b"q\xff"], "at": [_SAID_AT.encode(), None], "text": ["one?", "two?"]}
+    found = read(_parquet(tmp_path, pa.table(columns)), id_field="id", time_field="at")
+    assert [item.source_id for item in found.inputs] == ["q1", "q\ufffd"]
+    assert [item.occurred_at for item in found.inputs] == [_AT, None]
+
+
 def _half_utf8(kind: pa.DataType) -> pa.Array:
     """`good?`, and two bytes that are not UTF-8, in a column that says that it is text."""
     raw = pa.array(
