@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -64,7 +64,11 @@ def read_table(path: Path, spec: SourceSpec, done: int) -> Iterator[Record]:
     columns = _needed(schema, root, spec)
     row = 0
     turns = _turn_fields(schema, root, spec)
-    wanted = columns if turns is None else [*_leaves(file, root, turns), *columns[1:]]
+    wanted = (
+        columns
+        if turns is None
+        else [*_leaves(file, root, [turns.role, turns.text, *turns.times]), *columns[1:]]
+    )
     try:
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted, use_threads=True):
             skipped = min(max(done - row, 0), batch.num_rows)
@@ -109,9 +113,19 @@ def _needed(schema: pa.Schema, root: str, spec: SourceSpec) -> list[str]:
     return list(dict.fromkeys([root, *(name for name in roots if name in schema.names)]))
 
 
-def _turn_fields(schema: pa.Schema, root: str, spec: SourceSpec) -> tuple[str, str] | None:
-    """Role and text of a list of turns, where both are plain texts of their struct."""
+class _Fields(NamedTuple):
+    """Of a turn."""
+
+    role: str
+    text: str
+    times: tuple[str, ...]
+
+
+def _turn_fields(schema: pa.Schema, root: str, spec: SourceSpec) -> _Fields | None:
+    """Fields of a list of turns whose rows need not be made in Python: all of them are plain."""
     kind = schema.field(root).type
+    if any(name not in schema.names for name in (spec.id_field, spec.time_field) if name):
+        return None
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or "." in spec.text_field:
         return None
     if not pa.types.is_struct(kind.value_type):
@@ -121,7 +135,10 @@ def _turn_fields(schema: pa.Schema, root: str, spec: SourceSpec) -> tuple[str, s
     words = next((name for name in TEXT_FIELDS if name in types), None)
     if role is None or words is None or not (_is_text(types[role]) and _is_text(types[words])):
         return None
-    return role, words
+    times = () if spec.time_field else tuple(name for name in TIME_FIELDS if name in types)
+    if any(pa.types.is_nested(types[name]) for name in times):
+        return None
+    return _Fields(role, words, times)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -136,32 +153,40 @@ def _leaves(file: pq.ParquetFile, root: str, fields: Sequence[str]) -> list[str]
 
 
 def _chats(
-    batch: pa.RecordBatch, first: int, spec: SourceSpec, root: str, fields: tuple[str, str]
+    batch: pa.RecordBatch, first: int, spec: SourceSpec, root: str, fields: _Fields
 ) -> Iterator[Record]:
     """What users say in a batch of lists of turns, in the order of rows and turns."""
     turns = batch.column(root)
     said = pc.list_flatten(turns)
     # Roles are ASCII; the functions for UTF-8 refuse a whole batch for one wrong byte in it.
-    roles = pc.ascii_lower(pc.ascii_trim_whitespace(pc.struct_field(said, fields[0])))
+    roles = pc.ascii_lower(pc.ascii_trim_whitespace(pc.struct_field(said, fields.role)))
     by_user = pc.is_in(roles, value_set=pa.array(sorted(USER_ROLES), roles.type))
     at = np.flatnonzero(by_user.to_numpy(zero_copy_only=False))
     rows = pc.list_parent_indices(turns).to_numpy(zero_copy_only=False)[at]
-    texts = _values(pc.struct_field(said, fields[1]).take(pa.array(at)))
+    texts, *own = (
+        _values(pc.struct_field(said, name).take(pa.array(at)))
+        for name in (fields.text, *fields.times)
+    )
+    moments = [_first_given(values) for values in zip(*own, strict=True)] or [None] * len(texts)
     ids = _ids(batch, spec)
     times, lost = _times(batch, spec)
     silent = np.setdiff1d(np.arange(batch.num_rows), rows).tolist()
     row, number = -1, 0
-    for words, parent in zip(texts, rows.tolist(), strict=True):
+    for words, moment, parent in zip(texts, moments, rows.tolist(), strict=True):
         if parent != row:
             while silent and silent[0] < parent:
                 yield _no_turn(first + silent.pop(0))
             row, number = parent, 0
-            named, when, time_lost = storable_id(ids[row]), times[row], lost[row]
-            line = first + row
+            named, line = storable_id(ids[row]), first + row
         number += 1
         turn = None if named is None else f"{named}#{number}"
-        yield _with_known_text(RawRecord(line, words, turn, when, line, time_lost, number))
+        said_at = (times[row], lost[row]) if moment is None else read_time(_text_of(moment))
+        yield _with_known_text(RawRecord(line, words, turn, said_at[0], line, said_at[1], number))
     yield from (_no_turn(first + left) for left in silent)
+
+
+def _first_given(values: Sequence[Any]) -> Any:
+    return next((value for value in values if value is not None), None)
 
 
 def _no_turn(line: int) -> BadRecord:
@@ -169,7 +194,8 @@ def _no_turn(line: int) -> BadRecord:
 
 
 def _ids(batch: pa.RecordBatch, spec: SourceSpec) -> Sequence[Any]:
-    name = next((n for n in (spec.id_field, *ID_FIELDS) if n in batch.schema.names), None)
+    names = (spec.id_field,) if spec.id_field else ID_FIELDS
+    name = next((n for n in names if n in batch.schema.names), None)
     return [None] * batch.num_rows if name is None else _values(batch.column(name))
 
 

@@ -202,6 +202,33 @@ def test_parquet_columns(tmp_path: Path) -> None:
     assert read(_parquet(tmp_path, raw)).rejects == [(2, "not_utf8")]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"id_field": "meta.id"}, {"time_field": "meta.at"}, {"time_field": "start"},
+     {"id_field": "none"}],
+    ids=str,
+)  # fmt: skip
+def test_parquet_turns_have_the_ids_and_times_of_json_lines(
+    tmp_path: Path, options: dict[str, str]
+) -> None:
+    turns = [
+        {"role": "user", "content": "one?", "created_at": _SAID_AT, "tstamp": 1_764_000_100},
+        {"role": "user", "content": "two?", "created_at": None, "tstamp": 1_764_000_200},
+        {"role": "user", "content": "three?", "created_at": None, "tstamp": None},
+        {"role": "user", "content": "four?", "created_at": "never", "tstamp": None},
+    ]
+    meta = {"id": "m1", "at": 1_764_000_300}
+    row = {"id": "c1", "start": 1_764_000_400, "created": 1_764_000_500, "meta": meta}
+    row |= {"messages": turns}
+    lines = read(write(tmp_path, "in.jsonl", json.dumps(row) + "\n"), **options)
+    found = read(_parquet(tmp_path, pa.Table.from_pylist([row])), **options)
+    assert found.inputs == lines.inputs
+    assert len({item.occurred_at for item in found.inputs}) == (1 if "time_field" in options else 4)
+    assert found.inputs[0].source_id == {"meta.id": "m1#1", "none": None}.get(
+        options.get("id_field", ""), "c1#1"
+    )
+
+
 def test_parquet_ids_and_times_of_bytes(tmp_path: Path) -> None:
     columns = {"id": [b"q1", b"q\xff"], "at": [_SAID_AT.encode(), None], "text": ["one?", "two?"]}
     found = read(_parquet(tmp_path, pa.table(columns)), id_field="id", time_field="at")
