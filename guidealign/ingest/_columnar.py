@@ -6,7 +6,7 @@ Only the columns that are needed are decoded, batch by batch, so memory stays fl
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, timedelta
+from datetime import UTC
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from guidealign.errors import BadInputError
+from guidealign.ingest._arrow import UNITS, text_of, values_of
 from guidealign.ingest._chats import (
     ID_FIELDS,
     ROLE_FIELDS,
@@ -25,12 +26,11 @@ from guidealign.ingest._chats import (
     USER_ROLES,
 )
 from guidealign.ingest._records import Record, read_time, records_of, storable_id
-from guidealign.ingest._times import END_S, EPOCH
+from guidealign.ingest._times import END_S
 from guidealign.ingest.model import BadRecord, RawRecord, SourceSpec
 
 _BATCH_ROWS = 16_384
 _CHAT_COLUMNS = (*TURNS_FIELDS, "body", "request", "mapping")
-_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
@@ -164,7 +164,7 @@ def _chats(
     at = np.flatnonzero(by_user.to_numpy(zero_copy_only=False))
     rows = pc.list_parent_indices(turns).to_numpy(zero_copy_only=False)[at]
     texts, *own = (
-        _values(pc.struct_field(said, name).take(pa.array(at)))
+        values_of(pc.struct_field(said, name).take(pa.array(at)))
         for name in (fields.text, *fields.times)
     )
     moments = [_first_given(values) for values in zip(*own, strict=True)] or [None] * len(texts)
@@ -180,7 +180,7 @@ def _chats(
             named, line = storable_id(ids[row]), first + row
         number += 1
         turn = None if named is None else f"{named}#{number}"
-        said_at = (times[row], lost[row]) if moment is None else read_time(_text_of(moment))
+        said_at = (times[row], lost[row]) if moment is None else read_time(text_of(moment))
         yield _with_known_text(RawRecord(line, words, turn, said_at[0], line, said_at[1], number))
     yield from (_no_turn(first + left) for left in silent)
 
@@ -196,7 +196,7 @@ def _no_turn(line: int) -> BadRecord:
 def _ids(batch: pa.RecordBatch, spec: SourceSpec) -> Sequence[Any]:
     names = (spec.id_field,) if spec.id_field else ID_FIELDS
     name = next((n for n in names if n in batch.schema.names), None)
-    return [None] * batch.num_rows if name is None else _values(batch.column(name))
+    return [None] * batch.num_rows if name is None else values_of(batch.column(name))
 
 
 def _times(batch: pa.RecordBatch, spec: SourceSpec) -> tuple[list[Any], list[bool]]:
@@ -208,13 +208,13 @@ def _times(batch: pa.RecordBatch, spec: SourceSpec) -> tuple[list[Any], list[boo
     column = batch.column(name)
     if pa.types.is_timestamp(column.type):
         return _moments(column)
-    read = [read_time(_text_of(value)) for value in _values(column)]
+    read = [read_time(text_of(value)) for value in values_of(column)]
     return [when for when, _ in read], [lost for _, lost in read]
 
 
 def _moments(column: pa.Array) -> tuple[list[Any], list[bool]]:
     """Times of a column, all at once."""
-    per_second = _UNITS[column.type.unit]
+    per_second = UNITS[column.type.unit]
     numbers = column.cast(pa.int64()).fill_null(0).to_numpy()
     is_given = column.is_valid().to_numpy(zero_copy_only=False)
     fits = (numbers >= 0) & (numbers < END_S * per_second)
@@ -229,12 +229,12 @@ def _moments(column: pa.Array) -> tuple[list[Any], list[bool]]:
 def _rows(batch: pa.RecordBatch, first: int, spec: SourceSpec) -> Iterator[Record]:
     """Rows one by one, as records of any format are made."""
     names = batch.schema.names
-    columns = [_values(batch.column(i)) for i in range(batch.num_columns)]
+    columns = [values_of(batch.column(i)) for i in range(batch.num_columns)]
     by_path = "." in f"{spec.id_field}{spec.time_field}" or spec.text_field not in names
     nested = by_path or pa.types.is_nested(batch.schema.field(spec.text_field).type)
     if nested or spec.text_field in _CHAT_COLUMNS:
         for line, values in enumerate(zip(*columns, strict=True), start=first):
-            row = {name: _text_of(value) for name, value in zip(names, values, strict=True)}
+            row = {name: text_of(value) for name, value in zip(names, values, strict=True)}
             yield from map(_with_known_text, records_of(line, row, spec, line))
         return
     times, lost = _times(batch, spec)
@@ -252,66 +252,8 @@ def _with_known_text(record: Record) -> Record:
     """A record whose text was decoded, or a reject where its bytes are not UTF-8."""
     if isinstance(record, BadRecord) or not isinstance(record.text, bytes):
         return record
-    words = _text_of(record.text)
+    words = text_of(record.text)
     if isinstance(words, bytes):
         detail = "the row holds bytes that are not UTF-8"
         return BadRecord(record.line, "not_utf8", detail, None, record.after, record.turn)
     return record._replace(text=words)
-
-
-def _text_of(value: Any) -> Any:
-    """Bytes of old writers, who did not say that they are text, as text."""
-    if not isinstance(value, bytes):
-        return value
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value
-
-
-def _values(column: pa.Array) -> list[Any]:
-    """Values of a column in Python; a time beyond the calendar is a text that says so.
-
-    A text whose bytes are not UTF-8 is its bytes.
-    """
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.dictionary_decode(), kind.value_type
-    if pa.types.is_timestamp(kind):
-        return [_moment(value, _UNITS[kind.unit]) for value in column.cast(pa.int64()).to_pylist()]
-    try:
-        return list(column.to_pylist())
-    except (OverflowError, ValueError):
-        return [_value(value) for value in column]
-
-
-def _moment(value: int | None, units: int) -> Any:
-    """A time in UTC; beyond the calendar a text that no time is read from."""
-    if value is None:
-        return None
-    try:
-        return EPOCH + timedelta(microseconds=value * 10**6 // units)
-    except OverflowError:
-        return "beyond the calendar"
-
-
-def _value(value: pa.Scalar) -> Any:
-    try:
-        return value.as_py()
-    except UnicodeDecodeError:
-        return _bytes_within(value)
-    except (OverflowError, ValueError):
-        return "beyond the calendar"
-
-
-def _bytes_within(value: pa.Scalar) -> Any:
-    """A value with a text somewhere in it whose bytes are not UTF-8."""
-    if isinstance(value, pa.DictionaryScalar):
-        return _value(value.value)
-    if isinstance(value, pa.MapScalar):
-        return [(_value(pair["key"]), _value(pair["value"])) for pair in value.values]
-    if isinstance(value, pa.StructScalar):
-        return {name: _value(value[name]) for name in value}
-    if isinstance(value, pa.ListScalar | pa.LargeListScalar | pa.FixedSizeListScalar):
-        return [_value(item) for item in value.values]
-    return value.as_buffer().to_pybytes()
