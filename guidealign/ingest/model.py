@@ -143,7 +143,9 @@ def file_source(
     chosen = kind or _KIND_BY_SUFFIX.get(suffix)
     if chosen not in FILE_KINDS:
         what = f"format {kind!r}" if kind else f"suffix {suffix or '(none)'!r}"
-        raise BadInputError(f"{file}: {what} is unknown; use {', '.join(FILE_KINDS)}")
+        raise BadInputError(
+            f"{file}: {what} is unknown; use {', '.join(FILE_KINDS[:-1])} or {FILE_KINDS[-1]}"
+        )
     try:
         empty = file.stat().st_size == 0
         with file.open("rb"):
@@ -180,7 +182,9 @@ def file_sources(path: str | Path, **options: Any) -> list[SourceSpec]:
     else:
         files = [file for file in _fitting(given) if file.is_file()]
         if not files:
-            raise BadInputError(f"{given} is not a file, a folder or a pattern that fits files")
+            raise BadInputError(
+                f"{given} is not a file, a folder or a pattern that fits files: check the path"
+            )
         # What a person says that all of them are needs no suffix.
         files = [file for file in files if options.get("kind") or _is_known(file)]
     # What is empty has no records yet: a file that is begun stands in many folders.

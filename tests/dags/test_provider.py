@@ -67,6 +67,7 @@ def test_airflow_lists_the_provider_and_its_connection_form(installed: Installed
     assert form["testable"]
     assert form["relabeling"]["schema"] == "Database"
     assert [name for name, secret in form["fields"].items() if secret] == [
+        "mlflow_password",
         "safety_api_key",
         "base_api_key",
     ]

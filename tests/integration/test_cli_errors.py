@@ -65,7 +65,7 @@ def test_an_empty_file(command: tuple[str, ...], tmp_path: Path, database_url: s
 def test_a_format_nobody_knows(command: tuple[str, ...], tmp_path: Path) -> None:
     file = tmp_path / "inputs.docx"
     file.write_text("x")
-    says(run_program(*command, str(file)), ".docx", "use jsonl, csv or parquet")
+    says(run_program(*command, str(file)), ".docx", "use jsonl, json, csv or parquet")
 
 
 def test_no_database_yet(inputs: Path) -> None:
