@@ -11,6 +11,8 @@ import os
 from functools import cache
 from typing import Any
 
+import httpx
+
 Login = tuple[str, str]
 """Name and password."""
 PROVIDER = "guidealign"
@@ -26,16 +28,14 @@ def sign_in(tracking_uri: str, login: Login) -> None:
     A provider that a person chose (MLFLOW_TRACKING_AUTH) stays.
     """
     given = base64.b64encode(":".join(login).encode()).decode()
-    _headers[_as_asked(tracking_uri)] = f"Basic {given}"
+    _headers[_plain(tracking_uri)] = f"Basic {given}"
     _register()
     os.environ.setdefault(PROVIDER_VARIABLE, PROVIDER)
 
 
-def _as_asked(tracking_uri: str) -> str:
-    """The address as the client writes it in what it sends: the host in small letters."""
-    from requests import Request
-
-    return (Request("GET", tracking_uri.rstrip("/") + "/").prepare().url or "").rstrip("/")
+def _plain(address: str) -> str:
+    """An address in one form: the host in small letters, no usual port."""
+    return str(httpx.URL(address)).rstrip("/")
 
 
 @cache
@@ -55,7 +55,8 @@ def _register() -> None:
 
 def _sign(request: Any) -> Any:
     """For requests: the header of the server that is asked, and none for any other."""
+    asked = _plain(request.url or "")
     for server, header in _headers.items():
-        if (request.url or "").startswith(f"{server}/"):
+        if asked.startswith(f"{server}/"):
             request.headers["Authorization"] = header
     return request

@@ -7,6 +7,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from starlette.routing import Mount
 from guidealign.errors import PermanentError, ServiceUnavailableError
 from guidealign.platform import check_services
 from guidealign.registry import Registry
+from guidealign.registry._login import _sign, sign_in
 from guidealign.registry.mlflow_app import is_within
 from guidealign.settings import Settings
 from tests.fakes.mlflow_server import MlflowServer, running_mlflow
@@ -169,6 +171,22 @@ def test_a_password_goes_to_its_own_server_alone(server: MlflowServer) -> None:
     other = server.url.replace("127.0.0.1", "localhost")
     with pytest.raises(Exception, match="401"):
         MlflowClient(other).log_batch("1", [Metric("m", 1.0, 0, 0)])
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_signed"),
+    [
+        ("http://mlflow.example/api", True),
+        ("http://MLFLOW.example:80/api", True),
+        ("http://mlflow.example:5000/api", False),
+        ("http://mlflow.example.evil/api", False),
+        ("https://mlflow.example/api", False),
+    ],
+)
+def test_a_server_is_known_however_its_name_is_written(asked: str, is_signed: bool) -> None:
+    sign_in("http://MLflow.example/", ("name", "secret"))
+    signed = _sign(SimpleNamespace(url=asked, headers={}))
+    assert ("Authorization" in signed.headers) is is_signed
 
 
 def test_who_is_refused_is_told_what_to_set(server: MlflowServer) -> None:
