@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from guidealign.gates._cases import Cases, Obstacle
 from guidealign.gates._gains import Gains, turned
 from guidealign.gates.model import PeopleFigures, PeopleLabels
-from guidealign.gates.paired_statistics.bootstrap import clusters_of_mean, power_of_mean
+from guidealign.gates.paired_statistics.bootstrap import clusters_of_mean
 from guidealign.gates.paired_statistics.comparison import (
     GainAnswer,
     GainQuestion,
     compare,
+    more_careful,
     no_bolder_than_categories,
+    powers_of_mean,
 )
 from guidealign.gates.paired_statistics.judged import (
     Agreement,
@@ -145,10 +147,7 @@ def correct(
     estimate = mean.corrected
     (low, high), (above, below) = estimate.bounds(question.level), estimate.p_values(question.bar)
     distance = question.target - question.bar
-    power, whole_power = (
-        power_of_mean(distance, estimate.se, level=level, n_clusters=estimate.freedom + 1)
-        for level in (question.level, question.whole_level or question.level)
-    )
+    power, whole_power = powers_of_mean(question, estimate.se, 1 + int(estimate.freedom))
     needed = clusters_of_mean(
         question.min_power, distance, estimate.se, level=question.level, n_clusters=answer.n
     )
@@ -188,16 +187,7 @@ def _no_bolder_than_few_labels(
     alone = compare(found.people[asked], clusters, question)
     # With the same share of cases labelled.
     needed = alone.needed_cases and math.ceil(alone.needed_cases * len(asked) / asked.sum())
-    return replace(
-        corrected,
-        low=min(corrected.low, alone.low),
-        high=max(corrected.high, alone.high),
-        p_above=max(corrected.p_above, alone.p_above),
-        p_below=max(corrected.p_below, alone.p_below),
-        power=min(corrected.power, alone.power),
-        whole_power=min(corrected.whole_power, alone.whole_power),
-        needed_cases=needed and max(corrected.needed_cases or 0, needed),
-    )
+    return more_careful(corrected, replace(alone, needed_cases=needed))
 
 
 def _figures(

@@ -137,11 +137,38 @@ def p_of_flips(
     return float(done.pvalue)
 
 
+@dataclass(frozen=True, kw_only=True)
+class MeanEstimate:
+    """A mean with its standard error, and Student's degrees of freedom."""
+
+    value: float
+    se: float
+    freedom: float
+
+    def bounds(self, level: float) -> tuple[float, float]:
+        """The interval that leaves out `level` on each side."""
+        half = self.se * float(stats.t.isf(level, self.freedom))
+        return self.value - half, self.value + half
+
+    def p_values(self, bar: float) -> tuple[float, float]:
+        """One-sided p-values of a true mean at the bar: for lying above it, and below."""
+        distance = self.value - bar
+        if self.se < TOLERANCE:
+            return (0.0 if distance > 0 else 1.0), (0.0 if distance < 0 else 1.0)
+        t = distance / self.se
+        return float(stats.t.sf(t, self.freedom)), float(stats.t.cdf(t, self.freedom))
+
+
+def numbered(names: Sequence[Hashable]) -> NDArray[np.intp]:
+    """The number of each name among those that there are, (n,)."""
+    return np.unique(np.asarray([str(name) for name in names]), return_inverse=True)[1]
+
+
 def cluster_sums(
     values: NDArray[np.float64], clusters: Sequence[Hashable]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum and number of the values of each cluster, (clusters,) both."""
-    _, index = np.unique(np.asarray([str(c) for c in clusters]), return_inverse=True)
+    index = numbered(clusters)
     sums = np.bincount(index, weights=values).astype(np.float64)
     return sums, np.bincount(index).astype(np.float64)
 

@@ -17,6 +17,7 @@ from guidealign.gates.paired_statistics.bootstrap import (
     cluster_standard_error,
     cluster_sums,
     clusters_of_mean,
+    numbered,
     p_of_flips,
     power_of_mean,
 )
@@ -103,7 +104,8 @@ def compare(
         if np.isin(gains, (-1.0, 0.0, 1.0)).all():
             answer = replace(answer, cases_for_skew=0)
             if sizes.max() == 1:
-                answer = _more_careful(answer, compare_counts(wins, losses, len(sums), question))
+                # With few changes, the bootstrap sees no spread.
+                answer = more_careful(answer, compare_counts(wins, losses, len(sums), question))
             answer = _as_shares(answer, gains, sums, sizes, question)
     else:
         answer = compare_counts(wins, losses, len(sums), question)
@@ -112,12 +114,8 @@ def compare(
     answer = replace(answer, wins=wins, losses=losses, ties=len(sums) - wins - losses)
     if categories is None:
         return answer
-    values = np.sign(sums)[_index(clusters)] if question.test == "sign" else gains
+    values = np.sign(sums)[numbered(clusters)] if question.test == "sign" else gains
     return no_bolder_than_categories(answer, values, clusters, categories, question)
-
-
-def _index(clusters: Sequence[Hashable]) -> NDArray[np.intp]:
-    return np.unique(np.asarray([str(c) for c in clusters]), return_inverse=True)[1]
 
 
 def no_bolder_than_categories(
@@ -138,24 +136,21 @@ def no_bolder_than_categories(
         return answer
     (above, below), (low, high) = found.p_values(question.bar), found.bounds(question.level)
     distance = question.target - question.bar
-    power, whole_power = (
-        power_of_mean(distance, found.se, level=level, n_clusters=1 + int(found.freedom))
-        for level in (question.level, question.whole_level or question.level)
-    )
+    power, whole_power = powers_of_mean(question, found.se, 1 + int(found.freedom))
     needed = clusters_of_mean(
         question.min_power, distance, found.se, level=question.level, n_clusters=found.n_categories
     )
-    cases = math.ceil(needed * found.n / found.n_categories)
-    return replace(
+    of_categories = replace(
         answer,
-        low=min(answer.low, low),
-        high=max(answer.high, high),
-        p_above=max(answer.p_above, above),
-        p_below=max(answer.p_below, below),
-        power=min(answer.power, power),
-        whole_power=min(answer.whole_power, whole_power),
-        needed_cases=answer.needed_cases and max(answer.needed_cases, cases),
+        low=low,
+        high=high,
+        p_above=above,
+        p_below=below,
+        power=power,
+        whole_power=whole_power,
+        needed_cases=math.ceil(needed * found.n / found.n_categories),
     )
+    return more_careful(answer, of_categories)
 
 
 def compare_counts(wins: int, losses: int, n: int, question: GainQuestion) -> GainAnswer:
@@ -203,10 +198,7 @@ def _compare_means(
     needed = clusters_of_mean(
         question.min_power, distance, boot.se, level=question.level, n_clusters=boot.n_clusters
     )
-    power, whole_power = (
-        power_of_mean(distance, boot.se, level=level, n_clusters=boot.n_clusters)
-        for level in (question.level, question.whole_level or question.level)
-    )
+    power, whole_power = powers_of_mean(question, boot.se, boot.n_clusters)
     return GainAnswer(
         n=boot.n,
         n_clusters=boot.n_clusters,
@@ -225,18 +217,31 @@ def _compare_means(
     )
 
 
-def _more_careful(means: GainAnswer, counts: GainAnswer) -> GainAnswer:
-    """Takes the more careful of two answers: with few changes, the bootstrap sees no spread."""
+def more_careful(answer: GainAnswer, other: GainAnswer) -> GainAnswer:
+    """The first of two answers, with whatever the other is less sure of.
+
+    Cases that are needed are not known where one of the two does not know them.
+    """
+    known = answer.needed_cases is not None and other.needed_cases is not None
     return replace(
-        means,
-        low=min(means.low, counts.low),
-        high=max(means.high, counts.high),
-        p_above=max(means.p_above, counts.p_above),
-        p_below=max(means.p_below, counts.p_below),
-        power=min(means.power, counts.power),
-        whole_power=min(means.whole_power, counts.whole_power),
-        needed_cases=counts.needed_cases and max(means.needed_cases or 0, counts.needed_cases),
+        answer,
+        low=min(answer.low, other.low),
+        high=max(answer.high, other.high),
+        p_above=max(answer.p_above, other.p_above),
+        p_below=max(answer.p_below, other.p_below),
+        power=min(answer.power, other.power),
+        whole_power=min(answer.whole_power, other.whole_power),
+        needed_cases=max(answer.needed_cases or 0, other.needed_cases or 0) if known else None,
     )
+
+
+def powers_of_mean(question: GainQuestion, se: float, n_clusters: int) -> tuple[float, float]:
+    """Power for the question's target at the level of this look, and at that of all together."""
+    power, whole_power = (
+        power_of_mean(question.target - question.bar, se, level=level, n_clusters=n_clusters)
+        for level in (question.level, question.whole_level or question.level)
+    )
+    return power, whole_power
 
 
 def _as_shares(

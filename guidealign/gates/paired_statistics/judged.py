@@ -13,8 +13,10 @@ from scipy import stats
 
 from guidealign.gates.paired_statistics.bootstrap import (
     TOLERANCE,
+    MeanEstimate,
     cluster_standard_error,
     cluster_sums,
+    numbered,
 )
 
 _KAPPA_DRAWS, _KAPPA_SEED = 2_000, 13
@@ -26,28 +28,6 @@ class Agreement(NamedTuple):
     kappa: float
     low: float
     high: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeanEstimate:
-    """A mean with its standard error, and Student's degrees of freedom."""
-
-    value: float
-    se: float
-    freedom: int
-
-    def bounds(self, level: float) -> tuple[float, float]:
-        """The interval that leaves out `level` on each side."""
-        half = self.se * float(stats.t.isf(level, self.freedom))
-        return self.value - half, self.value + half
-
-    def p_values(self, bar: float) -> tuple[float, float]:
-        """One-sided p-values of a true mean at the bar: for lying above it, and below."""
-        distance = self.value - bar
-        if self.se < TOLERANCE:
-            return (0.0 if distance > 0 else 1.0), (0.0 if distance < 0 else 1.0)
-        t = distance / self.se
-        return float(stats.t.sf(t, self.freedom)), float(stats.t.cdf(t, self.freedom))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +73,7 @@ def correct_mean(
     """
     n = len(judged)
     asked = ~np.isnan(people)
-    names = np.zeros(n, dtype=int) if strata is None else _numbered(strata)
+    names = np.zeros(n, dtype=np.intp) if strata is None else numbered(strata)
     weights = _weights(names, asked)
     n_labels, n_strata = int(asked.sum()), len(np.unique(names))
     n_prompts = len(
@@ -137,7 +117,7 @@ def agreement(
         weights: how many answers each stands for, (n,).
         clusters: (n,).
     """
-    index = np.unique(np.asarray([str(c) for c in clusters]), return_inverse=True)[1]
+    index = numbered(clusters)
     cells = (2 * said + labels).astype(int)
     tables = np.zeros((index.max() + 1, 4))  # (clusters, no/no no/yes yes/no yes/yes)
     np.add.at(tables, (index, cells), weights)
@@ -163,14 +143,14 @@ def weights_of(labelled: NDArray[np.bool_], strata: Sequence[Hashable]) -> NDArr
     Raises:
         ValueError: a stratum has fewer than two labels.
     """
-    return _weights(_numbered(strata), labelled)
+    return _weights(numbered(strata), labelled)
 
 
 def _stand_ins(
     slope: float,
     judged: NDArray[np.float64],
     people: NDArray[np.float64],
-    names: NDArray[np.int64],
+    names: NDArray[np.intp],
     weights: NDArray[np.float64],
     fitted: int,
 ) -> NDArray[np.float64]:
@@ -204,11 +184,7 @@ def _estimate(
     return MeanEstimate(value=float(values.mean()), se=se, freedom=freedom)
 
 
-def _numbered(strata: Sequence[Hashable]) -> NDArray[np.int64]:
-    return np.unique(np.asarray([str(name) for name in strata]), return_inverse=True)[1]
-
-
-def _weights(names: NDArray[np.int64], asked: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _weights(names: NDArray[np.intp], asked: NDArray[np.bool_]) -> NDArray[np.float64]:
     weights = np.zeros(len(names))
     for name in np.unique(names):
         own = (names == name) & asked
@@ -265,7 +241,7 @@ def choose_for_labels(n_labels: int, strata: Sequence[Hashable], *, seed: int) -
     Raises:
         ValueError: more labels than cases, or fewer than two a stratum.
     """
-    names = _numbered(strata)
+    names = numbered(strata)
     kinds, sizes = np.unique(names, return_counts=True)
     if not 2 * len(kinds) <= n_labels <= len(names):
         raise ValueError(

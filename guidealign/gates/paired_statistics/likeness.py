@@ -12,6 +12,7 @@ from scipy import stats
 
 from guidealign.gates.paired_statistics.bootstrap import (
     TOLERANCE,
+    MeanEstimate,
     cluster_standard_error,
     cluster_sums,
 )
@@ -25,29 +26,18 @@ _ALIKE_LEVEL = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class CategoryClusters:
-    """The mean gain with categories as clusters, and Student's t of its distance from a bar."""
+class CategoryClusters(MeanEstimate):
+    """The mean gain with categories as clusters.
 
-    mean: float
-    se: float
+    `freedom` is the effective number of categories less one: large ones say more than small ones.
+    """
+
     n: int
     n_categories: int
-    freedom: float
-    """Effective number of categories less one: large ones say more than small ones."""
 
     def p_values(self, bar: float) -> tuple[float, float]:
-        """One-sided p-values of a true mean at the bar: for lying above it, and below."""
-        distance = self.mean - bar
-        if self.se < TOLERANCE:
-            # No spread between categories says nothing; the test of the prompts decides.
-            return 0.0, 0.0
-        t = distance / self.se
-        return float(stats.t.sf(t, self.freedom)), float(stats.t.cdf(t, self.freedom))
-
-    def bounds(self, level: float) -> tuple[float, float]:
-        """The interval that leaves out `level` on each side."""
-        half = self.se * float(stats.t.isf(level, self.freedom))
-        return self.mean - half, self.mean + half
+        """As of every mean; without a spread the test of the prompts decides, so 0 both."""
+        return (0.0, 0.0) if self.se < TOLERANCE else super().p_values(bar)
 
 
 def category_clusters(
@@ -73,7 +63,7 @@ def category_clusters(
     if n_categories < _ENOUGH_CATEGORIES and not _differ(values, clusters, categories):
         return None
     return CategoryClusters(
-        mean=float(sums.sum() / sizes.sum()),
+        value=float(sums.sum() / sizes.sum()),
         se=float(cluster_standard_error(sums, sizes)),
         n=len(values),
         n_categories=n_categories,
