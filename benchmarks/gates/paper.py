@@ -5,8 +5,7 @@ from __future__ import annotations
 from benchmarks._harness.report import Figure
 from benchmarks.gates.runs import policy_of, run_of, scores_of
 from benchmarks.gates.shares import CASES, LEVEL, ONCE
-from guidealign.evaluation import CheckResult
-from guidealign.gates import check_all, conclude
+from guidealign.gates import CheckResult, check_all, conclude
 from guidealign.settings import GateSettings
 
 _OURS, _THEIRS = 18, 23

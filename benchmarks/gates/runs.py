@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from guidealign.evaluation import CheckPolicy, GatePolicy
+from guidealign.gates import CheckPolicy, GatePolicy
 from guidealign.gates.policy import InterimPlan
 from guidealign.records import CaseKind, CaseScore, EvaluationRun
 

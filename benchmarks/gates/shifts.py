@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from benchmarks._harness.report import Figure
 from benchmarks.gates.shares import share
-from guidealign.evaluation import GatePolicy, load_policy
 from guidealign.evaluation.benchmarks.starter_cases import PreferenceCase, load_cases
-from guidealign.gates import Anchor, check_all, conclude
+from guidealign.gates import Anchor, GatePolicy, check_all, conclude, load_policy
 from guidealign.records import LABRADOR_MODEL, CaseScore, EvaluationRun
 from guidealign.settings import GateSettings
 

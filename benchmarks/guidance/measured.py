@@ -16,7 +16,6 @@ from guidealign.evaluation import (
     TRAINED_JUDGES,
     BenchmarkSubject,
     Budget,
-    CheckResult,
     Measurement,
     Pace,
     PolicyChoice,
@@ -28,6 +27,7 @@ from guidealign.evaluation import (
     load_variants,
     measure_guidance,
 )
+from guidealign.gates import CheckResult
 from guidealign.guidance import proposed_policy
 from guidealign.platform import PACKAGES
 from guidealign.settings import EndpointSettings, Settings, load_settings

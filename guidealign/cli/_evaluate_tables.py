@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from guidealign.evaluation import CheckResult, Reliability, ScoreRow, StoredRun
+    from guidealign.evaluation import Reliability, ScoreRow, StoredRun
+    from guidealign.gates import CheckResult
 
 
 def print_benchmarks(kinds: Sequence[Mapping[str, Any]], console: Console) -> None:

@@ -129,7 +129,7 @@ def _bound(counts: Counts, n_then: int, number: int, wanted: WatchSettings) -> f
     if counts.n_since < least or counts.n_before < wanted.least_conversations:
         return None
     # Brings scipy in, which takes seconds: who rolls back does not wait for it.
-    from guidealign.evaluation import InterimPlan, interim_level
+    from guidealign.gates import InterimPlan, interim_level
 
     level = interim_level(wanted.level / len(_MEASURES), number, InterimPlan())
     return least_increase(counts, level)

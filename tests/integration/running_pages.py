@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from guidealign.db import make_engine
-from guidealign.evaluation import CheckResult
+from guidealign.gates import CheckResult
 from guidealign.promotion import decide_and_switch
 from guidealign.records import LABRADOR_MODEL
 from guidealign.registry import Registry

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from guidealign.errors import BadInputError
-from guidealign.evaluation import CheckPolicy, GateDecision, GatePolicy, decision_page, load_cases
+from guidealign.evaluation import decision_page, load_cases
 from guidealign.evaluation.gates._decide import _decide_once
 from guidealign.evaluation.store import store_run
+from guidealign.gates import CheckPolicy, GateDecision, GatePolicy
 from guidealign.records import LABRADOR_MODEL, CaseScore, EvaluationRun, Unscored
 from guidealign.settings import GateSettings
 

@@ -19,8 +19,8 @@ from guidealign.evaluation import (
     Instruments,
     decision_page,
     gate_guidance,
-    load_policy,
 )
+from guidealign.gates import load_policy
 from guidealign.promotion import Note, vouch
 from guidealign.records import GUIDANCE_POLICY, GuidancePolicy
 from guidealign.settings import Settings

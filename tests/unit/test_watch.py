@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidealign.evaluation import InterimPlan, interim_level
+from guidealign.gates import InterimPlan, interim_level
 from guidealign.promotion._watch_store import Counts
 from guidealign.promotion.watch import least_increase
 

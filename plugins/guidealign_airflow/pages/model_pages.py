@@ -12,7 +12,8 @@ from pydantic import BaseModel, Field
 from guidealign.alignment import dataset_run
 from guidealign.db import current_release
 from guidealign.errors import GuidealignError
-from guidealign.evaluation import CheckInterval, decision_page
+from guidealign.evaluation import decision_page
+from guidealign.gates import CheckInterval
 from guidealign.promotion import (
     CheckRow,
     LineageStep,

@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from guidealign.evaluation import draw_intervals
+from guidealign.gates import draw_intervals
 from guidealign_airflow.pages import charts
 from guidealign_airflow.pages.access import Person
 from guidealign_airflow.pages.timing import measured

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from guidealign.evaluation import (
+from guidealign.evaluation._report import decision_artifacts
+from guidealign.gates import (
     CheckInterval,
     CheckPolicy,
     CheckResult,
@@ -10,7 +11,6 @@ from guidealign.evaluation import (
     GatePolicy,
     draw_intervals,
 )
-from guidealign.evaluation._report import decision_artifacts
 
 _COMMON = {"kind": "quality", "must": "be_better", "effect": 0.1, "level": 0.05}
 _COMPARED = CheckResult(

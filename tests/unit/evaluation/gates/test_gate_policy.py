@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from guidealign.errors import ConfigurationError
-from guidealign.evaluation import load_policy
+from guidealign.gates import load_policy
 
 _HEAD = "model: m\nmetric: x\nunit: u\nabout: a\n"
 _BETTER = "{name: b, kind: quality, must: be_better, effect: 0.1, min_cases: 9"

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guidealign.evaluation import CheckPolicy, CheckResult, GatePolicy
-from guidealign.gates import check_all, conclude
+from guidealign.gates import CheckPolicy, CheckResult, GatePolicy, check_all, conclude
 from guidealign.records import CaseScore, EvaluationRun, Unscored
 from guidealign.settings import GateSettings
 

@@ -10,8 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from guidealign.evaluation import CheckPolicy, CheckResult, GatePolicy, JudgeDemand, PeopleLabels
-from guidealign.gates import Anchor, check_all, conclude
+from guidealign.gates import (
+    Anchor,
+    CheckPolicy,
+    CheckResult,
+    GatePolicy,
+    JudgeDemand,
+    PeopleLabels,
+    check_all,
+    conclude,
+)
 from guidealign.records import CaseKind, CaseScore, EvaluationRun
 from guidealign.settings import GateSettings
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from guidealign.evaluation import PeopleLabels, gate
+from guidealign.evaluation import gate
 from guidealign.evaluation.gates import _decide
+from guidealign.gates import PeopleLabels
 from guidealign.records import CaseScore, EvaluationRun
 from guidealign.settings import GateSettings, Settings
 
