@@ -13,7 +13,6 @@ import typer
 from rich.table import Table
 
 from guidealign import __version__
-from guidealign.cli import inputs as inputs_cli
 from guidealign.cli._errors import USAGE_EXIT, debug_callback, run_guarded
 from guidealign.cli._shared import (
     actor,
@@ -27,11 +26,22 @@ from guidealign.cli._shared import (
 )
 from guidealign.cli.author import author_app
 from guidealign.cli.canary import canary_app
-from guidealign.cli.cycle import Format, Inputs, StalledS, TextField, cycle_app, source_params
+from guidealign.cli.cycle import Inputs, StalledS, cycle_app, source_params
 from guidealign.cli.evaluate import evaluate_app
 from guidealign.cli.gate import gate
 from guidealign.cli.guidance import guidance_app
-from guidealign.cli.inputs import inputs_app
+from guidealign.cli.inputs import (
+    Delimiter,
+    Encoding,
+    Format,
+    IdField,
+    TextField,
+    TimeField,
+    Whole,
+    file_options,
+    file_or_stdin,
+    inputs_app,
+)
 from guidealign.cli.judges import judges_app
 from guidealign.cli.keys import keys_app
 from guidealign.cli.labrador import labrador
@@ -356,13 +366,13 @@ def ingest(
         typer.Argument(help="JSONL, JSON, CSV or Parquet, a folder or a pattern; `-`: piped in."),
     ] = None,
     inbox: Annotated[bool, typer.Option("--inbox", help="What the gateway logged.")] = False,
-    text_field: inputs_cli.TextField = "text",
-    id_field: inputs_cli.IdField = None,
-    time_field: inputs_cli.TimeField = None,
-    input_format: inputs_cli.Format = None,
-    encoding: inputs_cli.Encoding = None,
-    delimiter: inputs_cli.Delimiter = None,
-    whole: inputs_cli.Whole = False,
+    text_field: TextField = "text",
+    id_field: IdField = None,
+    time_field: TimeField = None,
+    input_format: Format = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    whole: Whole = False,
 ) -> None:
     """Take inputs in from files or the gateway's inbox, without the scheduler."""
     from guidealign.ingest import file_sources, inbox_source, ingest_sources, prune_inbox
@@ -373,10 +383,10 @@ def ingest(
         "kind": input_format, "text_field": text_field, "id_field": id_field,
         "time_field": time_field, "encoding": encoding, "delimiter": delimiter, "whole": whole,
     }  # fmt: skip
-    with inputs_cli.file_or_stdin(file or "") as path:
+    with file_or_stdin(file or "") as path:
         sources = [inbox_source()]
         if file is not None:
-            sources = file_sources(path, **inputs_cli.file_options(file, **options))
+            sources = file_sources(path, **file_options(file, **options))
         figures = ingest_sources(sources, **data()).as_dict()
     if inbox:
         figures["n_pruned"] = prune_inbox(**data())

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +19,9 @@ from guidealign.settings import Settings, load_settings
 
 # A log has no width of its own.
 console = Console(width=None if sys.stdout.isatty() else 110)
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
+"""The option of commands that programs call too."""
 
 Report = Callable[[str, int, int | None], object]
 """Told a phase, how much of it is done, and how much there is (None: not known)."""

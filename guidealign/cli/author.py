@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from guidealign.cli._shared import console, data, print_figures, print_json
+from guidealign.cli._shared import AsJson, console, data, print_figures, print_json
 from guidealign.cli.author_augment import add_augment_command
 from guidealign.cli.author_prompts import add_prompt_commands
 
@@ -17,8 +17,6 @@ author_app = typer.Typer(
     " look after the queue.",
     invoke_without_command=True,
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 
 
 @author_app.callback()

@@ -12,14 +12,13 @@ import typer
 from rich.console import Console
 
 from guidealign.cli import _author_tables as tables
-from guidealign.cli._shared import console, print_json
+from guidealign.cli._shared import AsJson, console, print_json
 from guidealign.errors import BadInputError
 from guidealign.settings import home_folder, load_settings
 
 if TYPE_CHECKING:
     from guidealign.evaluation import Pace
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 Limit = Annotated[
     int | None, typer.Option(min=1, help="A balanced part of the inputs; none: all of them.")
 ]

@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from guidealign.cli._shared import actor, console, data
+from guidealign.cli._subject import registry_of
 from guidealign.errors import BadInputError
 
 canary_app = typer.Typer(
@@ -76,18 +77,13 @@ def chosen_candidate(library: int | None, retriever: int | None, policy: str | N
     Raises:
         BadInputError: the policy is neither a number nor `proposed`.
     """
-    from guidealign.db import PinnedVersions
     from guidealign.guidance import Candidate
-    from guidealign.registry import Registry
     from guidealign.replay import default_candidate
 
     given = data()
     version = _policy_version(policy, given)
     if library is None or retriever is None:
-        mlflow = given["settings"].mlflow
-        registry = (
-            Registry.of(mlflow, PinnedVersions(given["engine"])) if mlflow.tracking_uri else None
-        )
+        registry = registry_of(given["settings"])
         usual = default_candidate(engine=given["engine"], registry=registry)
         library = usual.library_version if library is None else library
         retriever = usual.retriever_version if retriever is None else retriever

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from guidealign.cli._shared import console, data, print_figures, print_json
+from guidealign.cli._shared import AsJson, console, data, print_figures, print_json
+from guidealign.cli.inputs import Format, TextField
 from guidealign.cycle import STAGES, Stage, digests, open_services
 from guidealign.errors import BadInputError, ServiceUnavailableError
 from guidealign.settings import Settings, load_settings
@@ -27,12 +28,7 @@ Inputs = Annotated[
         " ingest.source."
     ),
 ]
-TextField = Annotated[str, typer.Option(help="Field or column with the text.")]
-Format = Annotated[
-    str | None, typer.Option("--format", help="jsonl, json, csv or parquet, against the suffix.")
-]
 Until = Annotated[str | None, typer.Option(help="Stop behind this step.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 StalledS = Annotated[
     float, typer.Option(min=60, help="Give up following when nothing moves for so long.")
 ]

@@ -9,7 +9,7 @@ import typer
 
 from guidealign.cli import _evaluate_tables as tables
 from guidealign.cli._progress import counted
-from guidealign.cli._shared import console, data, print_json
+from guidealign.cli._shared import AsJson, console, data, print_json
 from guidealign.cli._subject import registry_of, subject_of, version_of
 from guidealign.errors import BadInputError
 from guidealign.settings import Settings, load_settings
@@ -21,7 +21,6 @@ evaluate_app = typer.Typer(
     help="Run benchmarks, judge the answers, compare runs, and measure the judges.",
     no_args_is_help=True,
 )
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 
 
 @evaluate_app.command("list")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from guidealign.cli._shared import console, print_json
+from guidealign.cli._shared import AsJson, console, print_json
 from guidealign.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def gate(
         int, typer.Option(min=1, help="How often the anchor was, over all baselines.")
     ] = 1,
     html: Annotated[Path | None, typer.Option(help="Write the decision as a page here.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare two files of results with the gates' tests, and say so by the exit code.
 

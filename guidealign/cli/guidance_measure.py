@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from guidealign.cli._progress import counted
-from guidealign.cli._shared import actor, console, data, print_json
+from guidealign.cli._shared import AsJson, actor, console, data, print_json
 from guidealign.cli._subject import registry_of, require_name, subject_of
 from guidealign.errors import BadInputError
 
@@ -39,7 +39,6 @@ Variants = Annotated[
     Path | None, typer.Option("--variants", help="YAML with policies to try; none: the shipped.")
 ]
 Html = Annotated[Path | None, typer.Option(help="Writes the page to this file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 
 
 def measure(

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from guidealign.cli._shared import console, print_json
+from guidealign.cli._shared import AsJson, console, print_json
 from guidealign.errors import BadInputError
 from guidealign.settings import load_settings
 
@@ -65,7 +65,7 @@ def preview(
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     most_records: Annotated[int, typer.Option(min=1, help="Where the look ends.")] = 10_000,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what would be read from a file, and why not; stores nothing, needs no database."""
     from guidealign.ingest import file_source, preview_source

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from guidealign.cli._shared import actor, console, data, print_json, services
+from guidealign.cli._shared import AsJson, actor, console, data, print_json, services
 from guidealign.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ judges_app = typer.Typer(
     " keeps to its guidelines.",
     no_args_is_help=True,
 )
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 _MARK = {True: "[green]usable[/green]", False: "[red]unusable[/red]"}
 
 

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from guidealign.cli._shared import actor, console, data, print_json
+from guidealign.cli._shared import AsJson, actor, console, data, print_json
 from guidealign.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ keys_app = typer.Typer(
 DEFAULT_SCOPES = ("chat", "embeddings", "retrieve", "feedback")
 
 Id = Annotated[int, typer.Argument(help="The key's number.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 Name = Annotated[str | None, typer.Option(help="For people.")]
 ScopeList = Annotated[
     list[str] | None,

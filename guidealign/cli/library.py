@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from guidealign.cli import _library_tables as tables
-from guidealign.cli._shared import actor, console, data, print_figures, print_json, progress
+from guidealign.cli._shared import AsJson, actor, console, data, print_figures, print_json, progress
 from guidealign.errors import BadInputError
 from guidealign.records import CATEGORIES
 
@@ -27,7 +27,6 @@ library_app = typer.Typer(
     no_args_is_help=True,
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 Id = Annotated[int, typer.Argument(help="The guideline's number.")]
 Reason = Annotated[str, typer.Option(help="Goes into the history.")]
 

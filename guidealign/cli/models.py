@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from guidealign.cli._progress import counted
-from guidealign.cli._shared import actor, console, data, print_json
+from guidealign.cli._shared import AsJson, actor, console, data, print_json
 from guidealign.cli._subject import registry_of, subject_of
 from guidealign.cli.author_prompts import ANSWERS, calibration_folder
 from guidealign.errors import BadInputError, ConfigurationError, TransientError
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 models_app = typer.Typer(
     help="The configured models, and what each was shown to be fit for.", no_args_is_help=True
 )
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")]
 _MARK = {"yes": "[green]yes[/green]", "no": "[red]no[/red]", "not shown": "not shown"}
 _ASKED = {"author": "write guidelines", "judge": "judge answers", "guided": "be guided"}
 
@@ -45,9 +44,7 @@ def check(
     minutes: Annotated[
         float, typer.Option(min=0.1, help="For guidance: begin no answer after so many.")
     ] = 10.0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON document, for programs.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say of each configured model: fit to write, to judge, to be guided: yes, no, not shown.
 
