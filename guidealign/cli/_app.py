@@ -30,18 +30,7 @@ from guidealign.cli.cycle import Inputs, StalledS, cycle_app, source_params
 from guidealign.cli.evaluate import evaluate_app
 from guidealign.cli.gate import gate
 from guidealign.cli.guidance import guidance_app
-from guidealign.cli.inputs import (
-    Delimiter,
-    Encoding,
-    Format,
-    IdField,
-    TextField,
-    TimeField,
-    Whole,
-    file_options,
-    file_or_stdin,
-    inputs_app,
-)
+from guidealign.cli.inputs import Format, TextField, ingest, inputs_app
 from guidealign.cli.judges import judges_app
 from guidealign.cli.keys import keys_app
 from guidealign.cli.labrador import labrador
@@ -71,6 +60,7 @@ app.add_typer(guidance_app, name="guidance")
 app.add_typer(models_app, name="models")
 app.command()(serve)
 app.command()(gate)
+app.command()(ingest)
 app.command()(replay)
 app.command()(labrador)
 app.command()(settings)
@@ -357,43 +347,6 @@ def migrate() -> None:
     url = load_settings().require_database_url()
     upgrade(url)
     console.print(f"schema at revision {schema_revision(url)[0]}", highlight=False)
-
-
-@app.command()
-def ingest(
-    file: Annotated[
-        str | None,
-        typer.Argument(help="JSONL, JSON, CSV or Parquet, a folder or a pattern; `-`: piped in."),
-    ] = None,
-    inbox: Annotated[bool, typer.Option("--inbox", help="What the gateway logged.")] = False,
-    text_field: TextField = "text",
-    id_field: IdField = None,
-    time_field: TimeField = None,
-    input_format: Format = None,
-    encoding: Encoding = None,
-    delimiter: Delimiter = None,
-    whole: Whole = False,
-) -> None:
-    """Take inputs in from files or the gateway's inbox, without the scheduler."""
-    from guidealign.ingest import file_sources, inbox_source, ingest_sources, prune_inbox
-
-    if (file is None) != inbox:
-        raise BadInputError("give a file to read, or --inbox: one of them")
-    options = {
-        "kind": input_format, "text_field": text_field, "id_field": id_field,
-        "time_field": time_field, "encoding": encoding, "delimiter": delimiter, "whole": whole,
-    }  # fmt: skip
-    with file_or_stdin(file or "") as path:
-        sources = [inbox_source()]
-        if file is not None:
-            sources = file_sources(path, **file_options(file, **options))
-        figures = ingest_sources(sources, **data()).as_dict()
-    if inbox:
-        figures["n_pruned"] = prune_inbox(**data())
-    notes = figures.pop("notes")
-    print_figures(figures)
-    for note in notes:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()

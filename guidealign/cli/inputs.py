@@ -1,4 +1,4 @@
-"""`guidealign inputs`: what a file of inputs would give, before it is read."""
+"""`guidealign ingest` takes inputs in; `guidealign inputs` shows what a file would give."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from guidealign.cli._shared import AsJson, console, print_json
+from guidealign.cli._shared import AsJson, console, data, print_figures, print_json
 from guidealign.errors import BadInputError
 from guidealign.settings import load_settings
 
@@ -51,6 +51,42 @@ def file_options(file: str, **options: Any) -> dict[str, Any]:
     if file == "-":
         options |= {"whole": True, "kind": options["kind"] or "jsonl", "name": "stdin"}
     return {name: value for name, value in options.items() if value is not None}
+
+
+def ingest(
+    file: Annotated[
+        str | None,
+        typer.Argument(help="JSONL, JSON, CSV or Parquet, a folder or a pattern; `-`: piped in."),
+    ] = None,
+    inbox: Annotated[bool, typer.Option("--inbox", help="What the gateway logged.")] = False,
+    text_field: TextField = "text",
+    id_field: IdField = None,
+    time_field: TimeField = None,
+    input_format: Format = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    whole: Whole = False,
+) -> None:
+    """Take inputs in from files or the gateway's inbox, without the scheduler."""
+    from guidealign.ingest import file_sources, inbox_source, ingest_sources, prune_inbox
+
+    if (file is None) != inbox:
+        raise BadInputError("give a file to read, or --inbox: one of them")
+    options = {
+        "kind": input_format, "text_field": text_field, "id_field": id_field,
+        "time_field": time_field, "encoding": encoding, "delimiter": delimiter, "whole": whole,
+    }  # fmt: skip
+    with file_or_stdin(file or "") as path:
+        sources = [inbox_source()]
+        if file is not None:
+            sources = file_sources(path, **file_options(file, **options))
+        figures = ingest_sources(sources, **data()).as_dict()
+    if inbox:
+        figures["n_pruned"] = prune_inbox(**data())
+    notes = figures.pop("notes")
+    print_figures(figures)
+    for note in notes:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
 
 
 @inputs_app.command()
