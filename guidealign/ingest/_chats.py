@@ -23,6 +23,8 @@ TIME_FIELDS = (
 )  # fmt: skip
 _WRAPPERS = ("body", "request", "proxy_server_request", "params")
 """Where logs of requests keep what was sent, as an object or as JSON in a string."""
+CHAT_FIELDS = (*TURNS_FIELDS, "body", "request", "mapping")
+"""Fields that hold a chat, also where their value is JSON in a string."""
 _MOST_WRAPPERS = 4
 _TEXT_PARTS = {"text", "input_text", "multimodal_text"}
 

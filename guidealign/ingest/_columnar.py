@@ -18,19 +18,25 @@ import pyarrow.parquet as pq
 from guidealign.errors import BadInputError
 from guidealign.ingest._arrow import UNITS, text_of, values_of
 from guidealign.ingest._chats import (
+    CHAT_FIELDS,
     ID_FIELDS,
     ROLE_FIELDS,
     TEXT_FIELDS,
     TIME_FIELDS,
-    TURNS_FIELDS,
     USER_ROLES,
 )
-from guidealign.ingest._records import Record, read_time, records_of, storable_id
+from guidealign.ingest._records import (
+    Record,
+    no_text_column,
+    read_time,
+    records_of,
+    refuse_same_names,
+    storable_id,
+)
 from guidealign.ingest._times import END_S
 from guidealign.ingest.model import BadRecord, RawRecord, SourceSpec
 
 _BATCH_ROWS = 16_384
-_CHAT_COLUMNS = (*TURNS_FIELDS, "body", "request", "mapping")
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
@@ -87,26 +93,22 @@ def read_table(path: Path, spec: SourceSpec, done: int) -> Iterator[Record]:
 
 def _text_column(path: Path, schema: pa.Schema, spec: SourceSpec) -> str:
     """The column that holds the text, or the chat; by its whole name, else as a path's root."""
-    for name in filter(None, (spec.text_field, spec.id_field, spec.time_field)):
-        if schema.names.count(name) > 1:
-            raise BadInputError(f"{path} has {schema.names.count(name)} columns {name!r}")
+    refuse_same_names(str(path), schema.names, spec)
     if spec.text_field in schema.names:
         return spec.text_field
     root = spec.text_field.partition(".")[0]
     if root in schema.names:
         return root
-    chat = next((name for name in _CHAT_COLUMNS if name in schema.names), None)
+    chat = next((name for name in CHAT_FIELDS if name in schema.names), None)
     if chat is None or spec.text_field != "text":
-        raise BadInputError(
-            f"{path} has no column {spec.text_field!r}; columns: {', '.join(schema.names)[:200]}"
-        )
+        raise no_text_column(str(path), schema.names, spec)
     return chat
 
 
 def _needed(schema: pa.Schema, root: str, spec: SourceSpec) -> list[str]:
     """The text's column first, then those of id and time."""
     named = [spec.id_field, spec.time_field]
-    if spec.text_field != root or root in _CHAT_COLUMNS:
+    if spec.text_field != root or root in CHAT_FIELDS:
         ids, times = ((n for n in names if n in schema.names) for names in (ID_FIELDS, TIME_FIELDS))
         named = [spec.id_field or next(ids, None), spec.time_field or next(times, None)]
     roots = [name if name in schema.names else name.partition(".")[0] for name in named if name]
@@ -232,7 +234,7 @@ def _rows(batch: pa.RecordBatch, first: int, spec: SourceSpec) -> Iterator[Recor
     columns = [values_of(batch.column(i)) for i in range(batch.num_columns)]
     by_path = "." in f"{spec.id_field}{spec.time_field}" or spec.text_field not in names
     nested = by_path or pa.types.is_nested(batch.schema.field(spec.text_field).type)
-    if nested or spec.text_field in _CHAT_COLUMNS:
+    if nested or spec.text_field in CHAT_FIELDS:
         for line, values in enumerate(zip(*columns, strict=True), start=first):
             row = {name: text_of(value) for name, value in zip(names, values, strict=True)}
             yield from map(_with_known_text, records_of(line, row, spec, line))

@@ -16,7 +16,13 @@ from typing import BinaryIO, Literal
 
 from guidealign.errors import BadInputError
 from guidealign.ingest._files import TextFile, missing_line_end, read_line
-from guidealign.ingest._records import PAYLOAD_CHARS, Record, records_of
+from guidealign.ingest._records import (
+    PAYLOAD_CHARS,
+    Record,
+    no_text_column,
+    records_of,
+    refuse_same_names,
+)
 from guidealign.ingest.model import BadRecord, SourceSpec
 
 MAX_ROW_BYTES = 8 * 1024 * 1024
@@ -66,7 +72,9 @@ def read_header(file: TextFile, spec: SourceSpec) -> Header:
     words = _joined(file, offset, head.n_bytes)
     chosen = named or _choose_delimiter(words, spec.text_field)
     columns = _column_names(words, chosen)
-    require_one_column(spec, columns)
+    refuse_same_names(spec.uri, columns, spec)
+    if spec.text_field not in columns:
+        raise no_text_column(spec.uri, columns, spec)
     return Header(columns, chosen, offset + head.n_bytes, line + head.n_lines)
 
 
@@ -325,17 +333,3 @@ def _column_names(words: str, delimiter: str) -> list[str]:
     ends = _scan(words, "row", delimiter, escapes=False) == "end"
     cells = _cells(words, delimiter, escapes=False) if ends else words.split(delimiter)
     return [cell.strip() for cell in cells]
-
-
-def require_one_column(spec: SourceSpec, columns: list[str]) -> None:
-    what = spec.uri if spec.kind != "sql" else "the query"
-    wanted = [spec.text_field, *filter(None, (spec.id_field, spec.time_field))]
-    for name in wanted:
-        if columns.count(name) > 1:
-            raise BadInputError(
-                f"{what} has {columns.count(name)} columns {name!r}: name them apart"
-            )
-    if spec.text_field not in columns:
-        raise BadInputError(
-            f"{what} has no column {spec.text_field!r}; columns: {', '.join(columns)[:200]}"
-        )

@@ -20,7 +20,12 @@ from sqlalchemy.sql.elements import quoted_name
 from guidealign.errors import BadInputError, ServiceUnavailableError
 from guidealign.ingest._lenient import read_leniently
 from guidealign.ingest._query_text import statement_of
-from guidealign.ingest._records import Record, records_of
+from guidealign.ingest._records import (
+    Record,
+    no_text_column,
+    records_of,
+    refuse_same_names,
+)
 from guidealign.ingest.model import BadRecord, RawRecord, SourceSpec
 
 if TYPE_CHECKING:
@@ -181,25 +186,13 @@ def _rows(
     statement, values = _statement(spec, mark, connection.dialect.identifier_preparer)
     result = connection.execute(statement, values)
     columns = list(result.keys())
-    _require_columns(spec, columns)
+    refuse_same_names("the query", columns, spec)
+    if spec.text_field not in columns and spec.text_field.partition(".")[0] not in columns:
+        raise no_text_column("the query", columns, spec)
     for line, row in enumerate(result, start=1):
         fields = dict(zip(columns, row, strict=True))
         after = fields.get(spec.watermark_field) if spec.watermark_field else None
         yield from records_of(line, fields, spec, after)
-
-
-def _require_columns(spec: SourceSpec, columns: list[str]) -> None:
-    named = [spec.text_field, spec.id_field, spec.time_field, spec.watermark_field]
-    for name in filter(None, named):
-        if columns.count(name) > 1:
-            raise BadInputError(
-                f"the query has {columns.count(name)} columns {name!r}: name them apart"
-            )
-    root = spec.text_field.partition(".")[0]
-    if spec.text_field not in columns and root not in columns:
-        raise BadInputError(
-            f"the query has no column {spec.text_field!r}; columns: {', '.join(columns)[:200]}"
-        )
 
 
 def _source_engine(spec: SourceSpec) -> Engine:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from guidealign.ingest._chats import ID_FIELDS, TIME_FIELDS, TURNS_FIELDS, Turn, user_turns
+from guidealign.errors import BadInputError
+from guidealign.ingest._chats import CHAT_FIELDS, ID_FIELDS, TIME_FIELDS, Turn, user_turns
 from guidealign.ingest._times import parse_time
 from guidealign.ingest.model import BadRecord, RawRecord, SourceSpec
 
@@ -15,7 +16,6 @@ Record = RawRecord | BadRecord
 PAYLOAD_CHARS = 500
 _ID_CHARS = 200
 _ABSENT = object()
-_CHAT_FIELDS = {*TURNS_FIELDS, "body", "request", "mapping"}
 
 
 def records_of(
@@ -48,6 +48,23 @@ def records_of(
     for number, turn in enumerate(turns, start=1):
         at = when if spec.time_field or turn.time is None else turn.time
         yield make_record(line, turn.text, turn_id(source_id, number), at, after, turn=number)
+
+
+def refuse_same_names(what: str, columns: Sequence[str], spec: SourceSpec) -> None:
+    """Raises BadInputError where a column that is read stands there twice."""
+    named = (spec.text_field, spec.id_field, spec.time_field, spec.watermark_field)
+    for name in filter(None, named):
+        if columns.count(name) > 1:
+            raise BadInputError(
+                f"{what} has {columns.count(name)} columns {name!r}: name them apart"
+            )
+
+
+def no_text_column(what: str, columns: Sequence[str], spec: SourceSpec) -> BadInputError:
+    """That the column with the text is not there, and which are."""
+    return BadInputError(
+        f"{what} has no column {spec.text_field!r}; columns: {', '.join(columns)[:200]}"
+    )
 
 
 def make_record(
@@ -113,7 +130,7 @@ def value_at(row: Mapping[str, Any], path: str) -> Any:
 def _turns(row: Mapping[str, Any], found: Any, spec: SourceSpec) -> list[Turn] | None:
     if found is _ABSENT:
         return user_turns(row)
-    if isinstance(found, str) and spec.text_field.rpartition(".")[2] not in _CHAT_FIELDS:
+    if isinstance(found, str) and spec.text_field.rpartition(".")[2] not in CHAT_FIELDS:
         return None
     return user_turns(found, 1)
 
