@@ -27,6 +27,7 @@ from guidealign.gates.policy import (
     Test,
     load_policy,
 )
+from guidealign.gates.templates import templates_in
 
 __all__ = [
     "UNUSABLE",
@@ -55,4 +56,5 @@ __all__ = [
     "interim_level",
     "load_policy",
     "outside_page",
+    "templates_in",
 ]

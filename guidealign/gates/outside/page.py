@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from guidealign.gates.interval_chart import CheckInterval, draw_intervals
 from guidealign.gates.model import CheckResult
 from guidealign.gates.outside.compare import OutsideDecision
+from guidealign.gates.templates import templates_in
 
 
 def outside_page(decision: OutsideDecision) -> str:
@@ -28,13 +29,7 @@ def _number(value: float | None, form: str = "+.3f") -> str:
 
 @cache
 def _template() -> Template:
-    made = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = templates_in(Path(__file__).parent / "templates")
     made.filters["number"] = _number
     made.globals["draw"] = _draw
     return made.get_template("outside.html")

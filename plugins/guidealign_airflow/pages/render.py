@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
-from guidealign.gates import draw_intervals
+from guidealign.gates import draw_intervals, templates_in
 from guidealign_airflow.pages import charts
 from guidealign_airflow.pages.access import Person
 from guidealign_airflow.pages.timing import measured
@@ -45,14 +45,8 @@ def _named(category: str) -> str:
 
 
 def _environment() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
+    made = templates_in(_FOLDER)
+    made.auto_reload = False
     made.filters |= {"moment": _moment, "named": _named}
     made.globals |= {
         "tabs": _TABS,
