@@ -48,7 +48,8 @@ def check(
 ) -> None:
     """Say of each configured model: fit to write, to judge, to be guided: yes, no, not shown.
 
-    Goes on where it stopped: what was answered is not asked again.
+    Goes on where it stopped: what the safety model and the base answered is not asked again; the
+    judge is.
     """
     found = list(_measure(inputs, cases, minutes))
     if as_json:
